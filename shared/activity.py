@@ -1,0 +1,241 @@
+"""The activity: one thing a lead did, as posted by a source and as carried by `lead-activities`."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from shared.clock import EPOCH, from_rfc3339, to_rfc3339
+from shared.errors import FieldFault
+from shared.identity import (
+    ANONYMOUS,
+    EMAIL,
+    EXTERNAL,
+    MAILBOX,
+    PHONE,
+    Identifier,
+    fold_name,
+    is_shared_mailbox,
+    is_unreadable,
+    normalise_email,
+    normalise_phone,
+)
+from shared.posted import ActivityFaults, PostedActivity, RecordedActivity, validate
+
+KNOWN_TYPES = frozenset(
+    """
+    page_viewed form_submitted document_requested document_downloaded newsletter_subscribed email_delivered
+    email_opened email_clicked email_replied email_bounced email_unsubscribed webinar_registered webinar_attended
+    seminar_registered seminar_attended exhibition_visited card_exchanged inquiry_sent demo_requested quote_requested
+    trial_started call_connected call_missed meeting_booked meeting_held order_placed ad_lead_submitted profile_updated
+    unknown
+    """.split()
+)
+DEFAULT_SOURCE = "api"
+MAX_AHEAD = timedelta(minutes=5)
+"""How far a sender's clock may run ahead before its word is replaced by the time of receipt."""
+
+NO_OCCURRED_AT, CLOCK_SKEW = "no_occurred_at", "clock_skew"
+_TYPE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+_EXTERNAL_SOURCE = re.compile(r"[^\s:]{1,64}")
+
+
+@dataclass(slots=True)
+class Activity:
+    """One normalised activity. Not frozen, because a million of them are made a minute; no one writes to it.
+
+    `identifiers` stand strongest first and are never empty; `email` is normalised, also when it is a shared mailbox
+    and so no identifier; `phone` is E.164; `claimed_at` is what a sender with a fast clock said.
+    """
+
+    id: str
+    source: str
+    type: str
+    occurred_at: datetime
+    received_at: datetime | None
+    identifiers: tuple[Identifier, ...]
+    email: str | None
+    attributes: dict[str, Any]
+    properties: dict[str, Any]
+    consent: dict[str, Any] | None
+    flags: tuple[str, ...]
+    phone: str | None = None
+    claimed_at: datetime | None = None
+
+    @property
+    def order(self) -> tuple[datetime, str, str]:
+        """Its place in the fold order."""
+        return (self.occurred_at, self.id, self.source)
+
+    def fingerprint(self) -> bytes:
+        """Eight bytes over what the sender set, to tell a retry from another body under the same id."""
+        said = None if NO_OCCURRED_AT in self.flags else to_rfc3339(self.claimed_at or self.occurred_at)
+        body = [self.type, said, [tuple(identifier) for identifier in self.identifiers], self.email, self.phone]
+        rest = [self.attributes, self.properties, self.consent]
+        return hashlib.blake2b(orjson.dumps([body, rest], option=orjson.OPT_SORT_KEYS), digest_size=8).digest()
+
+
+def parse_posted(raw: Any, *, id_if_absent: str, source_if_absent: str, received_at: datetime, region: str) -> Activity:
+    """Normalise an activity as a sender wrote it. Raises ActivityFaults with every fault found."""
+    posted = validate(PostedActivity, raw)
+    return _normalise(posted, posted.id or id_if_absent, posted.source or source_if_absent, received_at, region, [])
+
+
+def parse_recorded(raw: Any, *, region: str = "JP") -> Activity:
+    """Read the value of a `lead-activities` record again. Raises ActivityFaults, also for values not made by ingest."""
+    recorded = validate(RecordedActivity, raw)
+    faults: list[FieldFault] = []
+    received_at = _instant(recorded.received_at, "/received_at", faults)
+    activity = _normalise(recorded, recorded.id, recorded.source, None, region, faults)
+    activity.received_at = received_at
+    activity.flags = tuple(recorded.flags)
+    activity.claimed_at = _instant(recorded.claimed_at, "/claimed_at", faults)
+    return activity
+
+
+def to_record(activity: Activity) -> dict[str, Any]:
+    """The value of the `lead-activities` record that carries `activity`; `parse_recorded` reads it back."""
+    lead: dict[str, Any] = {
+        kind: value for kind, value in (("email", activity.email), ("phone", activity.phone)) if value
+    }
+    for identifier in activity.identifiers:
+        if identifier.kind == EXTERNAL:
+            source, _, known_as = identifier.value.partition(":")
+            lead.setdefault("external_ids", {})[source] = known_as
+        elif identifier.kind == ANONYMOUS:
+            lead["anonymous_id"] = identifier.value
+    value: dict[str, Any] = {
+        "id": activity.id,
+        "source": activity.source,
+        "type": activity.type,
+        "occurred_at": to_rfc3339(activity.occurred_at),
+        "received_at": to_rfc3339(activity.received_at) if activity.received_at else None,
+        "lead": lead,
+        "attributes": activity.attributes,
+        "properties": activity.properties,
+        "consent": activity.consent,
+        "flags": activity.flags,
+    }
+    if activity.claimed_at:
+        value["claimed_at"] = to_rfc3339(activity.claimed_at)
+    return value
+
+
+def _normalise(
+    posted: PostedActivity, id_: str, source: str, received_at: datetime | None, region: str, faults: list[FieldFault]
+) -> Activity:
+    if not _TYPE.fullmatch(posted.type):
+        faults.append(FieldFault("/type", "expected snake_case, such as document_downloaded"))
+    email, phone, identifiers = _identify(posted, region, faults)
+    occurred_at, claimed_at, flags = _place_in_time(posted.occurred_at, received_at, faults)
+    if posted.consent:
+        _instant(posted.consent.at, "/consent/at", faults)
+    if faults:
+        raise ActivityFaults(faults)
+    return Activity(
+        id=id_,
+        source=source,
+        type=posted.type,
+        occurred_at=occurred_at,
+        received_at=received_at,
+        identifiers=identifiers,
+        email=email,
+        attributes=posted.attributes or {},
+        properties=posted.properties or {},
+        consent=posted.consent.model_dump(exclude_none=True) if posted.consent else None,
+        flags=flags,
+        phone=phone,
+        claimed_at=claimed_at,
+    )
+
+
+def _place_in_time(
+    said: str | None, received_at: datetime | None, faults: list[FieldFault]
+) -> tuple[datetime, datetime | None, tuple[str, ...]]:
+    if said is None:
+        return received_at or EPOCH, None, (NO_OCCURRED_AT,)
+    occurred_at = _instant(said, "/occurred_at", faults) or EPOCH
+    if received_at is not None and occurred_at - received_at > MAX_AHEAD:
+        return received_at, occurred_at, (CLOCK_SKEW,)
+    return occurred_at, None, ()
+
+
+def _instant(text: str | None, pointer: str, faults: list[FieldFault]) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        instant = from_rfc3339(text)
+    except ValueError as error:
+        faults.append(FieldFault(pointer, f"{error}; expected RFC 3339, such as 2026-11-20T10:15:00+09:00"))
+        return None
+    if instant < EPOCH:
+        faults.append(FieldFault(pointer, "is before 1970"))
+        return None
+    return instant.astimezone(UTC)
+
+
+def _identify(
+    posted: PostedActivity, region: str, faults: list[FieldFault]
+) -> tuple[str | None, str | None, tuple[Identifier, ...]]:
+    """Normalise the lead's names; adds a fault where none of them can name a person."""
+    lead, before = posted.lead, len(faults)
+    identifiers: list[Identifier] = []
+    email = _email(lead.email, faults)
+    mailbox = email is not None and is_shared_mailbox(email)
+    if email and not mailbox and not is_unreadable(email):
+        identifiers.append(Identifier(EMAIL, email))
+    identifiers.extend(_externals(lead.external_ids, faults))
+    phone = _phone(lead.phone, region, faults, identifiers)
+    if lead.anonymous_id and lead.anonymous_id.strip():
+        identifiers.append(Identifier(ANONYMOUS, lead.anonymous_id.strip()))
+    if not identifiers and mailbox and email:
+        identifiers.append(Identifier(MAILBOX, f"{email}\x1f{fold_name(_name(posted.attributes or {}))}"))
+    if not identifiers and len(faults) == before:
+        expected = "expected at least one of email, external_ids, a mobile phone, anonymous_id"
+        faults.append(FieldFault("/lead", f"names no person: {expected}"))
+    return email, phone, tuple(identifiers)
+
+
+def _email(text: str | None, faults: list[FieldFault]) -> str | None:
+    if text is None or not text.strip():
+        return None
+    try:
+        return normalise_email(text)
+    except ValueError as error:
+        faults.append(FieldFault("/lead/email", str(error)))
+        return None
+
+
+def _externals(ids: dict[str, str] | None, faults: list[FieldFault]) -> list[Identifier]:
+    if not ids:
+        return []
+    for source in ids:
+        if not _EXTERNAL_SOURCE.fullmatch(source):
+            faults.append(FieldFault("/lead/external_ids", "a source is 1 to 64 characters without space and colon"))
+    return sorted(Identifier(EXTERNAL, f"{source}:{value}") for source, value in ids.items())
+
+
+def _phone(text: str | None, region: str, faults: list[FieldFault], identifiers: list[Identifier]) -> str | None:
+    if text is None or not text.strip():
+        return None
+    try:
+        phone = normalise_phone(text, region)
+    except ValueError as error:
+        faults.append(FieldFault("/lead/phone", str(error)))
+        return None
+    if phone.identifies:
+        identifiers.append(Identifier(PHONE, phone.e164))
+    return phone.e164
+
+
+def _name(attributes: Mapping[str, Any]) -> str:
+    """The person's name as forms send it: whole, or in two fields, family name first."""
+    for fields in (("name",), ("family_name", "given_name"), ("last_name", "first_name")):
+        parts = [attributes.get(field) for field in fields]
+        if any(isinstance(part, str) and part for part in parts):
+            return " ".join(part for part in parts if isinstance(part, str))
+    return ""

@@ -1,0 +1,47 @@
+"""Instants: aware datetimes in UTC with microseconds inside, RFC 3339 outside."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+Clock = Callable[[], datetime]
+"""Where a shell gets its time; tests pass their own."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def system_clock() -> datetime:
+    """The present instant in UTC."""
+    return datetime.now(UTC)
+
+
+def to_rfc3339(instant: datetime) -> str:
+    """`2026-11-20T01:15:00.000000Z`; always UTC and six digits, so that texts sort as the instants do."""
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def from_rfc3339(text: str) -> datetime:
+    """Parse an RFC 3339 instant to UTC.
+
+    Digits past the microsecond are cut. Raises ValueError without a time, without an offset, or for a date that does
+    not exist.
+    """
+    if len(text) < 20 or text[10] not in "Tt ":
+        raise ValueError("not an RFC 3339 instant with date, time and offset")
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("has no offset from UTC")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is out of the calendar's range") from error
+
+
+def to_micros(instant: datetime) -> int:
+    """Microseconds since 1970-01-01T00:00Z, exact."""
+    return (instant - EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """The inverse of `to_micros`."""
+    return EPOCH + timedelta(microseconds=micros)

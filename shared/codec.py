@@ -1,0 +1,62 @@
+"""JSON in and out, as strict as the contract asks."""
+
+from typing import Any
+
+import orjson
+
+MAX_DEPTH = 32
+
+encode = orjson.dumps
+
+
+class JsonFault(ValueError):
+    """The bytes are no JSON this project accepts; the text says why, without quoting the body."""
+
+
+def decode(body: bytes) -> Any:
+    """Parse JSON in UTF-8.
+
+    Raises JsonFault for broken JSON, invalid UTF-8, lone surrogates, NaN and infinities, numbers beyond a double's
+    range, and nesting deeper than 32.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise JsonFault(f"broken JSON: {error.msg} at byte {error.pos}") from error
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise JsonFault(f"nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def _depth(value: Any) -> int:
+    """Nesting of arrays and objects; iterative, since the parser accepts more levels than Python's stack."""
+    deepest, todo = 0, [(value, 1)]
+    while todo:
+        node, depth = todo.pop()
+        if isinstance(node, dict):
+            children = node.values()
+        elif isinstance(node, list):
+            children = node  # type: ignore[assignment]
+        else:
+            continue
+        deepest = max(deepest, depth)
+        if deepest > MAX_DEPTH:
+            break
+        todo.extend((child, depth + 1) for child in children)
+    return deepest
+
+
+def has_nul(value: Any) -> bool:
+    """Whether a text anywhere in the value, keys included, holds U+0000, which PostgreSQL cannot store."""
+    todo = [value]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, str):
+            if "\x00" in node:
+                return True
+        elif isinstance(node, dict):
+            todo.extend(node)
+            todo.extend(node.values())
+        elif isinstance(node, list):
+            todo.extend(node)
+    return False

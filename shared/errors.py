@@ -1,0 +1,55 @@
+"""The kinds of failure, by what is to be done about them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+class KizashiError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class InvalidMessage(KizashiError):
+    """A record that can never be processed: it goes to the dead-letter topic and the partition goes on."""
+
+
+class TransientError(KizashiError):
+    """Something that may work later: back off and try the same again."""
+
+
+class ConfigError(KizashiError):
+    """A faulty configuration; stops the start.
+
+    `where` is a file with line or path, or the name of a variable; `expected` says what would have been right.
+    """
+
+    def __init__(self, where: str, expected: str) -> None:
+        super().__init__(f"{where}: {expected}")
+        self.where = where
+        self.expected = expected
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFault:
+    """One fault of a request body; `pointer` is an RFC 6901 JSON pointer ("" is the whole body)."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemError(KizashiError):
+    """An HTTP error to be answered as `application/problem+json` (RFC 9457) with a stable `code`."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        errors: Sequence[FieldFault] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
