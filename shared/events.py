@@ -1,0 +1,29 @@
+"""Events on topics: CloudEvents 1.0 in Kafka's binary mode, and the names of their types."""
+
+from datetime import datetime
+
+from shared.clock import to_rfc3339
+
+ACTIVITY = "lead.activity.v1"
+SCORE_CHANGED = "lead.score-changed.v1"
+QUALIFIED = "lead.qualified.v1"
+HANDOFF_OUTCOME = "lead.handoff-outcome.v1"
+MERGED = "lead.merged.v1"
+
+Headers = list[tuple[str, bytes]]
+
+
+def cloud_event_headers(*, id_: str, source: str, type_: str, time: datetime, key: str) -> Headers:
+    """The record headers of one event; `key` is the record's key, repeated because Kafka's own may be rewritten.
+
+    Source: CloudEvents 1.0.2, Kafka protocol binding §3.2 (binary content mode).
+    """
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", id_.encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", type_.encode()),
+        ("ce_time", to_rfc3339(time).encode()),
+        ("ce_partitionkey", key.encode()),
+        ("content-type", b"application/json"),
+    ]

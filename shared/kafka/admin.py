@@ -1,0 +1,87 @@
+"""Creating topics and telling one Kafka from another."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from shared.errors import TransientError
+from shared.kafka.client import client_options
+from shared.settings import KafkaSettings
+from shared.topics import ALL, Topic
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """What a start needs to know of the Kafka it talks to."""
+
+    cluster_id: str
+    partitions: dict[str, int]
+
+
+@asynccontextmanager
+async def admin_client(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A started admin client. Raises TransientError when Kafka cannot be reached."""
+    client = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=5_000)
+    try:
+        await client.start()
+    except KafkaError as error:
+        await client.close()
+        raise TransientError(f"Kafka at {kafka.bootstrap_servers} does not answer: {error}") from error
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def ensure_topics(kafka: KafkaSettings, topics: Sequence[Topic] = ALL) -> None:
+    """Create the topics that are missing; those that exist stay as they are.
+
+    Raises TransientError when Kafka cannot be reached or refuses for now.
+    """
+    async with admin_client(kafka) as client:
+        existing = set(await client.list_topics())
+        wanted = [_new_topic(topic, kafka) for topic in topics if topic.name not in existing]
+        if not wanted:
+            return
+        response = await client.create_topics(wanted)
+    for name, code, *_ in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise TransientError(f"cannot create topic {name}: {error.__name__}")
+
+
+def _new_topic(topic: Topic, kafka: KafkaSettings) -> NewTopic:
+    return NewTopic(
+        name=topic.name,
+        num_partitions=kafka.partitions,
+        replication_factor=kafka.replication_factor,
+        topic_configs=topic.config,
+    )
+
+
+async def view_cluster(kafka: KafkaSettings, topics: Sequence[str]) -> ClusterView:
+    """The cluster's id and how many partitions each of `topics` has; topics that do not exist are missing.
+
+    Raises TransientError when Kafka cannot be reached.
+    """
+    async with admin_client(kafka) as client:
+        cluster = await client.describe_cluster()
+        described = await client.describe_topics(list(topics))
+    counts = {item["topic"]: len(item["partitions"]) for item in described if not item["error_code"]}
+    return ClusterView(cluster_id=str(cluster["cluster_id"]), partitions=counts)
+
+
+async def wait_for_topics(kafka: KafkaSettings, topics: Sequence[str], pause_s: float = 0.2) -> ClusterView:
+    """Wait, without end, until Kafka answers and has all of `topics`."""
+    while True:
+        try:
+            view = await view_cluster(kafka, topics)
+        except (TransientError, KafkaError, OSError):
+            view = None
+        if view is not None and all(topic in view.partitions for topic in topics):
+            return view
+        await asyncio.sleep(pause_s)

@@ -1,0 +1,81 @@
+"""Events to publish, written with the state they tell of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+import orjson
+from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Identity, Integer, LargeBinary, MetaData, Table, Text, func
+
+from shared.events import Headers
+from shared.kafka.partition import partition_for
+
+
+@dataclass(slots=True)
+class OutboxRow:
+    """One record to publish; `value` None is a tombstone, `key` None goes to partition 0."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = field(default_factory=list)
+
+
+def outbox_tables(metadata: MetaData) -> None:
+    """The tables of a service's outbox and of the relay that empties it, for its migrations."""
+    Table(
+        "outbox",
+        metadata,
+        Column("id", BigInteger, Identity(always=True), primary_key=True),
+        Column("topic", Text, nullable=False),
+        Column("partition", Integer, nullable=False),
+        Column("key", LargeBinary),
+        Column("value", LargeBinary),
+        Column("headers", LargeBinary, nullable=False),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    )
+    Table(
+        "relay",
+        metadata,
+        Column("shard", Integer, primary_key=True),
+        Column("cluster_id", Text, nullable=False),
+        Column("producer_id", BigInteger, nullable=False),
+        Column("producer_epoch", Integer, nullable=False),
+        Column("sequences", LargeBinary, nullable=False),
+        Column("round", ARRAY(BigInteger), nullable=False),
+    )
+
+
+def channel(schema: str) -> str:
+    """The NOTIFY channel on which a commit wakes the relay of `schema`."""
+    return f"{schema}_outbox"
+
+
+async def append(conn: asyncpg.Connection, schema: str, rows: Sequence[OutboxRow], partitions: int) -> None:
+    """Write `rows` in order, inside the caller's transaction, and wake the relay when it commits.
+
+    `partitions` is how many the target topics have. Rows of one lead stay in order because whoever appends them holds
+    that lead's row lock: ids are drawn under it.
+    """
+    if not rows:
+        return
+    await conn.execute(
+        f"INSERT INTO {schema}.outbox (topic, partition, key, value, headers)"
+        " SELECT * FROM unnest($1::text[], $2::int[], $3::bytea[], $4::bytea[], $5::bytea[])",
+        [row.topic for row in rows],
+        [partition_for(row.key, partitions) if row.key is not None else 0 for row in rows],
+        [row.key for row in rows],
+        [row.value for row in rows],
+        [pack_headers(row.headers) for row in rows],
+    )
+    await conn.execute(f"NOTIFY {channel(schema)}")
+
+
+def pack_headers(headers: Headers) -> bytes:
+    """Headers as bytes for the table. Latin-1 gives each byte one character, so that any value survives."""
+    return orjson.dumps([(name, value.decode("latin-1")) for name, value in headers])
+
+
+def unpack_headers(packed: bytes) -> Headers:
+    """The inverse of `pack_headers`."""
+    return [(name, value.encode("latin-1")) for name, value in orjson.loads(packed)]

@@ -1,0 +1,77 @@
+"""Connections to PostgreSQL, with the timeouts that keep a stopped process from holding up its successor."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from shared.settings import DatabaseSettings
+
+IDLE_IN_TRANSACTION_MS = 4_000
+"""Below the consumer's session timeout, so that a stopped process loses its row locks before its partitions move."""
+LOCK_TIMEOUT_MS = 10_000
+
+TRANSIENT: tuple[type[BaseException], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.DiskFullError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the pool's own state machine, when a server dies under it
+    ConnectionError,
+    TimeoutError,
+    asyncio.TimeoutError,
+    OSError,
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work may succeed later: the server is away, restarting, full, or chose us as a victim."""
+    return isinstance(error, TRANSIENT)
+
+
+def _server_settings(name: str) -> dict[str, str]:
+    return {
+        "application_name": f"kizashi-{name}",
+        "timezone": "UTC",
+        "jit": "off",
+        "lock_timeout": str(LOCK_TIMEOUT_MS),
+        "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+    }
+
+
+async def create_pool(database: DatabaseSettings, *, name: str, size: int | None = None) -> asyncpg.Pool:
+    """A pool of plain asyncpg connections for the set-wise statements of consumers and relays.
+
+    It is made without connecting, so that a service starts while PostgreSQL is away.
+    """
+    return await asyncpg.create_pool(
+        dsn=database.url.get_secret_value(),
+        min_size=0,
+        max_size=size or database.pool_size,
+        timeout=5,
+        command_timeout=60,
+        server_settings=_server_settings(name),
+    )
+
+
+def sqlalchemy_url(database: DatabaseSettings) -> URL:
+    """The database's address for SQLAlchemy's asyncpg dialect."""
+    return make_url(database.url.get_secret_value()).set(drivername="postgresql+asyncpg")
+
+
+def create_engine(database: DatabaseSettings, *, name: str) -> AsyncEngine:
+    """An engine for requests and migrations; connects when first used."""
+    arguments: dict[str, Any] = {"timeout": 5, "command_timeout": 60, "server_settings": _server_settings(name)}
+    return create_async_engine(
+        sqlalchemy_url(database), pool_size=database.pool_size, pool_pre_ping=True, connect_args=arguments
+    )
