@@ -114,7 +114,9 @@ def normalise_phone(text: str, region: str = "JP") -> Phone:
 
 
 def lead_id_for(secret: bytes, identifier: Identifier) -> str:
-    """The id of the lead that `identifier` names: a UUID (RFC 9562, version 8) out of HMAC-SHA256, from which no one can read the address.
+    """The id of the lead that `identifier` names: a UUID (RFC 9562, version 8) made by HMAC-SHA256.
+
+    No one without the secret can tell the address from it.
 
     The same identifier and secret give the same id on every machine and in every replay.
     """

@@ -1,0 +1,259 @@
+"""The one consumer loop of this project.
+
+Positions live in PostgreSQL and move in the transaction that does the work (shared/offsets.py). Kafka's own group only
+shares out the partitions, and its committed offsets are a hint for lag tools.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, KafkaError, OffsetOutOfRangeError
+
+from shared.errors import KizashiError
+from shared.kafka.client import client_options
+from shared.kafka.records import Batch, Record
+from shared.offsets import Fenced
+from shared.postgres import is_transient
+from shared.settings import KafkaSettings
+
+MAX_RECORDS = 6_000
+POLL_MS = 200
+COMMIT_EVERY_S = 1.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+STUCK_AFTER_S = 30.0
+
+log = structlog.get_logger()
+
+
+class BatchHandler(Protocol):
+    """What a service does with the records of its topics."""
+
+    async def load_positions(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The offset to read next, from the service's database, for those partitions that were read before."""
+
+    async def begin_positions(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Note where partitions begin that were never read before."""
+
+    async def handle(self, batch: Batch) -> None:
+        """Do the whole work of `batch` in one transaction that also moves its positions.
+
+        May be called again with the same records after any failure. Raises Fenced when the positions were moved by
+        another process; what `is_transient` knows is tried again; anything else ends the process.
+        """
+
+
+class StuckError(KizashiError):
+    """There are records to read, but none arrive: the process ends so that a fresh one reads on."""
+
+
+class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Reads `topics` as a member of `group` and gives the records to `handler`."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topics: Sequence[str],
+        group: str,
+        handler: BatchHandler,
+        *,
+        instance: str | None = None,
+        max_records: int = MAX_RECORDS,
+    ) -> None:
+        self._topics = list(topics)
+        self._handler = handler
+        self._max_records = max_records
+        self._options = {
+            **client_options(kafka),
+            "group_id": group,
+            "group_instance_id": instance,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "none",
+            "heartbeat_interval_ms": 500,
+            "session_timeout_ms": 6_000,
+            "max_poll_interval_ms": 300_000,
+            "fetch_max_wait_ms": 100,
+            "max_partition_fetch_bytes": 4 * 1_048_576,
+        }
+        self._consumer: AIOKafkaConsumer | None = None
+        self._positions: dict[TopicPartition, int] = {}
+        self._lost_positions = False
+        self._committed_at = 0.0
+        self._progress_at = time.monotonic()
+        self.polled_at = 0.0
+        self.problem: str | None = "not started"
+
+    @property
+    def positions(self) -> Mapping[TopicPartition, int]:
+        """The offset each partition in hand is read at next."""
+        return self._positions
+
+    def lag(self) -> dict[TopicPartition, int]:
+        """Records that wait in each partition in hand, as far as the last fetch told."""
+        if self._consumer is None:
+            return {}
+        ends = {tp: self._consumer.highwater(tp) for tp in self._positions}
+        return {tp: max(0, (ends[tp] or at) - at) for tp, at in self._positions.items()}
+
+    async def run(self) -> None:
+        """Read until cancelled. Servers that are away are waited for; `problem` says so meanwhile.
+
+        Raises StuckError, and whatever the handler raised that is not transient.
+        """
+        pause = FIRST_PAUSE_S
+        while True:
+            consumer = AIOKafkaConsumer(**self._options)
+            try:
+                await consumer.start()
+                self._consumer = consumer
+                consumer.subscribe(self._topics, listener=self)
+                await self._read(consumer)
+            except OffsetOutOfRangeError as error:
+                raise KizashiError(
+                    f"Kafka does not hold the position this database stands at ({error}): it was restored, emptied or"
+                    " kept too little. Nothing was skipped; follow the restore guide in docs/."
+                ) from error
+            except (KafkaError, ConnectionError) as error:
+                self.problem = f"kafka: {error or type(error).__name__}"
+                log.warning("kafka_away", problem=self.problem, retry_in_s=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+            finally:
+                self._consumer = None
+                self._positions.clear()
+                await self._stop(consumer)
+
+    @staticmethod
+    async def _stop(consumer: AIOKafkaConsumer) -> None:
+        """Leave the group if Kafka answers at all: aiokafka's own `stop` may wait for it without end."""
+        try:
+            await asyncio.wait_for(consumer.stop(), 3.0)
+        except (TimeoutError, KafkaError, ConnectionError):
+            await consumer._client.close()
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            if self._lost_positions:
+                await self._resume(consumer.assignment())
+            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._max_records)
+            self.polled_at = time.monotonic()
+            batch = self._batch(fetched)
+            if batch is not None:
+                await self._handle(batch)
+            await self._commit_hint(consumer)
+            await self._check_progress(consumer)
+
+    def _batch(self, fetched: "Mapping[TopicPartition, Sequence[object]]") -> Batch | None:
+        """The fetched records this process may handle; those below the known position were handled before."""
+        records, expected, following = [], {}, {}
+        for tp in sorted(fetched):
+            at = self._positions.get(tp)
+            fresh = [Record.of(raw) for raw in fetched[tp] if at is not None and raw.offset >= at]  # type: ignore[attr-defined]
+            if at is not None and fresh:
+                records.extend(fresh)
+                expected[tp] = at
+                following[tp] = fresh[-1].offset + 1
+        return Batch(records, expected, following) if records else None
+
+    async def _handle(self, batch: Batch) -> None:
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                await self._handler.handle(batch)
+            except Fenced as error:
+                log.warning("positions_moved", detail=str(error))
+                self._lost_positions = True
+                return
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                self.problem = f"postgres: {error or type(error).__name__}"
+                log.warning("postgres_away", problem=type(error).__name__, retry_in_s=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+                if await self._moved_since(batch):
+                    self._lost_positions = True
+                    return
+            else:
+                self._progress_at = time.monotonic()
+                self.problem = None
+                self._positions.update((tp, at) for tp, at in batch.next.items() if tp in self._positions)
+                return
+
+    async def _moved_since(self, batch: Batch) -> bool:
+        """Whether the commit that seemed to fail had in fact happened, or the partitions have gone elsewhere."""
+        if any(tp not in self._positions for tp in batch.expected):
+            return True
+        try:
+            now = await self._handler.load_positions(list(batch.expected))
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            return False
+        return any(now.get(tp) != at for tp, at in batch.expected.items())
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Forget the positions; work in hand may still commit, since the database decides who moves them."""
+        for tp in revoked:
+            self._positions.pop(tp, None)
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Go to the positions of the database before the first record is taken."""
+        await self._resume(assigned)
+
+    async def _resume(self, partitions: Collection[TopicPartition]) -> None:
+        consumer = self._consumer
+        if consumer is None or not partitions:
+            return
+        # Without this, records at Kafka's own position are handed out while the database is asked.
+        consumer.pause(*partitions)
+        positions = await self._load(consumer, partitions)
+        for tp, at in positions.items():
+            if tp in consumer.assignment():
+                consumer.seek(tp, at)
+                self._positions[tp] = at
+        self._lost_positions = False
+        self._progress_at = time.monotonic()
+        self.problem = None
+        consumer.resume(*(tp for tp in partitions if tp in consumer.assignment()))
+
+    async def _load(
+        self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+    ) -> Mapping[TopicPartition, int]:
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                known = await self._handler.load_positions(partitions)
+                new = [tp for tp in partitions if tp not in known]
+                if not new:
+                    return known
+                await self._handler.begin_positions(await consumer.beginning_offsets(new))
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                self.problem = f"postgres: {error or type(error).__name__}"
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    async def _commit_hint(self, consumer: AIOKafkaConsumer) -> None:
+        if time.monotonic() - self._committed_at < COMMIT_EVERY_S or not self._positions:
+            return
+        self._committed_at = time.monotonic()
+        try:
+            await consumer.commit({tp: at for tp, at in self._positions.items() if tp in consumer.assignment()})
+        except CommitFailedError:
+            # Another member holds these partitions by now; the rebalance that tells us so is on its way.
+            log.info("commit_hint_refused", partitions=len(self._positions))
+            self._lost_positions = True
+
+    async def _check_progress(self, consumer: AIOKafkaConsumer) -> None:
+        """aiokafka can stay connected without reading on after a broker restart (its issue 1154)."""
+        if time.monotonic() - self._progress_at < STUCK_AFTER_S:
+            return
+        self._progress_at = time.monotonic()
+        ends = await consumer.end_offsets(list(self._positions)) if self._positions else {}
+        if any(end > self._positions.get(tp, end) for tp, end in ends.items()):
+            raise StuckError(f"records wait, but none arrived for {STUCK_AFTER_S:.0f} s")
