@@ -37,7 +37,7 @@ def outbox_tables(metadata: MetaData) -> None:
     Table(
         "relay",
         metadata,
-        Column("shard", Integer, primary_key=True),
+        Column("shard", Integer, primary_key=True, autoincrement=False),
         Column("cluster_id", Text, nullable=False),
         Column("producer_id", BigInteger, nullable=False),
         Column("producer_epoch", Integer, nullable=False),

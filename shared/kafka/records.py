@@ -36,14 +36,14 @@ class Batch:
     expected: Mapping[TopicPartition, int]
     next: Mapping[TopicPartition, int]
 
-    def part(self, records: Sequence[Record]) -> "Batch":
-        """The batch that holds only `records`, a leading part of this one in every partition.
+    def halves(self) -> tuple["Batch", "Batch"]:
+        """The same work in two batches, to be handled one after the other; needs at least two records.
 
-        A partition moves to the first record left out, to its end when none is left out.
+        A partition moves with the first half to the first of its records that the second half holds.
         """
-        kept = {(record.topic, record.partition, record.offset) for record in records}
-        following = dict(self.next)
-        for record in reversed(self.records):
-            if (record.topic, record.partition, record.offset) not in kept:
-                following[TopicPartition(record.topic, record.partition)] = record.offset
-        return Batch(records, self.expected, following)
+        middle = len(self.records) // 2
+        first, second = self.records[:middle], self.records[middle:]
+        between = dict(self.next)
+        for record in reversed(second):
+            between[TopicPartition(record.topic, record.partition)] = record.offset
+        return Batch(first, self.expected, between), Batch(second, between, self.next)

@@ -1,0 +1,148 @@
+"""Placing new activities among the leads that exist.
+
+Most activities carry only identifiers of one lead, or of none yet: those are placed at once. Where one touches several
+leads, these form a cluster, and the leads of a cluster are resolved again from all their activities
+(`services.scoring.core.resolution`), which covers merges and late arrivals alike.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from services.scoring.core.resolution import LeadGroup, Order, strongest_first
+from shared.activity import Activity
+from shared.identity import ANONYMOUS, EMAIL, Identifier
+
+LeadIdFor = Callable[[Identifier], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The lead an identifier belongs to, and since which place in the fold order it belongs to an e-mail."""
+
+    lead_id: str
+    since: Order | None
+
+
+@dataclass(slots=True)
+class Placement:
+    """Where new activities go. `clusters` are sets of leads to be resolved again from all their activities."""
+
+    lead_of: dict[tuple[str, str], str] = field(default_factory=dict)
+    owners: dict[Identifier, Owner] = field(default_factory=dict)
+    clusters: list[set[str]] = field(default_factory=list)
+
+    def cluster_of(self, lead_id: str) -> set[str] | None:
+        """The cluster that holds `lead_id`, if any."""
+        return next((cluster for cluster in self.clusters if lead_id in cluster), None)
+
+
+def place(
+    activities: Iterable[Activity], known: Mapping[Identifier, Owner], with_email: set[str], lead_id_for: LeadIdFor
+) -> Placement:
+    """Place new `activities`; `known` are the owners of their identifiers, `with_email` the leads that have an e-mail.
+
+    `owners` of the answer holds the identifiers whose row is new or has changed.
+    """
+    placement, with_email = Placement(), set(with_email)
+    clusters: dict[str, set[str]] = {}
+    for activity in sorted(activities, key=lambda item: item.order):
+        lead_id = _place_one(
+            activity,
+            {**_pick(known, activity), **_pick(placement.owners, activity)},
+            with_email,
+            placement,
+            clusters,
+            lead_id_for,
+        )
+        placement.lead_of[activity.source, activity.id] = lead_id
+    placement.clusters = list({id(cluster): cluster for cluster in clusters.values()}.values())
+    return placement
+
+
+def _pick(owners: Mapping[Identifier, Owner], activity: Activity) -> dict[Identifier, Owner]:
+    return {identifier: owners[identifier] for identifier in activity.identifiers if identifier in owners}
+
+
+def _place_one(
+    activity: Activity,
+    owners: Mapping[Identifier, Owner],
+    with_email: set[str],
+    placement: Placement,
+    clusters: dict[str, set[str]],
+    lead_id_for: LeadIdFor,
+) -> str:
+    strongest, *weaker = activity.identifiers
+    owner = owners.get(strongest)
+    if owner is None:
+        owner = placement.owners[strongest] = Owner(lead_id_for(strongest), None)
+        if strongest.kind == EMAIL:
+            with_email.add(owner.lead_id)
+    since = _since(strongest, owner, activity.order, with_email)
+    for identifier in weaker:
+        held = owners.get(identifier)
+        if held is None or (held.lead_id == owner.lead_id and since and (held.since is None or since < held.since)):
+            placement.owners[identifier] = Owner(owner.lead_id, since)
+        elif held.lead_id != owner.lead_id and not _refused(owner, held, activity.order, with_email):
+            _unite(clusters, owner.lead_id, held.lead_id)
+    return owner.lead_id
+
+
+def _since(strongest: Identifier, owner: Owner, order: Order, with_email: set[str]) -> Order | None:
+    """From when on an identifier that is linked here belongs to an e-mail; None while the lead has none."""
+    if owner.lead_id not in with_email:
+        return None
+    return order if strongest.kind == EMAIL or owner.since is None else max(order, owner.since)
+
+
+def _refused(owner: Owner, held: Owner, order: Order, with_email: set[str]) -> bool:
+    """Whether the weaker identifier stays with the other e-mail, which had it first."""
+    both = owner.lead_id in with_email and held.lead_id in with_email
+    return both and held.since is not None and held.since < order
+
+
+def _unite(clusters: dict[str, set[str]], one: str, other: str) -> None:
+    united = clusters.get(one, {one}) | clusters.get(other, {other})
+    for lead_id in united:
+        clusters[lead_id] = united
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What decides which of several leads survives a merge."""
+
+    lead_id: str
+    identifiers: Sequence[Identifier]
+    first: Order
+
+    @property
+    def rank(self) -> tuple[bool, Order, str]:
+        """Smaller survives: identified before anonymous, then the older, then by id."""
+        return ({identifier.kind for identifier in self.identifiers} <= {ANONYMOUS}, self.first, self.lead_id)
+
+
+def name_groups(groups: Sequence[LeadGroup], existing: Sequence[Standing], lead_id_for: LeadIdFor) -> list[str]:
+    """The lead id of each group of a cluster.
+
+    A group with an e-mail has the id that follows from it, so that every replay names it the same; any other goes on
+    under the id of its surviving member.
+    """
+    names = [lead_id_for(group.email) if group.email else "" for group in groups]
+    for position, group in enumerate(groups):
+        if names[position]:
+            continue
+        members = set(group.identifiers)
+        standing = sorted(
+            (lead for lead in existing if lead.lead_id not in names and members & set(lead.identifiers)),
+            key=lambda lead: lead.rank,
+        )
+        names[position] = standing[0].lead_id if standing else lead_id_for(group.identifiers[0])
+    return names
+
+
+def target_of(identifiers: Iterable[Identifier], groups: Sequence[LeadGroup], names: Sequence[str]) -> str:
+    """Where a lead that is no more resolves to: the group that holds its strongest identifier."""
+    for identifier in sorted(identifiers, key=strongest_first):
+        for group, name in zip(groups, names, strict=True):
+            if identifier in group.identifiers:
+                return name
+    raise ValueError("a lead of the cluster has no identifier in any group")

@@ -1,0 +1,151 @@
+"""What is known of a lead beside its points: names, attributes, first and last activity, the latest activities."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from services.scoring.core.resolution import Order, strongest_first
+from shared.activity import Activity
+from shared.clock import from_micros, to_micros, to_rfc3339
+from shared.identity import ANONYMOUS, EMAIL, EXTERNAL, Identifier
+
+RECENT = 10
+MAX_RECENT_BYTES = 2_048
+"""Properties larger than this are left out of the list of recent activities; the activity itself keeps them."""
+MAX_ANONYMOUS = 20
+"""A browser that forgets its id each time must not make the state grow without end."""
+
+
+@dataclass(slots=True)
+class Profile:
+    """One lead's profile, folded from its activities in fold order. `recent` stands newest first."""
+
+    identifiers: list[Identifier] = field(default_factory=list)
+    email: str | None = None
+    phone: str | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    first: Order | None = None
+    last: Order | None = None
+    count: int = 0
+    recent: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, activities: Iterable[Activity]) -> None:
+        """Fold `activities`, which are all later in the fold order than those folded before."""
+        for activity in activities:
+            self.first = self.first or activity.order
+            self.last = activity.order
+            self.count += 1
+            self.email = activity.email or self.email
+            self.phone = activity.phone or self.phone
+            self.attributes.update(
+                (name, value) for name, value in activity.attributes.items() if value is not None and value != ""
+            )
+            self.recent.insert(0, brief(activity))
+        del self.recent[RECENT:]
+
+    def own(self, identifiers: Iterable[Identifier]) -> None:
+        """Add identifiers that this lead was given; those of another lead in its activities stay with that one."""
+        self.identifiers = sorted({*self.identifiers, *identifiers}, key=strongest_first)
+
+    @property
+    def email_domain(self) -> str | None:
+        """The domain of the lead's strongest e-mail address."""
+        address = next((item.value for item in self.identifiers if item.kind == EMAIL), self.email)
+        return address.rpartition("@")[2] if address else None
+
+    @property
+    def search_text(self) -> str:
+        """What a search looks through: folded name, company and address."""
+        parts = [self.email, self.attributes.get("name"), self.attributes.get("company")]
+        return " ".join(part for part in parts if isinstance(part, str)).casefold()
+
+    def identifiers_out(self) -> dict[str, Any]:
+        """The identifiers as the API and the events show them."""
+        emails = [item.value for item in self.identifiers if item.kind == EMAIL]
+        external: dict[str, str] = {}
+        for item in self.identifiers:
+            if item.kind == EXTERNAL:
+                source, _, value = item.value.partition(":")
+                external.setdefault(source, value)
+        return {
+            "email": emails[0] if emails else self.email,
+            "emails": emails or ([self.email] if self.email else []),
+            "phone": self.phone,
+            "anonymous_ids": [item.value for item in self.identifiers if item.kind == ANONYMOUS][:MAX_ANONYMOUS],
+            "external_ids": external,
+        }
+
+    def encode(self) -> list[Any]:
+        """Plain data for storage; `decode` reads it back."""
+        return [
+            [list(item) for item in self.identifiers],
+            self.email,
+            self.phone,
+            self.attributes,
+            _pack(self.first),
+            _pack(self.last),
+            self.count,
+            self.recent,
+        ]
+
+    @classmethod
+    def decode(cls, data: list[Any]) -> "Profile":
+        """The profile that `encode` gave."""
+        identifiers, email, phone, attributes, first, last, count, recent = data
+        return cls(
+            [Identifier(*item) for item in identifiers],
+            email,
+            phone,
+            attributes,
+            _unpack(first),
+            _unpack(last),
+            count,
+            recent,
+        )
+
+
+def brief(activity: Activity) -> dict[str, Any]:
+    """An activity as the list of recent ones shows it."""
+    shown: dict[str, Any] = {
+        "id": activity.id,
+        "source": activity.source,
+        "type": activity.type,
+        "occurred_at": to_rfc3339(activity.occurred_at),
+    }
+    if activity.properties:
+        small = len(orjson.dumps(activity.properties)) <= MAX_RECENT_BYTES
+        shown["properties"] = activity.properties if small else {}
+        if not small:
+            shown["properties_omitted"] = True
+    return shown
+
+
+def first_at(profile: Profile) -> datetime | None:
+    """When the lead's first activity happened."""
+    return profile.first[0] if profile.first else None
+
+
+def last_at(profile: Profile) -> datetime | None:
+    """When the lead's latest activity happened."""
+    return profile.last[0] if profile.last else None
+
+
+def _pack(order: Order | None) -> list[Any] | None:
+    return [to_micros(order[0]), order[1], order[2]] if order else None
+
+
+def _unpack(data: list[Any] | None) -> Order | None:
+    return (from_micros(data[0]), data[1], data[2]) if data else None
+
+
+def instant_out(instant: datetime | None) -> str | None:
+    """An instant for JSON, None as it is."""
+    return to_rfc3339(instant) if instant else None
+
+
+def identifiers_of(activities: Iterable[Activity]) -> Mapping[Identifier, None]:
+    """The distinct identifiers of `activities`, in order of appearance."""
+    return dict.fromkeys(identifier for activity in activities for identifier in activity.identifiers)

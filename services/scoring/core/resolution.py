@@ -1,0 +1,100 @@
+"""Which activities belong to one lead.
+
+The answer is a function of the set of activities, so it is defined over the fold order and not over arrival: visit the
+activities in that order; each joins the identifiers it carries into one lead, unless that would join two leads with
+different e-mails, in which case the weaker identifier stays where it was. A browser or mobile phone that two e-mails
+used therefore belongs to the one it appeared with first. An activity belongs to the lead of its strongest identifier.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.activity import Activity
+from shared.identity import EMAIL, STRENGTH, Identifier
+
+Order = tuple[datetime, str, str]
+"""A place in the fold order: occurred_at, id, source."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeadGroup:
+    """One lead: its identifiers, strongest kinds first, and its activities in fold order.
+
+    `since` tells for each identifier from which place on it belongs to an e-mail; only an earlier activity with another
+    e-mail can still take it away.
+    """
+
+    identifiers: tuple[Identifier, ...]
+    activities: tuple[Activity, ...]
+    since: Mapping[Identifier, Order]
+
+    @property
+    def email(self) -> Identifier | None:
+        """The e-mail that names this lead, if it has one."""
+        return self.identifiers[0] if self.identifiers[0].kind == EMAIL else None
+
+
+class _Forest:
+    """Identifiers joined into leads, each lead holding at most one e-mail."""
+
+    def __init__(self) -> None:
+        self._root: dict[Identifier, Identifier] = {}
+        self.members: dict[Identifier, list[Identifier]] = {}
+        self._with_email: set[Identifier] = set()
+        self.since: dict[Identifier, Order] = {}
+
+    def find(self, identifier: Identifier) -> Identifier:
+        if identifier not in self._root:
+            self._root[identifier] = identifier
+            self.members[identifier] = [identifier]
+            if identifier.kind == EMAIL:
+                self._with_email.add(identifier)
+        return self._root[identifier]
+
+    def join(self, one: Identifier, other: Identifier, order: Order) -> None:
+        root, branch = self.find(one), self.find(other)
+        if root == branch or (root in self._with_email and branch in self._with_email):
+            return
+        self._note_email(root, branch, order)
+        if len(self.members[root]) < len(self.members[branch]):
+            root, branch = branch, root
+        for member in self.members[branch]:
+            self._root[member] = root
+        self.members[root] += self.members.pop(branch)
+        if branch in self._with_email:
+            self._with_email.add(root)
+
+    def _note_email(self, root: Identifier, branch: Identifier, order: Order) -> None:
+        if root in self._with_email:
+            self.since.update(dict.fromkeys(self.members[branch], order))
+        elif branch in self._with_email:
+            self.since.update(dict.fromkeys(self.members[root], order))
+
+
+def resolve_leads(activities: Iterable[Activity]) -> list[LeadGroup]:
+    """Group activities into leads. Pure; neither the groups nor their order depend on the order of the input."""
+    ordered = sorted(activities, key=lambda activity: activity.order)
+    forest = _Forest()
+    for activity in ordered:
+        forest.find(activity.identifiers[0])
+        for weaker in activity.identifiers[1:]:
+            forest.join(activity.identifiers[0], weaker, activity.order)
+    owned: dict[Identifier, list[Activity]] = defaultdict(list)
+    for activity in ordered:
+        owned[forest.find(activity.identifiers[0])].append(activity)
+    groups = [
+        LeadGroup(
+            tuple(sorted(members, key=strongest_first)),
+            tuple(owned[root]),
+            {member: forest.since[member] for member in members if member in forest.since},
+        )
+        for root, members in forest.members.items()
+    ]
+    return sorted(groups, key=lambda group: strongest_first(group.identifiers[0]))
+
+
+def strongest_first(identifier: Identifier) -> tuple[int, str]:
+    """Sort key: kinds by strength, values by code point."""
+    return (STRENGTH[identifier.kind], identifier.value)

@@ -1,0 +1,212 @@
+"""All SQL of the consumer: set-wise statements on plain asyncpg, each one round trip for a whole batch.
+
+Locks are taken in one order everywhere, activity keys, then leads, then identifiers, each sorted, so that two workers
+that meet on one lead wait for each other and never in a circle.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+import orjson
+
+from services.scoring.core.linking import Owner
+from services.scoring.core.resolution import Order
+from shared.activity import Activity, parse_recorded, to_record
+from shared.errors import TransientError
+from shared.identity import Identifier
+
+Key = tuple[str, str]
+"""What makes an activity unique: source and id."""
+
+
+class LostRaceError(TransientError):
+    """Another worker changed whom an identifier belongs to, between reading and locking: start the batch over."""
+
+
+@dataclass(slots=True)
+class LeadRow:
+    """A lead as stored: `state` is the packed folded state, empty for a lead that was merged away."""
+
+    id: str
+    merged_into: str | None
+    epoch: int
+    version: int
+    has_email: bool
+    state: bytes
+    score: float | None = None
+    search: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOwners:
+    """The owners of identifiers as read before locking, and the epoch each owning lead had then."""
+
+    owners: Mapping[Identifier, Owner]
+    epochs: Mapping[str, int]
+
+
+class ScoringRepository:
+    """The statements of one transaction on `conn`."""
+
+    def __init__(self, conn: asyncpg.Connection) -> None:
+        self._conn = conn
+
+    async def add_keys(self, activities: Iterable[Activity]) -> tuple[set[Key], int]:
+        """Claim the keys of `activities`; returns those that are new, and how many known ones had another body."""
+        ordered = sorted(activities, key=lambda item: (item.source, item.id))
+        columns = (
+            [item.source for item in ordered],
+            [item.id for item in ordered],
+            [item.fingerprint() for item in ordered],
+        )
+        rows = await self._conn.fetch(
+            "INSERT INTO scoring.activity_key (source, id, fingerprint)"
+            " SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])"
+            " ON CONFLICT DO NOTHING RETURNING source, id",
+            *columns,
+        )
+        new = {(row[0], row[1]) for row in rows}
+        conflicts = 0
+        if len(new) < len(ordered):
+            conflicts = await self._conn.fetchval(
+                "SELECT count(*) FROM scoring.activity_key k"
+                " JOIN unnest($1::text[], $2::text[], $3::bytea[]) AS came(source, id, fingerprint)"
+                " USING (source, id) WHERE k.fingerprint <> came.fingerprint",
+                *columns,
+            )
+        return new, conflicts
+
+    async def owners(self, identifiers: Collection[Identifier]) -> KnownOwners:
+        """Whom `identifiers` belong to, before any lock."""
+        rows = await self._conn.fetch(
+            "SELECT i.kind, i.value, i.lead_id::text, i.since_at, i.since_id, i.since_source, l.epoch"
+            " FROM unnest($1::text[], $2::text[]) AS want(kind, value)"
+            " JOIN scoring.identifier i USING (kind, value) JOIN scoring.lead l ON l.id = i.lead_id",
+            [identifier.kind for identifier in identifiers],
+            [identifier.value for identifier in identifiers],
+        )
+        owners = {Identifier(row[0], row[1]): Owner(row[2], _order(row[3], row[4], row[5])) for row in rows}
+        return KnownOwners(owners, {row[2]: row[6] for row in rows})
+
+    async def lock_leads(self, ids: Collection[str]) -> dict[str, LeadRow]:
+        """Lock and read leads; those that do not exist are missing."""
+        rows = await self._conn.fetch(
+            "SELECT id::text, merged_into::text, epoch, version, has_email, state FROM scoring.lead"
+            " WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE",
+            sorted(ids),
+        )
+        return {row[0]: LeadRow(*row) for row in rows}
+
+    async def put_owners(self, owners: Mapping[Identifier, Owner], known: Mapping[Identifier, Owner]) -> None:
+        """Write new and changed owners. Raises LostRaceError when another worker was first with a new identifier."""
+        new = sorted(identifier for identifier in owners if identifier not in known)
+        rows = await self._conn.fetch(
+            "INSERT INTO scoring.identifier (kind, value, lead_id, since_at, since_id, since_source)"
+            " SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[])"
+            " ON CONFLICT DO NOTHING RETURNING 1",
+            *_owner_columns(new, owners),
+        )
+        if len(rows) < len(new):
+            raise LostRaceError("an identifier was claimed by another worker")
+        changed = sorted(
+            identifier for identifier in owners if known.get(identifier, owners[identifier]) != owners[identifier]
+        )
+        if changed:
+            await self._conn.execute(
+                "UPDATE scoring.identifier i SET lead_id = new.lead_id, since_at = new.since_at,"
+                " since_id = new.since_id, since_source = new.since_source FROM unnest($1::text[], $2::text[],"
+                " $3::uuid[], $4::timestamptz[], $5::text[], $6::text[])"
+                " AS new(kind, value, lead_id, since_at, since_id, since_source)"
+                " WHERE i.kind = new.kind AND i.value = new.value",
+                *_owner_columns(changed, owners),
+            )
+
+    async def add_activities(self, placed: Sequence[tuple[str, Activity]], recorded_at: datetime) -> None:
+        """Store new activities, each under the lead it belongs to."""
+        await self._conn.execute(
+            "INSERT INTO scoring.activity (lead_id, occurred_at, source, id, type, body, recorded_at)"
+            " SELECT *, $7 FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::jsonb[])",
+            [lead_id for lead_id, _ in placed],
+            [item.occurred_at for _, item in placed],
+            [item.source for _, item in placed],
+            [item.id for _, item in placed],
+            [item.type for _, item in placed],
+            [orjson.dumps(to_record(item)).decode() for _, item in placed],
+            recorded_at,
+        )
+
+    async def activities_of(self, lead_ids: Collection[str]) -> dict[str, list[Activity]]:
+        """Every stored activity of the leads, in no particular order."""
+        rows = await self._conn.fetch(
+            "SELECT lead_id::text, body FROM scoring.activity WHERE lead_id = ANY($1::uuid[])", list(lead_ids)
+        )
+        found: dict[str, list[Activity]] = {lead_id: [] for lead_id in lead_ids}
+        for lead_id, body in rows:
+            found[lead_id].append(parse_recorded(orjson.loads(body)))
+        return found
+
+    async def move_activities(self, moves: Mapping[Key, tuple[str, str]]) -> None:
+        """Give stored activities another lead; `moves` maps a key to the lead it is stored under and the new one."""
+        if not moves:
+            return
+        await self._conn.execute(
+            "UPDATE scoring.activity a SET lead_id = m.target FROM unnest($1::text[], $2::text[], $3::uuid[],"
+            " $4::uuid[]) AS m(source, id, origin, target)"
+            " WHERE a.lead_id = m.origin AND a.source = m.source AND a.id = m.id",
+            [source for source, _ in moves],
+            [id_ for _, id_ in moves],
+            [origin for origin, _ in moves.values()],
+            [target for _, target in moves.values()],
+        )
+
+    async def put_leads(self, rows: Iterable[LeadRow]) -> None:
+        """Insert or replace leads."""
+        ordered = sorted(rows, key=lambda row: row.id)
+        await self._conn.execute(
+            "INSERT INTO scoring.lead AS l (id, merged_into, epoch, version, has_email, score, search, state)"
+            " SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[], $5::bool[], $6::float8[],"
+            " $7::text[], $8::bytea[]) ON CONFLICT (id) DO UPDATE SET merged_into = excluded.merged_into,"
+            " epoch = excluded.epoch, version = excluded.version, has_email = excluded.has_email,"
+            " score = excluded.score, search = excluded.search, state = excluded.state",
+            [row.id for row in ordered],
+            [row.merged_into for row in ordered],
+            [row.epoch for row in ordered],
+            [row.version for row in ordered],
+            [row.has_email for row in ordered],
+            [row.score for row in ordered],
+            [row.search for row in ordered],
+            [row.state for row in ordered],
+        )
+
+    async def redirect(self, merged: Mapping[str, str]) -> None:
+        """Let merged leads, and those merged into them before, resolve to their survivor; note each merge."""
+        ids, targets = list(merged), list(merged.values())
+        await self._conn.execute(
+            "UPDATE scoring.lead l SET merged_into = m.target FROM unnest($1::uuid[], $2::uuid[]) AS m(id, target)"
+            " WHERE l.merged_into = m.id",
+            ids,
+            targets,
+        )
+        await self._conn.execute(
+            "INSERT INTO scoring.lead_merge (merged_id, survivor_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])",
+            ids,
+            targets,
+        )
+
+
+def _order(at: datetime | None, id_: str | None, source: str | None) -> Order | None:
+    return None if at is None or id_ is None or source is None else (at, id_, source)
+
+
+def _owner_columns(identifiers: Sequence[Identifier], owners: Mapping[Identifier, Owner]) -> tuple[list[object], ...]:
+    since = [owners[identifier].since or (None, None, None) for identifier in identifiers]
+    return (
+        [identifier.kind for identifier in identifiers],
+        [identifier.value for identifier in identifiers],
+        [owners[identifier].lead_id for identifier in identifiers],
+        [order[0] for order in since],
+        [order[1] for order in since],
+        [order[2] for order in since],
+    )

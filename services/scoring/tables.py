@@ -1,0 +1,106 @@
+"""The tables of schema `scoring`.
+
+Activities and identifiers are only ever added to; `lead` is the current state, folded from them, and the one table that
+is rewritten all the time: no index stands on a column that changes, so that its updates stay in their page.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.offsets import offsets_table
+from shared.outbox import outbox_tables
+
+SCHEMA = "scoring"
+
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={"pk": "%(table_name)s_pkey", "ix": "%(table_name)s_%(column_0_N_name)s_idx"},
+)
+
+lead = Table(
+    "lead",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("merged_into", Uuid),
+    Column("epoch", Integer, nullable=False, server_default=text("0")),
+    Column("version", BigInteger, nullable=False, server_default=text("0")),
+    Column("has_email", Boolean, nullable=False, server_default=text("false")),
+    Column("score", Float(53)),
+    Column("search", Text(collation="C"), nullable=False, server_default=text("''")),
+    Column("state", LargeBinary, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    postgresql_with={"fillfactor": "70"},
+)
+
+identifier = Table(
+    "identifier",
+    metadata,
+    Column("kind", Text(collation="C"), primary_key=True),
+    Column("value", Text(collation="C"), primary_key=True),
+    Column("lead_id", Uuid, nullable=False, index=True),
+    Column("since_at", DateTime(timezone=True)),
+    Column("since_id", Text(collation="C")),
+    Column("since_source", Text(collation="C")),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+activity_key = Table(
+    "activity_key",
+    metadata,
+    Column("source", Text(collation="C"), primary_key=True),
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    postgresql_partition_by="HASH (source, id)",
+)
+
+activity = Table(
+    "activity",
+    metadata,
+    Column("lead_id", Uuid, nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("source", Text(collation="C"), nullable=False),
+    Column("id", Text(collation="C"), nullable=False),
+    Column("type", Text(collation="C"), nullable=False),
+    Column("body", JSONB, nullable=False),
+    postgresql_partition_by="RANGE (recorded_at)",
+)
+Index("activity_lead_id_occurred_at_idx", activity.c.lead_id, activity.c.occurred_at)
+
+lead_merge = Table(
+    "lead_merge",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=True),
+    Column("merged_id", Uuid, nullable=False, index=True),
+    Column("survivor_id", Uuid, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+model_version = Table(
+    "model_version",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("published_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+offsets_table(metadata)
+outbox_tables(metadata)
