@@ -5,10 +5,10 @@ leads, these form a cluster, and the leads of a cluster are resolved again from 
 (`services.scoring.core.resolution`), which covers merges and late arrivals alike.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.scoring.core.resolution import LeadGroup, Order, strongest_first
+from services.scoring.core.resolution import LeadGroup, Order, resolve_leads, strongest_first
 from shared.activity import Activity
 from shared.identity import ANONYMOUS, EMAIL, Identifier
 
@@ -82,7 +82,7 @@ def _place_one(
         held = owners.get(identifier)
         if held is None or (held.lead_id == owner.lead_id and since and (held.since is None or since < held.since)):
             placement.owners[identifier] = Owner(owner.lead_id, since)
-        elif held.lead_id != owner.lead_id and not _refused(owner, held, activity.order, with_email):
+        elif held.lead_id != owner.lead_id and not _refused(strongest, owner, held, activity.order, with_email):
             _unite(clusters, owner.lead_id, held.lead_id)
     return owner.lead_id
 
@@ -94,10 +94,15 @@ def _since(strongest: Identifier, owner: Owner, order: Order, with_email: set[st
     return order if strongest.kind == EMAIL or owner.since is None else max(order, owner.since)
 
 
-def _refused(owner: Owner, held: Owner, order: Order, with_email: set[str]) -> bool:
-    """Whether the weaker identifier stays with the other e-mail, which had it first."""
-    both = owner.lead_id in with_email and held.lead_id in with_email
-    return both and held.since is not None and held.since < order
+def _refused(strongest: Identifier, owner: Owner, held: Owner, order: Order, with_email: set[str]) -> bool:
+    """Whether both sides belonged to different e-mails before this activity, so that it joins nothing."""
+    if not (owner.lead_id in with_email and held.lead_id in with_email):
+        return False
+    return _before(held, order) and (strongest.kind == EMAIL or _before(owner, order))
+
+
+def _before(owner: Owner, order: Order) -> bool:
+    return owner.since is not None and owner.since < order
 
 
 def _unite(clusters: dict[str, set[str]], one: str, other: str) -> None:
@@ -120,8 +125,43 @@ class Standing:
         return ({identifier.kind for identifier in self.identifiers} <= {ANONYMOUS}, self.first, self.lead_id)
 
 
-def name_groups(groups: Sequence[LeadGroup], existing: Sequence[Standing], lead_id_for: LeadIdFor) -> list[str]:
-    """The lead id of each group of a cluster.
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A cluster after resolution: its leads by id, who owns each identifier, and which leads are no more."""
+
+    groups: Mapping[str, LeadGroup]
+    owners: Mapping[Identifier, Owner]
+    merged: Mapping[str, str]
+
+
+def resolve_cluster(
+    existing: Sequence[Standing],
+    activities: Iterable[Activity],
+    foreign: Collection[Identifier],
+    lead_id_for: LeadIdFor,
+) -> Resolved:
+    """Resolve the leads of one cluster again from all `activities`, stored and new.
+
+    `existing` are its stored leads, `foreign` the identifiers in its activities that leads outside of it own.
+    """
+    groups = resolve_leads(activities, foreign)
+    names = _name(groups, existing, lead_id_for)
+    named = dict(zip(names, groups, strict=True))
+    owners = {
+        identifier: Owner(name, group.since.get(identifier))
+        for name, group in named.items()
+        for identifier in group.identifiers
+    }
+    merged = {
+        lead.lead_id: owners[min(lead.identifiers, key=strongest_first)].lead_id
+        for lead in existing
+        if lead.lead_id not in named
+    }
+    return Resolved(named, owners, merged)
+
+
+def _name(groups: Sequence[LeadGroup], existing: Sequence[Standing], lead_id_for: LeadIdFor) -> list[str]:
+    """The lead id of each group.
 
     A group with an e-mail has the id that follows from it, so that every replay names it the same; any other goes on
     under the id of its surviving member.
@@ -137,12 +177,3 @@ def name_groups(groups: Sequence[LeadGroup], existing: Sequence[Standing], lead_
         )
         names[position] = standing[0].lead_id if standing else lead_id_for(group.identifiers[0])
     return names
-
-
-def target_of(identifiers: Iterable[Identifier], groups: Sequence[LeadGroup], names: Sequence[str]) -> str:
-    """Where a lead that is no more resolves to: the group that holds its strongest identifier."""
-    for identifier in sorted(identifiers, key=strongest_first):
-        for group, name in zip(groups, names, strict=True):
-            if identifier in group.identifiers:
-                return name
-    raise ValueError("a lead of the cluster has no identifier in any group")

@@ -7,7 +7,7 @@ used therefore belongs to the one it appeared with first. An activity belongs to
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -73,14 +73,19 @@ class _Forest:
             self.since.update(dict.fromkeys(self.members[root], order))
 
 
-def resolve_leads(activities: Iterable[Activity]) -> list[LeadGroup]:
-    """Group activities into leads. Pure; neither the groups nor their order depend on the order of the input."""
+def resolve_leads(activities: Iterable[Activity], foreign: Collection[Identifier] = ()) -> list[LeadGroup]:
+    """Group activities into leads. Pure; neither the groups nor their order depend on the order of the input.
+
+    `foreign` are identifiers that belong to leads outside of `activities`; the links to them were refused and stay so,
+    because an activity that arrives later never takes an e-mail away from an identifier's past.
+    """
     ordered = sorted(activities, key=lambda activity: activity.order)
     forest = _Forest()
     for activity in ordered:
         forest.find(activity.identifiers[0])
         for weaker in activity.identifiers[1:]:
-            forest.join(activity.identifiers[0], weaker, activity.order)
+            if weaker not in foreign:
+                forest.join(activity.identifiers[0], weaker, activity.order)
     owned: dict[Identifier, list[Activity]] = defaultdict(list)
     for activity in ordered:
         owned[forest.find(activity.identifiers[0])].append(activity)
