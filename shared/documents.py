@@ -117,7 +117,7 @@ class _Reader:
         if not tag.startswith(_CORE):
             self.faults.append((Fault(path, f"unknown tag {tag}"), line))
         # A plain scalar has style None; what the parser itself calls a text is one (`!!str 12`).
-        if node.style or tag == _CORE + "str":
+        if getattr(node, "style", None) or tag == _CORE + "str":
             return _joined(str(node.value))
         return _resolve(str(node.value))
 

@@ -13,7 +13,16 @@ from shared.conditions.fields import (
     keys_of,
     look_up,
 )
-from shared.conditions.schema import ActivityType, Block, Condition, DidCondition, Duration, FieldCondition, Schema
+from shared.conditions.schema import (
+    ActivityType,
+    Block,
+    Condition,
+    DidCondition,
+    Duration,
+    FieldCondition,
+    Schema,
+    activity_type,
+)
 
 __all__ = [
     "ACTIVITY",
@@ -31,6 +40,7 @@ __all__ = [
     "Schema",
     "Scope",
     "Test",
+    "activity_type",
     "any_of",
     "block_faults",
     "compile_block",

@@ -42,6 +42,7 @@ def distinct(faults: Iterable[Fault]) -> list[Fault]:
     return list(dict.fromkeys(faults))
 
 
+_KEY = "[key]"  # how pydantic marks a fault of a key itself
 _PLAIN = {
     "extra_forbidden": "unknown key",
     "missing": "is missing",
@@ -58,7 +59,7 @@ _PLAIN = {
 
 
 def _fault(item: ErrorDetails) -> Fault:
-    path = tuple(part for part in item["loc"] if not (isinstance(part, str) and part.startswith(TAG)))
+    path = tuple(part for part in item["loc"] if not (isinstance(part, str) and part.startswith((TAG, _KEY))))
     if item["type"] in _PLAIN:
         return Fault(path, _PLAIN[item["type"]])
     if item["type"] == "value_error":

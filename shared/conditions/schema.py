@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from shared.conditions.faults import TAG
-from shared.conditions.operators import EXISTS, NAMES, Scalar
+from shared.conditions.operators import NAMES, Scalar
 from shared.conditions.patterns import compile_pattern
 from shared.durations import parse_duration
 
@@ -17,7 +17,7 @@ _TYPE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*", re.ASCII)
 class Schema(BaseModel):
     """Base of everything read from a configuration: strict, closed, immutable."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _duration(value: Any) -> timedelta:
@@ -26,7 +26,8 @@ def _duration(value: Any) -> timedelta:
     return parse_duration(value)
 
 
-def _activity_type(value: Any) -> str:
+def activity_type(value: Any) -> str:
+    """The name of an activity type. Raises ValueError for anything else."""
     if not isinstance(value, str) or not _TYPE.fullmatch(value) or len(value) > 64:
         raise ValueError("expected an activity type in snake_case, such as document_downloaded")
     return value
@@ -46,7 +47,7 @@ def _scalar(value: Any) -> Any:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
-ActivityType = Annotated[str, BeforeValidator(_activity_type)]
+ActivityType = Annotated[str, BeforeValidator(activity_type)]
 Pattern = Annotated[str, BeforeValidator(_pattern)]
 Constant = Annotated[Scalar, BeforeValidator(_scalar)]
 Constants = list[Constant]
@@ -79,8 +80,6 @@ class FieldCondition(Schema):
     @model_validator(mode="before")
     @classmethod
     def _one_operator(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and "in_" in raw:
-            raise ValueError("unknown key in_")
         if isinstance(raw, dict) and sum(name in raw for name in NAMES) != 1:
             raise ValueError(f"expected exactly one of {', '.join(NAMES)}")
         return raw
@@ -123,6 +122,3 @@ class Block(Schema):
     def conditions(self) -> list[FieldCondition | DidCondition]:
         """Every condition of the block."""
         return [*(self.all or ()), *(self.any or ()), *(self.none or ())]
-
-
-__all__ = ["EXISTS", "ActivityType", "Block", "Condition", "DidCondition", "Duration", "FieldCondition", "Schema"]

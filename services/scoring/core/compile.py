@@ -1,0 +1,201 @@
+"""A model made ready to run: conditions as closures, spans in microseconds, per activity type only its own rules."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.scoring.core.calendar import Calendar, micros_of
+from services.scoring.core.decay import Decay, HalfLifeDecay, NoDecay, compile_decay
+from services.scoring.core.model import Model
+from services.scoring.core.repeat import Repeat, compile_repeat
+from services.scoring.core.rules import CellsRule, PointsRule
+from services.scoring.core.values import Clamp
+from shared.conditions import (
+    Block,
+    DidCondition,
+    FieldCondition,
+    Test,
+    any_of,
+    compile_block,
+    compile_condition,
+    keys_of,
+)
+
+NEVER_ACTIVE = frozenset({"email_delivered", "email_bounced", "call_missed", "profile_updated", "card_exchanged"})
+"""What happens to a lead without its doing: no sign of life, whatever it earns."""
+_ATTRIBUTES = "attributes."
+_DOMAIN = "identity.email_domain"
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledCell:
+    """At least so many within the span (microseconds) pay so many cents."""
+
+    at_least: int
+    span: int
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """One engagement rule. With `cells`, the fields about paying mean nothing; `test` is None where all match."""
+
+    index: int
+    id: str
+    test: Test | None
+    sensitive: bool
+    points: int
+    repeat: Repeat
+    decay: Decay
+    keeps_times: bool
+    cells: tuple[CompiledCell, ...]
+    longest: int
+    clamp: Clamp
+    group: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TypePlan:
+    """What an activity of one type can do: rules it may earn, whether it is a sign of life, whether stages count it.
+
+    `did_span` is the longest span in which it is counted, 0 if only ever, None if never.
+    """
+
+    rules: tuple[CompiledRule, ...]
+    active: bool
+    did_span: int | None
+    signals: tuple[tuple[str, Test], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledFit:
+    """One fit rule: its points with its own clamp already applied."""
+
+    id: str
+    test: Test
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledModel:
+    """Everything fold and evaluate need; made once per model version."""
+
+    model: Model
+    calendar: Calendar
+    rules: tuple[CompiledRule, ...]
+    groups: tuple[tuple[str, Clamp], ...]
+    plans: dict[str, TypePlan]
+    other: TypePlan
+    fit: tuple[CompiledFit, ...]
+    fit_paths: tuple[str, ...]
+    stages: tuple[tuple[str, Test], ...]
+    excluded: Test | None
+    did: tuple[DidCondition, ...]
+    attributes: frozenset[str]
+    engagement_attributes: frozenset[str]
+    engagement_domain: bool
+    fades: tuple[CompiledRule, ...]
+    grades: tuple[tuple[str, int], ...]
+    levels: tuple[tuple[str, int], ...]
+
+    def plan(self, activity_type: str) -> TypePlan:
+        """What is to be done about activities of this type."""
+        return self.plans.get(activity_type, self.other)
+
+
+def compile_model(model: Model) -> CompiledModel:
+    """Compile a valid model; never fails."""
+    calendar = Calendar(model.timezone)
+    names = list(model.engagement.groups)
+    rules = tuple(_compile_rule(index, rule, calendar, names) for index, rule in enumerate(model.engagement.rules))
+    did = tuple(condition for condition in _state_conditions(model) if isinstance(condition, DidCondition))
+    engagement = _fields(rule for rule in model.engagement.rules)
+    plans = {name: _plan(name, model, rules, did) for name in _named_types(model, did)}
+    return CompiledModel(
+        model=model,
+        calendar=calendar,
+        rules=rules,
+        groups=tuple(model.engagement.groups.items()),
+        plans=plans,
+        other=_plan("", model, rules, ()),
+        fit=tuple(CompiledFit(rule.id, compile_block(rule), rule.apply(rule.points)) for rule in model.fit.rules),
+        fit_paths=tuple(dict.fromkeys(_attribute_paths(_fields(model.fit.rules)))),
+        stages=tuple((stage.id, compile_block(stage)) for stage in model.stages),
+        excluded=any_of([compile_condition(condition) for condition in model.exclude]) if model.exclude else None,
+        did=did,
+        attributes=_attribute_keys(_all_fields(model)),
+        engagement_attributes=_attribute_keys(engagement),
+        engagement_domain=_DOMAIN in engagement,
+        fades=tuple(rule for rule in rules if isinstance(rule.decay, HalfLifeDecay)),
+        grades=tuple(model.grade.items()),
+        levels=tuple(model.level.items()),
+    )
+
+
+def _compile_rule(index: int, rule: PointsRule | CellsRule, calendar: Calendar, groups: list[str]) -> CompiledRule:
+    cells: tuple[CompiledCell, ...] = ()
+    points, repeat, decay = 0, Repeat(), compile_decay(None, calendar)
+    if isinstance(rule, CellsRule):
+        cells = tuple(CompiledCell(cell.at_least, micros_of(cell.within), cell.points) for cell in rule.cells)
+    else:
+        points, repeat = rule.points, compile_repeat(rule.repeat)
+        decay = compile_decay(rule.decay, calendar)
+    return CompiledRule(
+        index=index,
+        id=rule.id,
+        test=compile_block(rule) if rule.conditions() else None,
+        sensitive=any(field.startswith(_ATTRIBUTES) or field == _DOMAIN for field in _fields([rule])),
+        points=points,
+        repeat=repeat,
+        decay=decay,
+        keeps_times=not isinstance(decay, NoDecay),
+        cells=cells,
+        longest=max((cell.span for cell in cells), default=0),
+        clamp=Clamp.model_construct(min=rule.min, max=rule.max),
+        group=groups.index(rule.group) if rule.group is not None else None,
+    )
+
+
+def _plan(name: str, model: Model, rules: tuple[CompiledRule, ...], did: tuple[DidCondition, ...]) -> TypePlan:
+    def about(types: list[str] | None) -> bool:
+        return types is None or name in types
+
+    spans = [micros_of(one.within or timedelta()) for one in did if one.did == name]
+    return TypePlan(
+        rules=tuple(rule for rule, schema in zip(rules, model.engagement.rules, strict=True) if about(schema.activity)),
+        active=name not in NEVER_ACTIVE,
+        did_span=max(spans, default=None),
+        signals=tuple((signal.id, compile_block(signal)) for signal in model.signals if about(signal.activity)),
+    )
+
+
+def _named_types(model: Model, did: Iterable[DidCondition]) -> set[str]:
+    named = set(NEVER_ACTIVE).union(one.did for one in did)
+    for types in [*(rule.activity for rule in model.engagement.rules), *(one.activity for one in model.signals)]:
+        named.update(types or ())
+    return named
+
+
+def _state_conditions(model: Model) -> list[FieldCondition | DidCondition]:
+    return [*(condition for stage in model.stages for condition in stage.conditions()), *model.exclude]
+
+
+def _fields(blocks: Iterable[Block]) -> list[str]:
+    return [
+        condition.field for block in blocks for condition in block.conditions() if isinstance(condition, FieldCondition)
+    ]
+
+
+def _all_fields(model: Model) -> list[str]:
+    blocks: list[Block] = [*model.engagement.rules, *model.fit.rules, *model.signals]
+    state = [one.field for one in _state_conditions(model) if isinstance(one, FieldCondition)]
+    return _fields(blocks) + state
+
+
+def _attribute_paths(fields: Iterable[str]) -> list[str]:
+    return [field.removeprefix(_ATTRIBUTES) for field in fields if field.startswith(_ATTRIBUTES)]
+
+
+def _attribute_keys(fields: Iterable[str]) -> frozenset[str]:
+    """The top-level attributes that have to be kept to answer for these fields."""
+    return frozenset[str]().union(*map(keys_of, _attribute_paths(fields)))

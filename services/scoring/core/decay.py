@@ -1,0 +1,164 @@
+"""How the entries of a rule fade. Sums are exact: integers and fractions of a cent, floats only for half-lives."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from fractions import Fraction
+from math import ceil, log2
+from typing import Protocol
+
+from typing_extensions import override
+
+from services.scoring.core.calendar import NEVER, Calendar, after_months, micros_of
+from services.scoring.core.rules import HalfLife, Step, Window
+
+Exact = int | float | Fraction
+"""An amount of cents before it is rounded; `round` is half-even on each of them."""
+
+
+class Decay(Protocol):
+    """Values the entries of one rule, all worth `points` cents at first; `times` are instants in fold order."""
+
+    def value(self, points: int, times: Sequence[int], at: int) -> tuple[Exact, int]:
+        """The unrounded sum in cents at `at`, and how many entries still pay."""
+        ...
+
+    def worthless(self, points: int, at: int) -> int:
+        """Entries at or before this instant pay nothing at `at` or later."""
+        ...
+
+    def next_step(self, points: int, times: Sequence[int], at: int) -> int:
+        """The first instant after `at` at which the sum jumps, NEVER if it does not."""
+        ...
+
+
+class NoDecay(Decay):
+    """Entries keep their points."""
+
+    @override
+    def value(self, points: int, times: Sequence[int], at: int) -> tuple[Exact, int]:
+        return points * len(times), len(times)
+
+    @override
+    def worthless(self, points: int, at: int) -> int:
+        return -1
+
+    @override
+    def next_step(self, points: int, times: Sequence[int], at: int) -> int:
+        return NEVER
+
+
+class WindowDecay(Decay):
+    """Full points while younger than the window."""
+
+    def __init__(self, schema: Window) -> None:
+        self.span = micros_of(schema.window)
+
+    @override
+    def value(self, points: int, times: Sequence[int], at: int) -> tuple[Exact, int]:
+        count = len(times) - bisect_right(times, at - self.span)
+        return points * count, count
+
+    @override
+    def worthless(self, points: int, at: int) -> int:
+        return at - self.span
+
+    @override
+    def next_step(self, points: int, times: Sequence[int], at: int) -> int:
+        first = bisect_right(times, at - self.span)
+        return times[first] + self.span if first < len(times) else NEVER
+
+
+class HalfLifeDecay(Decay):
+    """points x 2^(-age / half-life); an entry below one cent is nothing."""
+
+    def __init__(self, schema: HalfLife) -> None:
+        self.span = micros_of(schema.half_life)
+
+    @override
+    def value(self, points: int, times: Sequence[int], at: int) -> tuple[Exact, int]:
+        span, total, count = self.span, 0.0, 0
+        for time in times:
+            worth = points * 2.0 ** ((time - at) / span)
+            if worth >= 1.0 or worth <= -1.0:
+                total += worth
+                count += 1
+        return total, count
+
+    def lifetime(self, points: int) -> int:
+        """An age at which an entry is surely nothing."""
+        return ceil(self.span * log2(abs(points) or 1) * (1 + 1e-9)) + 2
+
+    @override
+    def worthless(self, points: int, at: int) -> int:
+        return at - self.lifetime(points)
+
+    @override
+    def next_step(self, points: int, times: Sequence[int], at: int) -> int:
+        """It fades all the time: the search for its next change is another one."""
+        return NEVER
+
+
+class StepDecay(Decay):
+    """A share less with every whole period since the entry: of the first value, or of the one before (compound)."""
+
+    def __init__(self, schema: Step, calendar: Calendar) -> None:
+        self.share, self.calendar = schema.step, calendar
+        self.months = schema.months
+        self.span = 0 if self.months else micros_of(schema.every)
+        self.compound = schema.curve == "compound"
+        fades = self.share == 1 or not self.compound
+        self.last = ceil(1 / self.share) if fades else None
+        # No month is longer than 31 days, a change of clocks or of the date line shifts it by two days at most.
+        longest = self.span or 33 * 86_400_000_000 * (self.months or 1)
+        self.lifetime = self.last * longest if self.last else None
+
+    def periods(self, time: int, at: int) -> int:
+        """Whole periods from `time` to `at`."""
+        return self.calendar.whole_months(time, at, self.months) if self.months else (at - time) // self.span
+
+    @override
+    def value(self, points: int, times: Sequence[int], at: int) -> tuple[Exact, int]:
+        start = bisect_right(times, self.worthless(points, at))
+        paying: dict[int, int] = {}
+        for time in times[start:]:
+            periods = self.periods(time, at)
+            if self.last is None or periods < self.last:
+                paying[periods] = paying.get(periods, 0) + 1
+        count = sum(paying.values())
+        if not self.compound:
+            return points * sum((1 - periods * self.share) * many for periods, many in paying.items()), count
+        return points * self._compounded(paying), count
+
+    def _compounded(self, paying: dict[int, int]) -> Exact:
+        """Horner's scheme over the ages, oldest first, so that no power is taken twice."""
+        rest, total, age = 1 - self.share, Fraction(0), max(paying, default=0)
+        for periods in sorted(paying, reverse=True):
+            total = total * rest ** (age - periods) + paying[periods]
+            age = periods
+        return total * rest**age
+
+    @override
+    def worthless(self, points: int, at: int) -> int:
+        return at - self.lifetime if self.lifetime else -1
+
+    @override
+    def next_step(self, points: int, times: Sequence[int], at: int) -> int:
+        start = bisect_right(times, self.worthless(points, at))
+        return min((self._next(time, at) for time in times[start:]), default=NEVER)
+
+    def _next(self, time: int, at: int) -> int:
+        periods = self.periods(time, at)
+        if self.last is not None and periods >= self.last:
+            return NEVER
+        if self.months:
+            return after_months(time, (periods + 1) * self.months, self.calendar.zone)
+        return time + (periods + 1) * self.span
+
+
+def compile_decay(schema: Window | HalfLife | Step | None, calendar: Calendar) -> Decay:
+    """The decay a rule names."""
+    if isinstance(schema, Window):
+        return WindowDecay(schema)
+    if isinstance(schema, HalfLife):
+        return HalfLifeDecay(schema)
+    return StepDecay(schema, calendar) if schema else NoDecay()

@@ -1,0 +1,56 @@
+"""The law in one call, and signals: what callers use beside fold and evaluate."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from services.scoring.core.compile import CompiledModel
+from services.scoring.core.evaluate import evaluate
+from services.scoring.core.evaluation import Evaluation, ManualPoints
+from services.scoring.core.fold import UNPAID, ActivityFacts, VerdictOf, fold, new_state
+from services.scoring.core.state import Recycling, State
+from shared.activity import Activity
+
+
+def fold_all(
+    model: CompiledModel,
+    activities: Iterable[Activity],
+    at: datetime,
+    *,
+    attributes: Mapping[str, Any] | None = None,
+    manual: Iterable[ManualPoints] = (),
+    recyclings: Sequence[Recycling] = (),
+    verdict_of: VerdictOf | None = None,
+) -> Evaluation:
+    """The score of a lead at `at` from nothing but its activities, in any order, repeated or not.
+
+    Of activities with one (source, id) the first given counts. `attributes` hold from before the first activity.
+    """
+    state = fold(
+        model, new_state(model, attributes=attributes, recyclings=recyclings), until(activities, at), verdict_of
+    )
+    return evaluate(model, state, at, manual)
+
+
+def until(activities: Iterable[Activity], at: datetime) -> list[Activity]:
+    """Those that happened by `at`, each once, in fold order."""
+    distinct: dict[tuple[str, str], Activity] = {}
+    for activity in activities:
+        distinct.setdefault((activity.source, activity.id), activity)
+    return sorted((one for one in distinct.values() if one.occurred_at <= at), key=lambda one: one.order)
+
+
+def signals_of(model: CompiledModel, activity: Activity, state: State | None = None) -> list[str]:
+    """Ids of the signals this activity gives, in model order.
+
+    With a `state`, conditions see the lead's attributes and e-mail domain, else only the activity's own.
+    """
+    signals = model.plan(activity.type).signals
+    if not signals or not UNPAID.isdisjoint(activity.flags):
+        return []
+    if state is not None:
+        facts = ActivityFacts(state.attributes, state.domain)
+    else:
+        facts = ActivityFacts(activity.attributes, (activity.email or "").rpartition("@")[2] or None)
+    facts.properties, facts.source = activity.properties, activity.source
+    return [name for name, test in signals if test(facts)]

@@ -1,0 +1,152 @@
+"""The evaluation of a state at an instant: score, bands, stage, and reasons that add up."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.scoring.core.calendar import micros_of
+from services.scoring.core.compile import CompiledModel
+from services.scoring.core.earned import Worth, combine, is_recycled, recycled_worths, worths
+from services.scoring.core.evaluation import Evaluation, ManualPoints, Reason
+from services.scoring.core.state import State
+from shared.clock import to_micros
+from shared.conditions import look_up
+
+
+class StateFacts:
+    """What stages and exclusions may ask about (see shared.conditions.Scope)."""
+
+    __slots__ = ("at", "attributes", "email_domain", "engagement", "fit", "grade", "level", "stage", "state", "total")
+
+    def __init__(self, state: State, at: int) -> None:
+        self.state, self.at = state, at
+        self.attributes: Mapping[str, Any] = state.attributes
+        self.email_domain = state.domain
+        self.total = self.engagement = self.fit = 0.0
+        self.grade: str | None = None
+        self.level: str | None = None
+        self.stage: str | None = None
+
+    def did(self, activity_type: str, within: timedelta | None) -> int:
+        """How often, ever or in (at - within, at]."""
+        counted = self.state.did.get(activity_type)
+        if counted is None:
+            return 0
+        if within is None:
+            return int(counted[0])
+        return len(counted[1]) - bisect_right(counted[1], self.at - micros_of(within))
+
+
+def evaluate(model: CompiledModel, state: State, at: datetime, manual: Iterable[ManualPoints] = ()) -> Evaluation:
+    """The lead at `at`, which lies at or after the last folded activity.
+
+    Raises ValueError for an earlier instant (fold what had happened by then instead) and for a state that has to be
+    folded again.
+    """
+    instant = to_micros(at)
+    _check(state, instant)
+    before = worths(model, state, instant)
+    idle = idle_periods(model, state, instant)
+    sums = combine(model, [one.points for one in before], idle)
+    engagement = sums.total
+    if state.recyclings and is_recycled(state, instant):
+        after = recycled_worths(model, state, instant)
+        engagement = combine(model, [one.points for one in after], idle).total
+    fit_raw, fit = fit_sums(model, state)
+    by_hand = manual_in_force(manual, at)
+    given = sum(one.points for one in by_hand)
+    facts = judge(model, state, instant, engagement, fit, engagement + fit + given)
+    if model.excluded is not None and model.excluded(facts):
+        return Evaluation(None, None, None, 0, None, None, None, state.coverage, (Reason("excluded", 0, 1),))
+    corrections = [
+        *((f"cap:{name}", cents) for (name, _), cents in zip(model.groups, sums.groups, strict=True)),
+        ("cap:engagement", sums.clamp),
+        ("cap:fit", fit - fit_raw),
+        ("inactivity", sums.inactivity),
+        ("recycled", engagement - sums.total),
+    ]
+    return Evaluation(
+        score=engagement + fit + given,
+        engagement=engagement,
+        fit=fit,
+        manual=given,
+        grade=facts.grade,
+        level=facts.level,
+        stage=facts.stage,
+        coverage=state.coverage,
+        reasons=_reasons(model, state, before, corrections, Reason("manual", given, len(by_hand))),
+    )
+
+
+def _check(state: State, instant: int) -> None:
+    if state.needs_refold:
+        raise ValueError("an attribute changed that rules had used: fold again from a new state")
+    if state.last is not None and instant < state.last[0]:
+        raise ValueError("the state already holds later activities")
+
+
+def idle_periods(model: CompiledModel, state: State, at: int) -> int:
+    """Whole periods of inactivity since the last sign of life; none before the first."""
+    inactivity = model.model.engagement.inactivity
+    if inactivity is None or state.last_active is None:
+        return 0
+    return (at - state.last_active) // micros_of(inactivity.every)
+
+
+def fit_sums(model: CompiledModel, state: State) -> tuple[int, int]:
+    """The fit sum in cents before and after its clamp; worked out again only when an attribute changed."""
+    if state.fit is None:
+        facts = StateFacts(state, 0)
+        state.fit = [rule.test(facts) for rule in model.fit]
+        known = [look_up(state.attributes, path) for path in model.fit_paths]
+        values = [value is not None and value != "" for value in known]
+        state.coverage = round(sum(values) / len(values), 4) if values else None
+    raw = sum(rule.points for rule, holds in zip(model.fit, state.fit, strict=True) if holds)
+    return raw, model.model.fit.apply(raw)
+
+
+def manual_in_force(manual: Iterable[ManualPoints], at: datetime) -> list[ManualPoints]:
+    """Those given by `at` and not expired."""
+    return [one for one in manual if one.given_at <= at and (one.expires_at is None or at < one.expires_at)]
+
+
+def judge(model: CompiledModel, state: State, at: int, engagement: int, fit: int, total: int) -> StateFacts:
+    """Bands and stage for these sums in cents. A stage may ask for the stage reached before it."""
+    facts = StateFacts(state, at)
+    facts.total, facts.engagement, facts.fit = total / 100, engagement / 100, fit / 100
+    facts.grade = _band(model.grades, fit)
+    facts.level = _band(model.levels, engagement)
+    for name, reached in model.stages:
+        if reached(facts):
+            facts.stage = name
+    return facts
+
+
+def _band(bounds: Sequence[tuple[str, int]], cents: int) -> str:
+    """The best band whose lower bound is reached; below the lowest counts as the lowest."""
+    for name, bound in bounds:
+        if cents >= bound:
+            return name
+    return bounds[-1][0]
+
+
+def _reasons(
+    model: CompiledModel,
+    state: State,
+    earned: Sequence[Worth],
+    corrections: Iterable[tuple[str, int]],
+    manual: Reason,
+) -> tuple[Reason, ...]:
+    lines = [
+        Reason(rule.id, one.points, one.count) for rule, one in zip(model.rules, earned, strict=True) if one.points
+    ]
+    lines += [
+        Reason(rule.id, rule.points, 1)
+        for rule, holds in zip(model.fit, state.fit or (), strict=True)
+        if holds and rule.points
+    ]
+    lines += [Reason(name, cents, 1) for name, cents in corrections if cents]
+    if manual.points:
+        lines.append(manual)
+    return tuple(lines)

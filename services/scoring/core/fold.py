@@ -1,0 +1,196 @@
+"""The fold: activities in order change a state. One pass, whether the state is new or goes on."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from services.scoring.core.compile import CompiledModel, CompiledRule, TypePlan
+from services.scoring.core.objects import object_key, stored_key
+from services.scoring.core.state import Entries, Recycling, State
+from shared.activity import Activity
+from shared.clock import to_micros
+from shared.identity import EMAIL
+
+UNPAID = frozenset({"suspected", "scan"})
+"""Verdicts under which an activity earns nothing and is not counted."""
+VerdictOf = Callable[[Activity], str | None]
+
+
+class ActivityFacts:
+    """What conditions on an activity may ask about (see shared.conditions.Scope). One is re-used over a whole fold."""
+
+    __slots__ = ("attributes", "email_domain", "properties", "source")
+
+    def __init__(self, attributes: Mapping[str, Any], email_domain: str | None) -> None:
+        self.attributes = attributes
+        self.email_domain = email_domain
+        self.properties: Mapping[str, Any] = {}
+        self.source = ""
+
+
+def new_state(
+    model: CompiledModel, *, attributes: Mapping[str, Any] | None = None, recyclings: Sequence[Recycling] = ()
+) -> State:
+    """The state before the first activity.
+
+    `attributes` hold from the beginning (the first activity's overrule them); `recyclings` are all that are known: a
+    new one means a fold from a new state.
+    """
+    state = State(len(model.rules), recyclings)
+    if attributes:
+        _merge(model, state, attributes)
+    return state
+
+
+def fold(
+    model: CompiledModel, state: State, activities: Sequence[Activity], verdict_of: VerdictOf | None = None
+) -> State:
+    """Fold `activities` into `state`, in place.
+
+    They stand in fold order (occurred_at, id, source), none twice, all after the last one folded. Raises ValueError
+    where they do not. When it returns with `needs_refold`, an attribute changed that rules had asked about earlier:
+    fold everything again from a new state.
+    """
+    _place(state, activities)
+    _take_facts(model, state, activities)
+    if not state.needs_refold:
+        facts = ActivityFacts(state.attributes, state.domain)
+        for activity in activities:
+            if activity.flags and not UNPAID.isdisjoint(activity.flags):
+                continue
+            if verdict_of is not None and verdict_of(activity) in UNPAID:
+                continue
+            plan = model.plans.get(activity.type, model.other)
+            if plan.rules or plan.did_span is not None:
+                _fold_one(model, state, plan, facts, activity)
+    return state
+
+
+def _place(state: State, activities: Sequence[Activity]) -> None:
+    """Check the order and move `last`."""
+    last = state.last
+    for activity in activities:
+        here = (to_micros(activity.occurred_at), activity.id, activity.source)
+        if last is not None and here <= last:
+            raise ValueError("activities must come in fold order, each once, after those already folded")
+        last = here
+    state.last = last
+
+
+def _take_facts(model: CompiledModel, state: State, activities: Iterable[Activity]) -> None:
+    """Attributes and e-mail domain of all activities, before any of them is judged: rules see them as of the end."""
+    for activity in activities:
+        if activity.attributes:
+            _merge(model, state, activity.attributes)
+        if activity.email and state.email_domain is None:
+            _take_domain(model, state, activity)
+
+
+def _merge(model: CompiledModel, state: State, attributes: Mapping[str, Any]) -> None:
+    """The last value that is not empty wins."""
+    for name in model.attributes & attributes.keys():
+        value = attributes[name]
+        if value is None or value == "" or _same(state.attributes.get(name), value):
+            continue
+        state.attributes[name] = value
+        state.fit = None
+        if state.sensitive and name in model.engagement_attributes:
+            state.needs_refold = True
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal as JSON; Python alone would take true for 1, so containers are never trusted."""
+    return type(one) is type(other) and not isinstance(one, (dict, list)) and bool(one == other)
+
+
+def _take_domain(model: CompiledModel, state: State, activity: Activity) -> None:
+    """The first own address in fold order names the domain; that of a shared mailbox stands in until there is one."""
+    before = state.domain
+    domain = (activity.email or "").rpartition("@")[2]
+    if activity.identifiers and activity.identifiers[0].kind == EMAIL:
+        state.email_domain = domain
+    elif state.mailbox_domain is None:
+        state.mailbox_domain = domain
+    if state.domain != before:
+        state.fit = None
+        if state.sensitive and model.engagement_domain:
+            state.needs_refold = True
+
+
+def _fold_one(model: CompiledModel, state: State, plan: TypePlan, facts: ActivityFacts, activity: Activity) -> None:
+    micros = to_micros(activity.occurred_at)
+    if plan.did_span is not None:
+        _count(state, plan.did_span, activity.type, micros)
+    facts.properties, facts.source = activity.properties, activity.source
+    matched = False
+    for rule in plan.rules:
+        if rule.sensitive:
+            state.sensitive = True
+        if rule.test is None or rule.test(facts):
+            matched = True
+            entries = state.entries[rule.index]
+            if entries is None:
+                entries = state.entries[rule.index] = Entries()
+            if rule.cells:
+                _remember(entries.times, micros, micros - rule.longest)
+            else:
+                _earn(model, state, rule, entries, micros, activity)
+    if matched and plan.active:
+        state.last_active = micros
+
+
+def _count(state: State, span: int, activity_type: str, micros: int) -> None:
+    counted = state.did.setdefault(activity_type, [0, []])
+    counted[0] += 1
+    if span:
+        _remember(counted[1], micros, micros - span)
+
+
+def _remember(times: list[int], micros: int, worthless: int) -> None:
+    """Append, and forget what lies at or before `worthless`."""
+    if times and times[0] <= worthless:
+        del times[: bisect_right(times, worthless)]
+    times.append(micros)
+
+
+def _earn(
+    model: CompiledModel, state: State, rule: CompiledRule, entries: Entries, micros: int, activity: Activity
+) -> None:
+    """Pay the activity if neither the repeat policy nor the daily maximum denies it."""
+    repeat, key = rule.repeat, ""
+    if repeat.by_object:
+        key = stored_key(object_key(activity.type, activity.properties))
+        if key in entries.keys:
+            return
+    elif repeat.limit and len(entries.recent) >= repeat.limit and entries.recent[0] > micros - repeat.span:
+        return
+    day = model.calendar.day(micros)
+    if not _has_room(entries, day, model.model.daily_max):
+        return
+    entries.count += 1
+    if repeat.by_object:
+        entries.keys[key] = None
+    elif repeat.limit:
+        entries.recent.append(micros)
+        if len(entries.recent) > repeat.limit:
+            del entries.recent[0]
+    if rule.keeps_times:
+        _remember(entries.times, micros, rule.decay.worthless(rule.points, micros))
+    elif state.recyclings:
+        entries.times.append(micros)
+
+
+def _has_room(entries: Entries, day: int, daily_max: int) -> bool:
+    """Count a payment on this local day, unless there are too many already."""
+    if day > entries.day:
+        entries.yesterday = entries.today if day == entries.day + 1 else 0
+        entries.day, entries.today = day, 0
+    if day == entries.day:
+        if entries.today >= daily_max:
+            return False
+        entries.today += 1
+        return True
+    if entries.yesterday >= daily_max:
+        return False
+    entries.yesterday += 1
+    return True
