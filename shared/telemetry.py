@@ -159,6 +159,8 @@ def configure_logging(service: str, level: str = "INFO") -> None:
     handler.setFormatter(_formatter(common))
     limit = RateLimit(AIOKAFKA_EVERY_S)
     handler.addFilter(lambda record: not record.name.startswith(_NOISY) or record.levelno < 30 or limit.filter(record))
+    # A broken pipe on stdout must not print the line, with its raw values, to stderr.
+    logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)

@@ -1,0 +1,41 @@
+"""The HTTP side that all services share."""
+
+from shared.web.app import DEGRADED, MAX_BODY, Lifespan, Readiness, create_app, respond
+from shared.web.auth import require
+from shared.web.edge import check_json, is_json
+from shared.web.lean import ClientGone, LeanHandler, LeanRequest, LeanRoute, read_body, too_large
+from shared.web.openapi import PROBLEM_RESPONSE
+from shared.web.pages import MAX_LIMIT, Page, PageQuery, decode_cursor, encode_cursor, page_of, paginate
+from shared.web.problems import Answer, RawHeaders, pointer, problem
+from shared.web.server import serve
+
+__all__ = [
+    "DEGRADED",
+    "MAX_BODY",
+    "MAX_LIMIT",
+    "PROBLEM_RESPONSE",
+    "Answer",
+    "ClientGone",
+    "LeanHandler",
+    "LeanRequest",
+    "LeanRoute",
+    "Lifespan",
+    "Page",
+    "PageQuery",
+    "RawHeaders",
+    "Readiness",
+    "check_json",
+    "create_app",
+    "decode_cursor",
+    "encode_cursor",
+    "is_json",
+    "page_of",
+    "paginate",
+    "pointer",
+    "problem",
+    "read_body",
+    "require",
+    "respond",
+    "serve",
+    "too_large",
+]

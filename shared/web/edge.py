@@ -1,0 +1,173 @@
+"""The outermost layer of every service: request ids, limits, metrics, logs, and no error without its problem."""
+
+import re
+import time
+from collections.abc import Mapping
+from uuid import uuid4
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.codec import JsonFault, decode, has_nul
+from shared.errors import ProblemError
+from shared.telemetry import HTTP_DURATION, HTTP_REQUESTS, REQUEST_ID
+from shared.web.lean import ClientGone, LeanHandler, LeanRequest, LeanRoute, read_body
+from shared.web.problems import Answer, prefers_japanese, problem
+
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_JSON = re.compile(rb"\s*application/(?:[a-z0-9.+-]+\+)?json\s*(?:;|$)", re.IGNORECASE)
+
+log = structlog.get_logger()
+
+
+def is_json(content_type: bytes) -> bool:
+    """Whether a `Content-Type` names JSON or a format built on it."""
+    return _JSON.match(content_type) is not None
+
+
+class Edge:
+    """Wraps the framework; lean routes are answered here, without it."""
+
+    def __init__(self, app: ASGIApp, lean: Mapping[str, LeanRoute], max_body: int) -> None:
+        self._app = app
+        self._lean = lean
+        self._max_body = max_body
+        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._durations: dict[str, Histogram] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = self._request(scope, receive)
+        REQUEST_ID.set(request.request_id)
+        route = self._lean.get(request.path)
+        if route is not None:
+            await self._answer(request, route.path, await self._run(request, route), send)
+        else:
+            await self._delegate(request, scope, send)
+
+    @staticmethod
+    def _request(scope: Scope, receive: Receive) -> LeanRequest:
+        headers: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name, value)
+        given = headers.get(b"x-request-id")
+        request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else uuid4().hex
+        started = time.perf_counter()
+        return LeanRequest(scope["method"], scope["path"], scope["query_string"], headers, receive, request_id, started)
+
+    async def _run(self, request: LeanRequest, route: LeanRoute) -> Answer | None:
+        handler: LeanHandler | None = route.handlers.get(request.method)
+        try:
+            if handler is None:
+                allow = {"Allow": ", ".join(sorted(route.handlers))}
+                raise ProblemError(405, "method_not_allowed", "This address takes other methods.", headers=allow)
+            return await handler(request)
+        except ProblemError as error:
+            return _problem(error, request)
+        except ClientGone:
+            return None
+        except Exception:
+            return _unexpected(request)
+
+    async def _delegate(self, request: LeanRequest, scope: Scope, send: Send) -> None:
+        status = 0
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request.request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, await self._checked(request), send_marked)
+        except ClientGone:
+            return
+        except Exception as error:
+            if status:
+                raise
+            answer = _problem(error, request) if isinstance(error, ProblemError) else _unexpected(request)
+            await self._answer(request, _route(scope), answer, send)
+            return
+        self._note(request, _route(scope), status)
+
+    async def _checked(self, request: LeanRequest) -> Receive:
+        """The body within its limit and, if JSON, as strict as `codec.decode`: the framework's own parser takes more.
+
+        Raises ProblemError 413, 400 `invalid_json`, 422 `invalid_fields` for U+0000; ClientGone.
+        """
+        headers = request.headers
+        if request.method in ("GET", "HEAD") or not (b"content-length" in headers or b"transfer-encoding" in headers):
+            return request.receive
+        body = await read_body(request, self._max_body)
+        if body and is_json(headers.get(b"content-type", b"")):
+            check_json(body)
+        return _Replay(body, request.receive)
+
+    async def _answer(self, request: LeanRequest, route: str, answer: Answer | None, send: Send) -> None:
+        if answer is None:
+            return
+        status, headers, body = answer
+        headers.append((b"content-length", b"%d" % len(body)))
+        headers.append((b"x-request-id", request.request_id.encode()))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
+        self._note(request, route, status)
+
+    def _note(self, request: LeanRequest, route: str, status: int) -> None:
+        taken = time.perf_counter() - request.started
+        method = request.method if request.method in METHODS else "other"
+        key = (method, route, status)
+        counter = self._counters.get(key)
+        if counter is None:
+            counter = self._counters[key] = HTTP_REQUESTS.labels(method, route, str(status))
+            self._durations.setdefault(route, HTTP_DURATION.labels(route))
+        counter.inc()
+        self._durations[route].observe(taken)
+        if status >= 400 and request.path not in QUIET:
+            write = log.warning if status >= 500 else log.info
+            write("request_refused", method=method, route=route, status=status, taken_ms=round(taken * 1e3, 1))
+
+
+class _Replay:
+    """Hands out a body that was read already, then what the connection says."""
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        if self._body is None:
+            return await self._receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+
+def check_json(body: bytes) -> object:
+    """Parse a JSON body. Raises ProblemError: 400 `invalid_json`, 422 `invalid_fields` where a text holds U+0000."""
+    try:
+        value: object = decode(body)
+    except JsonFault as error:
+        raise ProblemError(400, "invalid_json", str(error)) from None
+    if b"\\u0000" in body and has_nul(value):
+        raise ProblemError(422, "invalid_fields", "A text holds U+0000, which cannot be stored.")
+    return value
+
+
+def _route(scope: Scope) -> str:
+    return str(getattr(scope.get("route"), "path", "unmatched"))
+
+
+def _problem(error: ProblemError, request: LeanRequest) -> Answer:
+    return problem(error, japanese=prefers_japanese(request.header(b"accept-language")))
+
+
+def _unexpected(request: LeanRequest) -> Answer:
+    log.exception("request_failed", method=request.method)
+    error = ProblemError(500, "internal_error", f"Something went wrong; its log lines carry {request.request_id}.")
+    return _problem(error, request)

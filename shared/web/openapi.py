@@ -1,0 +1,90 @@
+"""What `/openapi.json` says beyond what the framework finds by itself."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import HTMLResponse
+
+from shared.errors import ProblemError
+from shared.web.lean import LeanRoute
+from shared.web.problems import CODES, TITLES
+
+PROBLEM: dict[str, Any] = {
+    "title": "Problem",
+    "description": "RFC 9457. `code` is stable; `errors` points to each faulty place of the body.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "examples": ["invalid_fields"]},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {"pointer": {"type": "string", "format": "json-pointer"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+PROBLEM_RESPONSE = {
+    "description": "Refused; see `code`",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+EXPLANATIONS = {
+    "invalid_json": "The body is not JSON in UTF-8 as this service takes it: no NaN, no lone surrogates, no numbers"
+    " beyond a double's range, at most 32 levels.",
+    "invalid_fields": "One or more fields are not as expected; `errors` names each by a JSON pointer.",
+    "unauthorized": "No key, an unknown, expired or revoked one. Make one: kizashi keys create NAME --scope SCOPE.",
+    "missing_scope": "The key is valid but lacks the scope this route needs.",
+    "too_large": "The body, one activity or the count of items is beyond its limit.",
+    "unsupported_media_type": "The Content-Type or Content-Encoding is none this route takes.",
+    "unavailable": "The service cannot keep its promise now; try again after Retry-After. Nothing was taken.",
+    "not_ready": "A part this service needs does not answer; `failing` names it.",
+    "keys_unreadable": "The file with the keys is broken, so no key can be checked.",
+    "internal_error": "A fault of the service. The log lines with this request's id say more.",
+}
+"""What the pages at `/problems/{code}` say."""
+
+
+def document(app: FastAPI, lean: Sequence[LeanRoute]) -> dict[str, Any]:
+    """The OpenAPI document: the framework's routes, the lean ones, and problems as the errors of all."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title, version=app.version, description=app.description or None, routes=app.routes
+        )
+        for route in lean:
+            schema["paths"][route.path] = {
+                method.lower(): dict(operation) for method, operation in route.operations.items()
+            }
+        _name_problems(schema)
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def _name_problems(schema: dict[str, Any]) -> None:
+    components = schema.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas["Problem"] = PROBLEM
+    components.setdefault("securitySchemes", {}).setdefault("api_key", {"type": "http", "scheme": "bearer"})
+    for path in schema["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+            operation["responses"].setdefault("default", PROBLEM_RESPONSE)
+
+
+async def problem_page(code: str) -> HTMLResponse:
+    """What a code means, for the reader who follows a problem's `type`."""
+    status = next((status for status, name in CODES.items() if name == code), None)
+    text = EXPLANATIONS.get(code) or (TITLES[status][0] if status else None)
+    if text is None:
+        raise ProblemError(404, "not_found", "There is no such code.")
+    return HTMLResponse(f"<!doctype html><title>{escape(code)}</title><h1>{escape(code)}</h1><p>{escape(text)}</p>")

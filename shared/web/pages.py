@@ -1,0 +1,61 @@
+"""Lists by cursor: `{"items": […]}`, `limit`, `after`, and `Link: rel="next"`."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Query, Request, Response
+
+from shared.codec import encode
+from shared.errors import FieldFault, ProblemError
+
+MAX_LIMIT = 1_000
+DEFAULT_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What part of a list is asked for: at most `limit` items after the one whose sort values are `after`."""
+
+    limit: int
+    after: tuple[Any, ...] | None
+
+
+def page_of(
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="At most so many items.")] = DEFAULT_LIMIT,
+    after: Annotated[str | None, Query(max_length=1_024, description="From the `next` link of a page.")] = None,
+) -> Page:
+    """Dependency: the page a request asks for. Raises ProblemError 422 for a cursor this service did not give out."""
+    return Page(limit, decode_cursor(after) if after else None)
+
+
+PageQuery = Annotated[Page, Depends(page_of)]
+
+
+def encode_cursor(values: Sequence[Any]) -> str:
+    """Sort values of the last item of a page as one opaque text."""
+    return base64.urlsafe_b64encode(orjson.dumps(list(values))).decode().rstrip("=")
+
+
+def decode_cursor(text: str) -> tuple[Any, ...]:
+    """The sort values again. Raises ProblemError 422 `invalid_cursor`."""
+    try:
+        values = orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error):
+        values = None
+    if not isinstance(values, list):
+        fault = FieldFault("/query/after", "expected the value of a page's `next` link")
+        raise ProblemError(422, "invalid_cursor", "The cursor is not one of this list.", [fault])
+    return tuple(values)
+
+
+def paginate(request: Request, items: Sequence[Any], next_after: Sequence[Any] | None) -> Response:
+    """One page. `next_after`: sort values of the last item if there may be more, None on the last page."""
+    headers = {}
+    if next_after is not None:
+        following = request.url.include_query_params(after=encode_cursor(next_after))
+        headers["Link"] = f'<{following}>; rel="next"'
+    return Response(encode({"items": list(items)}), media_type="application/json", headers=headers)
