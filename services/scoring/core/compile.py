@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from services.scoring.core.calendar import Calendar, micros_of
 from services.scoring.core.decay import Decay, HalfLifeDecay, NoDecay, compile_decay
-from services.scoring.core.model import Model
+from services.scoring.core.model import Inactivity, Model
 from services.scoring.core.repeat import Repeat, compile_repeat
 from services.scoring.core.rules import CellsRule, PointsRule
 from services.scoring.core.values import Clamp
@@ -38,7 +38,10 @@ class CompiledCell:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """One engagement rule. With `cells`, the fields about paying mean nothing; `test` is None where all match."""
+    """One engagement rule. With `cells`, the fields about paying mean nothing; `test` is None where all match.
+
+    `group` is its place among the model's groups, the place after the last for a rule without one.
+    """
 
     index: int
     id: str
@@ -51,7 +54,8 @@ class CompiledRule:
     cells: tuple[CompiledCell, ...]
     longest: int
     clamp: Clamp
-    group: int | None
+    clamped: bool
+    group: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +82,14 @@ class CompiledFit:
 
 @dataclass(frozen=True, slots=True)
 class CompiledModel:
-    """Everything fold and evaluate need; made once per model version."""
+    """Everything fold and evaluate need; made once per model version. `groups` go by the names of their reasons."""
 
     model: Model
     calendar: Calendar
     rules: tuple[CompiledRule, ...]
     groups: tuple[tuple[str, Clamp], ...]
+    inactivity: Inactivity | None
+    idle_span: int
     plans: dict[str, TypePlan]
     other: TypePlan
     fit: tuple[CompiledFit, ...]
@@ -115,7 +121,9 @@ def compile_model(model: Model) -> CompiledModel:
         model=model,
         calendar=calendar,
         rules=rules,
-        groups=tuple(model.engagement.groups.items()),
+        groups=tuple((f"cap:{name}", clamp) for name, clamp in model.engagement.groups.items()),
+        inactivity=model.engagement.inactivity,
+        idle_span=micros_of(model.engagement.inactivity.every) if model.engagement.inactivity else 0,
         plans=plans,
         other=_plan("", model, rules, ()),
         fit=tuple(CompiledFit(rule.id, compile_block(rule), rule.apply(rule.points)) for rule in model.fit.rules),
@@ -152,7 +160,8 @@ def _compile_rule(index: int, rule: PointsRule | CellsRule, calendar: Calendar, 
         cells=cells,
         longest=max((cell.span for cell in cells), default=0),
         clamp=Clamp.model_construct(min=rule.min, max=rule.max),
-        group=groups.index(rule.group) if rule.group is not None else None,
+        clamped=rule.min is not None or rule.max is not None,
+        group=groups.index(rule.group) if rule.group is not None else len(groups),
     )
 
 

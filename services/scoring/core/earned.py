@@ -1,9 +1,9 @@
 """What every engagement rule is worth at an instant, and how the worths become the engagement sum."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 from services.scoring.core.compile import CompiledModel, CompiledRule
 from services.scoring.core.decay import Exact
@@ -11,16 +11,14 @@ from services.scoring.core.state import Entries, State
 from shared.clock import to_micros
 
 
-@dataclass(frozen=True, slots=True)
-class Worth:
+class Worth(NamedTuple):
     """One rule's sum in cents, its own clamp applied, and the number of entries that pay."""
 
     points: int
-    count: int
+    paying: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
+class Sums(NamedTuple):
     """The engagement sum in cents, and what each correction on the way changed."""
 
     total: int
@@ -42,13 +40,15 @@ def worths(model: CompiledModel, state: State, at: int) -> list[Worth]:
 
 def worth(rule: CompiledRule, entries: Entries, at: int) -> Worth:
     """One rule at one instant."""
-    if rule.cells:
-        points, count = _cell(rule, entries.times, at)
-        return Worth(rule.clamp.apply(points), count)
-    if not rule.keeps_times:
-        return Worth(rule.clamp.apply(rule.points * entries.count), entries.count)
-    exact, count = rule.decay.value(rule.points, entries.times, at)
-    return Worth(rule.clamp.apply(round(exact)), count)
+    if rule.keeps_times:
+        exact, paying = rule.decay.value(rule.points, entries.times, at)
+        points = round(exact)
+    elif rule.cells:
+        points, paying = _cell(rule, entries.times, at)
+    else:
+        paying = entries.count
+        points = rule.points * paying
+    return Worth(rule.clamp.apply(points) if rule.clamped else points, paying)
 
 
 def _cell(rule: CompiledRule, times: Sequence[int], at: int) -> tuple[int, int]:
@@ -111,22 +111,28 @@ def _recycled_cells(rule: CompiledRule, times: Sequence[int], spans: list[tuple[
     return Worth(rule.clamp.apply(round(total)), count)
 
 
-def combine(model: CompiledModel, points: Sequence[int], idle: int) -> Sums:
+def combine(model: CompiledModel, points: Iterable[int], idle: int) -> Sums:
     """Rule sums to the engagement sum: groups, then `idle` periods of inactivity, then engagement's own clamp.
 
     Never falls when one of `points` rises.
     """
-    free, grouped = 0, [0] * len(model.groups)
-    for rule, cents in zip(model.rules, points, strict=True):
-        if rule.group is None:
-            free += cents
-        else:
-            grouped[rule.group] += cents
-    caps = tuple(clamp.apply(cents) - cents for (_, clamp), cents in zip(model.groups, grouped, strict=True))
-    total = free + sum(grouped) + sum(caps)
+    caps: tuple[int, ...] = ()
+    if model.groups:
+        total, caps = _grouped(model, points)
+    else:
+        total = sum(points)
     active = total
-    inactivity = model.model.engagement.inactivity
+    inactivity = model.inactivity
     if idle and inactivity is not None:
         active = max(min(total, inactivity.floor), total - idle * abs(inactivity.points))
     clamped = model.model.engagement.apply(active)
     return Sums(clamped, caps, active - total, clamped - active)
+
+
+def _grouped(model: CompiledModel, points: Iterable[int]) -> tuple[int, tuple[int, ...]]:
+    """The sum of groups and ungrouped rules, and what each group's clamp changed."""
+    sums = [0] * (len(model.groups) + 1)
+    for rule, cents in zip(model.rules, points, strict=True):
+        sums[rule.group] += cents
+    caps = tuple([clamp.apply(cents) - cents for (_, clamp), cents in zip(model.groups, sums, strict=False)])
+    return sum(sums) + sum(caps), caps

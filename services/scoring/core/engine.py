@@ -18,7 +18,7 @@ def fold_all(
     at: datetime,
     *,
     attributes: Mapping[str, Any] | None = None,
-    manual: Iterable[ManualPoints] = (),
+    manual: Sequence[ManualPoints] = (),
     recyclings: Sequence[Recycling] = (),
     verdict_of: VerdictOf | None = None,
 ) -> Evaluation:

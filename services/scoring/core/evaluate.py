@@ -1,13 +1,13 @@
 """The evaluation of a state at an instant: score, bands, stage, and reasons that add up."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from services.scoring.core.calendar import micros_of
 from services.scoring.core.compile import CompiledModel
-from services.scoring.core.earned import Worth, combine, is_recycled, recycled_worths, worths
+from services.scoring.core.earned import Sums, Worth, combine, is_recycled, recycled_worths, worths
 from services.scoring.core.evaluation import Evaluation, ManualPoints, Reason
 from services.scoring.core.state import State
 from shared.clock import to_micros
@@ -38,7 +38,7 @@ class StateFacts:
         return len(counted[1]) - bisect_right(counted[1], self.at - micros_of(within))
 
 
-def evaluate(model: CompiledModel, state: State, at: datetime, manual: Iterable[ManualPoints] = ()) -> Evaluation:
+def evaluate(model: CompiledModel, state: State, at: datetime, manual: Sequence[ManualPoints] = ()) -> Evaluation:
     """The lead at `at`, which lies at or after the last folded activity.
 
     Raises ValueError for an earlier instant (fold what had happened by then instead) and for a state that has to be
@@ -46,26 +46,25 @@ def evaluate(model: CompiledModel, state: State, at: datetime, manual: Iterable[
     """
     instant = to_micros(at)
     _check(state, instant)
-    before = worths(model, state, instant)
+    earned = worths(model, state, instant)
     idle = idle_periods(model, state, instant)
-    sums = combine(model, [one.points for one in before], idle)
+    sums = combine(model, [one.points for one in earned], idle)
     engagement = sums.total
     if state.recyclings and is_recycled(state, instant):
-        after = recycled_worths(model, state, instant)
-        engagement = combine(model, [one.points for one in after], idle).total
+        engagement = combine(model, [one.points for one in recycled_worths(model, state, instant)], idle).total
     fit_raw, fit = fit_sums(model, state)
-    by_hand = manual_in_force(manual, at)
-    given = sum(one.points for one in by_hand)
+    by_hand = manual_in_force(manual, at) if manual else ()
+    given = sum([one.points for one in by_hand])
     facts = judge(model, state, instant, engagement, fit, engagement + fit + given)
     if model.excluded is not None and model.excluded(facts):
         return Evaluation(None, None, None, 0, None, None, None, state.coverage, (Reason("excluded", 0, 1),))
-    corrections = [
-        *((f"cap:{name}", cents) for (name, _), cents in zip(model.groups, sums.groups, strict=True)),
-        ("cap:engagement", sums.clamp),
-        ("cap:fit", fit - fit_raw),
-        ("inactivity", sums.inactivity),
-        ("recycled", engagement - sums.total),
-    ]
+    reasons = _rules(model, state, earned)
+    for (name, _), cents in zip(model.groups, sums.groups, strict=True):
+        if cents:
+            reasons.append(Reason(name, cents, 1))
+    reasons += _corrections(sums, fit - fit_raw, engagement - sums.total)
+    if given:
+        reasons.append(Reason("manual", given, len(by_hand)))
     return Evaluation(
         score=engagement + fit + given,
         engagement=engagement,
@@ -75,8 +74,23 @@ def evaluate(model: CompiledModel, state: State, at: datetime, manual: Iterable[
         level=facts.level,
         stage=facts.stage,
         coverage=state.coverage,
-        reasons=_reasons(model, state, before, corrections, Reason("manual", given, len(by_hand))),
+        reasons=tuple(reasons),
     )
+
+
+def _rules(model: CompiledModel, state: State, earned: Sequence[Worth]) -> list[Reason]:
+    lines = [
+        Reason(rule.id, points, paying) for rule, (points, paying) in zip(model.rules, earned, strict=True) if points
+    ]
+    for rule, holds in zip(model.fit, state.fit or (), strict=True):
+        if holds and rule.points:
+            lines.append(Reason(rule.id, rule.points, 1))
+    return lines
+
+
+def _corrections(sums: Sums, fit: int, recycled: int) -> list[Reason]:
+    lines = (("cap:engagement", sums.clamp), ("cap:fit", fit), ("inactivity", sums.inactivity), ("recycled", recycled))
+    return [Reason(name, cents, 1) for name, cents in lines if cents]
 
 
 def _check(state: State, instant: int) -> None:
@@ -88,10 +102,9 @@ def _check(state: State, instant: int) -> None:
 
 def idle_periods(model: CompiledModel, state: State, at: int) -> int:
     """Whole periods of inactivity since the last sign of life; none before the first."""
-    inactivity = model.model.engagement.inactivity
-    if inactivity is None or state.last_active is None:
+    if model.inactivity is None or state.last_active is None:
         return 0
-    return (at - state.last_active) // micros_of(inactivity.every)
+    return (at - state.last_active) // model.idle_span
 
 
 def fit_sums(model: CompiledModel, state: State) -> tuple[int, int]:
@@ -102,11 +115,11 @@ def fit_sums(model: CompiledModel, state: State) -> tuple[int, int]:
         known = [look_up(state.attributes, path) for path in model.fit_paths]
         values = [value is not None and value != "" for value in known]
         state.coverage = round(sum(values) / len(values), 4) if values else None
-    raw = sum(rule.points for rule, holds in zip(model.fit, state.fit, strict=True) if holds)
+    raw = sum([rule.points for rule, holds in zip(model.fit, state.fit, strict=True) if holds])
     return raw, model.model.fit.apply(raw)
 
 
-def manual_in_force(manual: Iterable[ManualPoints], at: datetime) -> list[ManualPoints]:
+def manual_in_force(manual: Sequence[ManualPoints], at: datetime) -> list[ManualPoints]:
     """Those given by `at` and not expired."""
     return [one for one in manual if one.given_at <= at and (one.expires_at is None or at < one.expires_at)]
 
@@ -129,24 +142,3 @@ def _band(bounds: Sequence[tuple[str, int]], cents: int) -> str:
         if cents >= bound:
             return name
     return bounds[-1][0]
-
-
-def _reasons(
-    model: CompiledModel,
-    state: State,
-    earned: Sequence[Worth],
-    corrections: Iterable[tuple[str, int]],
-    manual: Reason,
-) -> tuple[Reason, ...]:
-    lines = [
-        Reason(rule.id, one.points, one.count) for rule, one in zip(model.rules, earned, strict=True) if one.points
-    ]
-    lines += [
-        Reason(rule.id, rule.points, 1)
-        for rule, holds in zip(model.fit, state.fit or (), strict=True)
-        if holds and rule.points
-    ]
-    lines += [Reason(name, cents, 1) for name, cents in corrections if cents]
-    if manual.points:
-        lines.append(manual)
-    return tuple(lines)
