@@ -1,0 +1,99 @@
+"""CloudEvents 1.0 over HTTP: binary, structured and batched mode, to activities as posted.
+
+Source: cloudevents/spec 1.0.2, bindings/http-protocol-binding.md §3 and formats/json-format.md.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from shared.codec import JsonFault, decode
+from shared.errors import FieldFault, ProblemError
+from shared.events import ACTIVITY
+from shared.posted import ActivityFaults
+
+BATCH_TYPE, STRUCTURED_TYPE = "application/cloudevents-batch+json", "application/cloudevents+json"
+FILLS = {"id": "id", "source": "source", "time": "occurred_at"}
+"""Attributes of the event that fill gaps of the activity, and which."""
+
+_HEADER_POINTER = "/headers/ce-"
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """An activity as posted, and where its fields stood, so that faults point to what the sender wrote."""
+
+    raw: Any
+    prefix: str = ""
+    moved: Mapping[str, str] = field(default_factory=dict)
+
+    def locate(self, fault: FieldFault) -> FieldFault:
+        """`fault` with the pointer as seen from the whole body."""
+        return FieldFault(self.moved.get(fault.pointer) or self.prefix + fault.pointer, fault.detail)
+
+
+def is_binary(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request with another content type carries an event in its headers."""
+    return b"ce-specversion" in headers or b"ce-type" in headers
+
+
+def unwrap_binary(headers: Mapping[bytes, bytes], data: Any) -> Wrapped:
+    """The activity of a binary-mode event. Raises ActivityFaults; ProblemError 400 for a header that is not text."""
+    attributes = {
+        name: _header_text(headers[raw])
+        for name in ("specversion", "type", *FILLS)
+        if (raw := b"ce-" + name.encode()) in headers
+    }
+    return _unwrap(attributes, data, _HEADER_POINTER, "")
+
+
+def unwrap_structured(event: Any, prefix: str = "") -> Wrapped:
+    """The activity of one event in JSON format. Raises ActivityFaults with pointers below `prefix`."""
+    if not isinstance(event, dict):
+        raise ActivityFaults([FieldFault(prefix, "an event is a JSON object")])
+    content_type = event.get("datacontenttype", "application/json")
+    if not isinstance(content_type, str) or "json" not in content_type.lower():
+        raise ActivityFaults([FieldFault(f"{prefix}/datacontenttype", "expected application/json")])
+    where = "data_base64" if "data" not in event and "data_base64" in event else "data"
+    data = _from_base64(event, prefix) if where == "data_base64" else event.get("data")
+    return _unwrap(event, data, prefix + "/", f"{prefix}/{where}")
+
+
+def _unwrap(attributes: Mapping[str, Any], data: Any, attribute_prefix: str, data_pointer: str) -> Wrapped:
+    faults = []
+    for name, expected in (("specversion", "1.0"), ("type", ACTIVITY)):
+        if attributes.get(name) != expected:
+            faults.append(FieldFault(attribute_prefix + name, f"expected {expected}"))
+    for name in ("id", "source"):
+        if not isinstance(attributes.get(name), str) or not attributes[name]:
+            faults.append(FieldFault(attribute_prefix + name, "expected a text that is not empty"))
+    if not isinstance(data, dict):
+        faults.append(FieldFault(data_pointer, "expected an activity as a JSON object"))
+    if faults:
+        raise ActivityFaults(faults)
+    filled = {to: name for name, to in FILLS.items() if data.get(to) is None and attributes.get(name) is not None}
+    raw = {**data, **{to: attributes[name] for to, name in filled.items()}}
+    return Wrapped(raw, data_pointer, {f"/{to}": attribute_prefix + name for to, name in filled.items()})
+
+
+def _from_base64(event: Mapping[str, Any], prefix: str) -> Any:
+    try:
+        return decode(base64.b64decode(event["data_base64"], validate=True))
+    except (TypeError, ValueError, binascii.Error, JsonFault):
+        raise ActivityFaults([FieldFault(f"{prefix}/data_base64", "expected base64 of a JSON activity")]) from None
+
+
+def _header_text(value: bytes) -> str:
+    """Undo double quotes, then one round of percent-encoding (§3.1.3.2). Raises ProblemError 400 for bad UTF-8."""
+    text = value.decode("latin-1")
+    if quoted := _QUOTED.fullmatch(text):
+        text = re.sub(r"\\(.)", r"\1", quoted[1])
+    try:
+        return unquote_to_bytes(text.encode("latin-1")).decode("utf-8")
+    except UnicodeDecodeError:
+        raise ProblemError(400, "invalid_header", "A ce- header is not percent-encoded UTF-8.") from None

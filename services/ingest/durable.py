@@ -1,0 +1,44 @@
+"""Where accepted activities become durable: the seam between the HTTP side and what stands behind it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from shared.errors import TransientError
+
+Durability = Literal["kafka", "spool"]
+RECORD_OVERHEAD_BYTES = 40
+"""What Kafka and our own bookkeeping add to a record, roughly."""
+
+
+@dataclass(slots=True)
+class OutgoingRecord:
+    """A record on its way. Not frozen, because one is made per activity on the hot path."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it holds of memory and of a batch."""
+        headers = sum(len(name) + len(value) + 2 for name, value in self.headers)
+        return len(self.key) + len(self.value) + headers + RECORD_OVERHEAD_BYTES
+
+
+class NotDurable(TransientError):
+    """Nothing may be promised now; the text says why, for the sender's eyes too."""
+
+
+class Durable(Protocol):
+    """Takes records so that no crash loses them any more."""
+
+    async def publish(self, records: Sequence[OutgoingRecord]) -> Durability:
+        """Return once every record is durable; says where. All of them or, as far as anyone is told, none.
+
+        Raises NotDurable. Called concurrently; never waits longer than its own deadline.
+        """
+
+    async def fault(self) -> str | None:
+        """What is wrong now, None if nothing is; for readiness. Answers within two seconds."""

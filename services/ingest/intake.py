@@ -1,0 +1,141 @@
+"""From a posted body to activities and their records. Pure: what comes from outside is passed in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from services.ingest import cloudevents
+from services.ingest.cloudevents import Wrapped
+from services.ingest.durable import OutgoingRecord
+from services.ingest.ids import id_for_retry
+from shared.activity import DEFAULT_SOURCE, Activity, parse_posted, to_record
+from shared.codec import encode
+from shared.errors import FieldFault, ProblemError
+from shared.events import ACTIVITY, cloud_event_headers
+from shared.identity import lead_id_for
+from shared.posted import ActivityFaults
+from shared.topics import LEAD_ACTIVITIES
+
+JSON_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What does not depend on the request: limits (bytes, count), the key of lead ids, the region of phone numbers."""
+
+    max_activity_bytes: int
+    max_items: int
+    identity_key: bytes
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a request brings beside its body."""
+
+    media_type: str
+    headers: Mapping[bytes, bytes]
+    idempotency_key: str | None
+    received_at: datetime
+    new_id: Callable[[], str]
+    trace: Sequence[tuple[str, bytes]]
+    """Record headers that join the record to the request (`x-request-id`, `traceparent`)."""
+
+
+@dataclass(slots=True)
+class Intake:
+    """A request ready to be published: ids and sources in the order of the activities."""
+
+    ids: list[str]
+    sources: list[str]
+    records: list[OutgoingRecord]
+
+
+def take(body: Any, size: int, arrival: Arrival, terms: Terms) -> Intake:
+    """Every activity of a decoded `body` (of `size` bytes), or none.
+
+    Raises ProblemError: 413 `too_large` or `too_many_items`, 422 `invalid_fields` with all faults.
+    """
+    wrapped = _unwrap(body, arrival, terms)
+    if size > terms.max_activity_bytes:
+        _check_sizes(wrapped, terms.max_activity_bytes)
+    intake = Intake([], [], [])
+    faults: list[FieldFault] = []
+    for index, item in enumerate(wrapped):
+        try:
+            activity = _parse(item.raw, index, arrival, terms.region)
+        except ActivityFaults as error:
+            faults.extend(item.locate(fault) for fault in error.faults)
+            continue
+        intake.ids.append(activity.id)
+        intake.sources.append(activity.source)
+        intake.records.append(record_of(activity, terms.identity_key, arrival.trace))
+    if faults:
+        raise _refused(faults)
+    return intake
+
+
+def _unwrap(body: Any, arrival: Arrival, terms: Terms) -> list[Wrapped]:
+    try:
+        if arrival.media_type == cloudevents.STRUCTURED_TYPE:
+            return [cloudevents.unwrap_structured(body)]
+        if arrival.media_type == JSON_TYPE and cloudevents.is_binary(arrival.headers):
+            return [cloudevents.unwrap_binary(arrival.headers, body)]
+    except ActivityFaults as error:
+        raise _refused(error.faults) from None
+    if not isinstance(body, list):
+        if arrival.media_type == cloudevents.BATCH_TYPE:
+            raise _refused([FieldFault("", "a batch is a JSON array of events")])
+        return [Wrapped(body)]
+    if len(body) > terms.max_items:
+        raise ProblemError(413, "too_many_items", f"At most {terms.max_items:,} activities go into one request.")
+    if arrival.media_type == JSON_TYPE:
+        return [Wrapped(item, f"/{index}") for index, item in enumerate(body)]
+    return _unwrap_batch(body)
+
+
+def _unwrap_batch(events: list[Any]) -> list[Wrapped]:
+    wrapped, faults = [], []
+    for index, event in enumerate(events):
+        try:
+            wrapped.append(cloudevents.unwrap_structured(event, f"/{index}"))
+        except ActivityFaults as error:
+            faults.extend(error.faults)
+    if faults:
+        raise _refused(faults)
+    return wrapped
+
+
+def _check_sizes(wrapped: Sequence[Wrapped], limit: int) -> None:
+    """An activity counts as it is stored: compact, in UTF-8."""
+    faults = [
+        FieldFault(item.prefix, f"is larger than {limit:,} bytes") for item in wrapped if len(encode(item.raw)) > limit
+    ]
+    if faults:
+        raise ProblemError(413, "too_large", f"One activity may hold {limit:,} bytes.", faults)
+
+
+def _parse(raw: Any, index: int, arrival: Arrival, region: str) -> Activity:
+    activity = parse_posted(
+        raw, id_if_absent="", source_if_absent=DEFAULT_SOURCE, received_at=arrival.received_at, region=region
+    )
+    if not activity.id:
+        retry_of = arrival.idempotency_key
+        activity.id = id_for_retry(retry_of, activity.source, index) if retry_of else arrival.new_id()
+    return activity
+
+
+def record_of(activity: Activity, identity_key: bytes, trace: Sequence[tuple[str, bytes]]) -> OutgoingRecord:
+    """The `lead-activities` record of an activity, keyed by the id its strongest identifier gives a lead."""
+    key = lead_id_for(identity_key, activity.identifiers[0])
+    headers = cloud_event_headers(
+        id_=activity.id, source=activity.source, type_=ACTIVITY, time=activity.occurred_at, key=key
+    )
+    headers.extend(trace)
+    return OutgoingRecord(LEAD_ACTIVITIES.name, key.encode(), encode(to_record(activity)), headers)
+
+
+def _refused(faults: Sequence[FieldFault]) -> ProblemError:
+    count = f"{len(faults)} fields are" if len(faults) > 1 else "A field is"
+    return ProblemError(422, "invalid_fields", f"{count} not as expected; nothing of this request was taken.", faults)

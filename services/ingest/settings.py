@@ -1,0 +1,32 @@
+"""Settings of the ingest service: `KIZASHI_INGEST__*`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shared.settings import Section, Settings
+
+_MIB = 1_048_576
+Positive = Annotated[int, Field(ge=1)]
+
+
+class IngestLimits(Section):
+    """What a request may hold and how long Kafka may take. Sizes in bytes, times in seconds."""
+
+    max_activity_bytes: Annotated[int, Field(ge=1_024, le=_MIB // 2)] = 65_536
+    max_body_bytes: Positive = _MIB
+    max_batch_bytes: Positive = 8 * _MIB
+    max_items: Positive = 1_000
+    max_pending_bytes: Positive = 64 * _MIB
+    """Bytes that may wait for Kafka's acknowledgement at once; beyond it requests are refused with 503."""
+    record_batch_bytes: Annotated[int, Field(ge=16_384, le=_MIB // 2)] = 262_144
+    """One batch to one partition; well below the broker's default limit of 1 MiB."""
+    compression: Literal["none", "lz4"] = "none"
+    ack_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    retry_after_s: Positive = 2
+
+
+class IngestSettings(Settings):
+    """All settings of the ingest service."""
+
+    ingest: IngestLimits = IngestLimits()
