@@ -1,0 +1,103 @@
+"""The ports of a stack: one block of seven in a row, chosen before the start and kept for the next one."""
+
+import contextlib
+import json
+import random
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import KizashiError
+
+HOST = "127.0.0.1"
+DEFAULT_BASE = 8000
+STEP = 10
+SIZE = 7
+_BLOCKS_TRIED = 200
+# Below the ports that systems give to outgoing connections, which could otherwise take one while a server restarts.
+_RANDOM_RANGE = range(12_000, 32_000, STEP)
+
+
+@dataclass(frozen=True, slots=True)
+class PortBlock:
+    """Ports counted from `base`, which is kept for the console."""
+
+    base: int
+
+    @property
+    def services(self) -> dict[str, int]:
+        return {"ingest": self.base + 1, "scoring": self.base + 2, "handoff": self.base + 3}
+
+    @property
+    def kafka(self) -> int:
+        return self.base + 4
+
+    @property
+    def controller(self) -> int:
+        return self.base + 5
+
+    @property
+    def postgres(self) -> int:
+        return self.base + 6
+
+    @property
+    def all(self) -> range:
+        return range(self.base, self.base + SIZE)
+
+
+def choose(kept: Path, base: int | None) -> tuple[PortBlock, str]:
+    """The block of a stack whose last choice is kept in file `kept`, and a sentence if it is another than expected.
+
+    With `base` that block and no other. Raises KizashiError when a port of it is taken.
+    """
+    if base is not None:
+        block = PortBlock(base)
+        if taken := taken_ports(block):
+            raise KizashiError(f"port {taken[0]} is taken; choose another --port-base, or none for the next free block")
+        return block, ""
+    wanted = _read(kept) or DEFAULT_BASE
+    for number in (wanted, *range(DEFAULT_BASE, DEFAULT_BASE + _BLOCKS_TRIED * STEP, STEP)):
+        block = PortBlock(number)
+        if not (taken := taken_ports(block)):
+            moved = f"ports from {wanted} are taken in part; using {number} to {number + SIZE - 1}"
+            return block, "" if number == wanted else moved
+    raise KizashiError(f"no free block of ports from {DEFAULT_BASE} on; choose one with --port-base")
+
+
+def keep(kept: Path, block: PortBlock) -> None:
+    """Remember the choice: Kafka's clients expect it where it was."""
+    draft = kept.with_suffix(".new")
+    draft.write_text(json.dumps({"base": block.base}), encoding="utf-8")
+    draft.replace(kept)
+
+
+def free_block() -> PortBlock:
+    """A free block at random, for tests and the training run. Raises KizashiError when none is found."""
+    for _ in range(_BLOCKS_TRIED):
+        block = PortBlock(random.choice(_RANDOM_RANGE))  # noqa: S311 - no secret
+        if not taken_ports(block):
+            return block
+    raise KizashiError("no free block of ports")
+
+
+def taken_ports(block: PortBlock) -> list[int]:
+    """Those of the block that cannot be listened on."""
+    return [port for port in block.all if not is_free(port)]
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen there now. Connections that are still closing do not count."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _read(kept: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        base = json.loads(kept.read_text(encoding="utf-8"))["base"]
+        return base if isinstance(base, int) and 1 <= base <= 65_535 - SIZE else None
+    return None
