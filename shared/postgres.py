@@ -1,12 +1,13 @@
 """Connections to PostgreSQL, with the timeouts that keep a stopped process from holding up its successor."""
 
-import asyncio
 from typing import Any
 
 import asyncpg
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from shared.errors import TransientError
 from shared.settings import DatabaseSettings
 
 IDLE_IN_TRANSACTION_MS = 4_000
@@ -27,15 +28,16 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     asyncpg.QueryCanceledError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # the pool's own state machine, when a server dies under it
-    ConnectionError,
-    TimeoutError,
-    asyncio.TimeoutError,
-    OSError,
+    OSError,  # refused and reset connections, time-outs
+    TransientError,
 )
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same work may succeed later: the server is away, restarting, full, or chose us as a victim."""
+    if isinstance(error, DBAPIError):
+        cause = error.orig.__cause__ if error.orig else None
+        return error.connection_invalidated or (cause is not None and is_transient(cause))
     return isinstance(error, TRANSIENT)
 
 

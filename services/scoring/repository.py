@@ -13,7 +13,7 @@ import orjson
 
 from services.scoring.core.linking import Owner
 from services.scoring.core.resolution import Order
-from shared.activity import Activity, parse_recorded, to_record
+from shared.activity import Activity, parse_recorded
 from shared.errors import TransientError
 from shared.identity import Identifier
 
@@ -45,6 +45,7 @@ class KnownOwners:
 
     owners: Mapping[Identifier, Owner]
     epochs: Mapping[str, int]
+    with_email: frozenset[str]
 
 
 class ScoringRepository:
@@ -81,14 +82,14 @@ class ScoringRepository:
     async def owners(self, identifiers: Collection[Identifier]) -> KnownOwners:
         """Whom `identifiers` belong to, before any lock."""
         rows = await self._conn.fetch(
-            "SELECT i.kind, i.value, i.lead_id::text, i.since_at, i.since_id, i.since_source, l.epoch"
+            "SELECT i.kind, i.value, i.lead_id::text, i.since_at, i.since_id, i.since_source, l.epoch, l.has_email"
             " FROM unnest($1::text[], $2::text[]) AS want(kind, value)"
             " JOIN scoring.identifier i USING (kind, value) JOIN scoring.lead l ON l.id = i.lead_id",
             [identifier.kind for identifier in identifiers],
             [identifier.value for identifier in identifiers],
         )
         owners = {Identifier(row[0], row[1]): Owner(row[2], _order(row[3], row[4], row[5])) for row in rows}
-        return KnownOwners(owners, {row[2]: row[6] for row in rows})
+        return KnownOwners(owners, {row[2]: row[6] for row in rows}, frozenset(row[2] for row in rows if row[7]))
 
     async def lock_leads(self, ids: Collection[str]) -> dict[str, LeadRow]:
         """Lock and read leads; those that do not exist are missing."""
@@ -123,8 +124,10 @@ class ScoringRepository:
                 *_owner_columns(changed, owners),
             )
 
-    async def add_activities(self, placed: Sequence[tuple[str, Activity]], recorded_at: datetime) -> None:
-        """Store new activities, each under the lead it belongs to."""
+    async def add_activities(
+        self, placed: Sequence[tuple[str, Activity]], bodies: Mapping[Key, str], recorded_at: datetime
+    ) -> None:
+        """Store new activities, each under the lead it belongs to, with its body as it came."""
         await self._conn.execute(
             "INSERT INTO scoring.activity (lead_id, occurred_at, source, id, type, body, recorded_at)"
             " SELECT *, $7 FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::jsonb[])",
@@ -133,7 +136,7 @@ class ScoringRepository:
             [item.source for _, item in placed],
             [item.id for _, item in placed],
             [item.type for _, item in placed],
-            [orjson.dumps(to_record(item)).decode() for _, item in placed],
+            [bodies[item.source, item.id] for _, item in placed],
             recorded_at,
         )
 
@@ -180,19 +183,42 @@ class ScoringRepository:
             [row.state for row in ordered],
         )
 
-    async def redirect(self, merged: Mapping[str, str]) -> None:
-        """Let merged leads, and those merged into them before, resolve to their survivor; note each merge."""
-        ids, targets = list(merged), list(merged.values())
+    async def put_due(self, due: Mapping[str, datetime | None]) -> None:
+        """Note when time alone will change a lead next; None for never. The leads must be locked."""
+        never = [lead_id for lead_id, at in due.items() if at is None]
+        dated = sorted((lead_id, at) for lead_id, at in due.items() if at is not None)
+        if never:
+            await self._conn.execute("DELETE FROM scoring.due WHERE lead_id = ANY($1::uuid[])", sorted(never))
+        if dated:
+            await self._conn.execute(
+                "INSERT INTO scoring.due (lead_id, at) SELECT * FROM unnest($1::uuid[], $2::timestamptz[])"
+                " ON CONFLICT (lead_id) DO UPDATE SET at = excluded.at WHERE due.at <> excluded.at",
+                [lead_id for lead_id, _ in dated],
+                [at for _, at in dated],
+            )
+
+    async def due_leads(self, now: datetime, limit: int) -> list[str]:
+        """Leads that are due, the longest waiting first. Not locked: a lead's lock comes before that of its due row."""
+        rows = await self._conn.fetch(
+            "SELECT lead_id::text FROM scoring.due WHERE at <= $1 ORDER BY at LIMIT $2", now, limit
+        )
+        return [row[0] for row in rows]
+
+    async def redirect(self, targets: Mapping[str, str]) -> None:
+        """Let merged leads resolve to where their identifier is now; leads that stand for themselves are left alone."""
         await self._conn.execute(
             "UPDATE scoring.lead l SET merged_into = m.target FROM unnest($1::uuid[], $2::uuid[]) AS m(id, target)"
-            " WHERE l.merged_into = m.id",
-            ids,
-            targets,
+            " WHERE l.id = m.id AND l.merged_into IS NOT NULL AND l.merged_into <> m.target",
+            list(targets),
+            list(targets.values()),
         )
+
+    async def note_merges(self, merged: Mapping[str, str]) -> None:
+        """Keep each merge on record."""
         await self._conn.execute(
             "INSERT INTO scoring.lead_merge (merged_id, survivor_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])",
-            ids,
-            targets,
+            list(merged),
+            list(merged.values()),
         )
 
 

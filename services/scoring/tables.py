@@ -82,6 +82,13 @@ activity = Table(
 )
 Index("activity_lead_id_occurred_at_idx", activity.c.lead_id, activity.c.occurred_at)
 
+due = Table(
+    "due",
+    metadata,
+    Column("lead_id", Uuid, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False, index=True),
+)
+
 lead_merge = Table(
     "lead_merge",
     metadata,

@@ -1,6 +1,5 @@
 """Creating topics and telling one Kafka from another."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from shared.errors import TransientError
+from shared.errors import ConfigError, TransientError
 from shared.kafka.client import client_options
 from shared.settings import KafkaSettings
 from shared.topics import ALL, Topic
@@ -28,11 +27,9 @@ async def admin_client(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClien
     client = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=5_000)
     try:
         await client.start()
-    except KafkaError as error:
-        await client.close()
-        raise TransientError(f"Kafka at {kafka.bootstrap_servers} does not answer: {error}") from error
-    try:
         yield client
+    except KafkaError as error:
+        raise TransientError(f"Kafka at {kafka.bootstrap_servers} does not answer: {error}") from error
     finally:
         await client.close()
 
@@ -75,13 +72,17 @@ async def view_cluster(kafka: KafkaSettings, topics: Sequence[str]) -> ClusterVi
     return ClusterView(cluster_id=str(cluster["cluster_id"]), partitions=counts)
 
 
-async def wait_for_topics(kafka: KafkaSettings, topics: Sequence[str], pause_s: float = 0.2) -> ClusterView:
-    """Wait, without end, until Kafka answers and has all of `topics`."""
-    while True:
-        try:
-            view = await view_cluster(kafka, topics)
-        except (TransientError, KafkaError, OSError):
-            view = None
-        if view is not None and all(topic in view.partitions for topic in topics):
-            return view
-        await asyncio.sleep(pause_s)
+async def topics_ready(kafka: KafkaSettings, topics: Sequence[Topic] = ALL) -> str:
+    """Check that every topic is there with the configured number of partitions; returns the cluster's id.
+
+    Raises TransientError while a topic is missing, ConfigError where one has another number of partitions: the place
+    of a key would differ between its writers.
+    """
+    view = await view_cluster(kafka, [topic.name for topic in topics])
+    for topic in topics:
+        count = view.partitions.get(topic.name)
+        if count is None:
+            raise TransientError(f"topic {topic.name} is not there yet")
+        if count != kafka.partitions:
+            raise ConfigError("KIZASHI_KAFKA__PARTITIONS", f"{count}, as many as topic {topic.name} has")
+    return view.cluster_id

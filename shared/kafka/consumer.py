@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import CommitFailedError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared.errors import KizashiError
 from shared.kafka.client import client_options
@@ -138,7 +138,12 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         while True:
             if self._lost_positions:
                 await self._resume(consumer.assignment())
-            fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._max_records)
+            try:
+                fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._max_records)
+            except NoOffsetForPartitionError:
+                # The fetcher looked for a position before the rebalance listener had set it.
+                self._lost_positions = True
+                continue
             self.polled_at = time.monotonic()
             batch = self._batch(fetched)
             if batch is not None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import orjson
 
@@ -19,6 +18,16 @@ SOURCE = "kizashi/scoring"
 
 
 @dataclass(frozen=True, slots=True)
+class SignalFired:
+    """A signal of the model and the activity that gave it."""
+
+    signal: str
+    source: str
+    id: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One new state of a lead, to be published."""
 
@@ -29,7 +38,7 @@ class Change:
     evaluations: Mapping[str, Evaluation]
     evaluated_at: datetime
     merged_from: Sequence[str] = ()
-    signals: Sequence[str] = ()
+    signals: Sequence[SignalFired] = ()
 
 
 def score_changed(change: Change, models: Models) -> OutboxRow:
@@ -42,8 +51,19 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
         "identifiers": change.profile.identifiers_out(),
         "attributes": change.profile.attributes,
         "primary": models.primary.name,
-        "models": {model.name: evaluation_out(change.evaluations[model.name], model.version) for model in models.live},
-        "signals": list(change.signals),
+        "models": {
+            model.name: {"version": model.version, **change.evaluations[model.name].to_json()} for model in models.live
+        },
+        "signals": list(dict.fromkeys(fired.signal for fired in change.signals)),
+        "signal_activities": [
+            {
+                "signal": fired.signal,
+                "source": fired.source,
+                "id": fired.id,
+                "occurred_at": to_rfc3339(fired.occurred_at),
+            }
+            for fired in change.signals
+        ],
         "recent_activities": change.profile.recent,
         "evaluated_at": to_rfc3339(change.evaluated_at),
     }
@@ -55,35 +75,6 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
         key=change.lead_id,
     )
     return OutboxRow(LEAD_SCORES.name, change.lead_id.encode(), orjson.dumps(body), headers)
-
-
-def evaluation_out(evaluation: Evaluation, version: int) -> dict[str, Any]:
-    """An evaluation under one model as events carry it."""
-    return {
-        "version": version,
-        "score": points(evaluation.score),
-        "engagement": points(evaluation.engagement),
-        "fit": points(evaluation.fit),
-        "manual": points(evaluation.manual),
-        "grade": evaluation.grade,
-        "level": evaluation.level,
-        "cell": evaluation.cell,
-        "stage": evaluation.stage,
-        "coverage": evaluation.coverage,
-        "reasons": reasons_out(evaluation),
-    }
-
-
-def reasons_out(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """The reasons with points; they add up to the score."""
-    return [
-        {"rule": reason.rule, "points": points(reason.points), "count": reason.count} for reason in evaluation.reasons
-    ]
-
-
-def points(cents: int | None) -> float | None:
-    """Hundredths to points."""
-    return None if cents is None else cents / 100
 
 
 def tombstone(lead_id: str) -> OutboxRow:

@@ -57,6 +57,8 @@ TABLES = (
     """,
     "CREATE INDEX activity_lead_id_occurred_at_idx ON scoring.activity (lead_id, occurred_at)",
     "CREATE TABLE scoring.activity_other PARTITION OF scoring.activity DEFAULT",
+    "CREATE TABLE scoring.due (lead_id UUID CONSTRAINT due_pkey PRIMARY KEY, at TIMESTAMPTZ NOT NULL)",
+    "CREATE INDEX due_at_idx ON scoring.due (at)",
     """
     CREATE TABLE scoring.lead_merge (
         seq BIGSERIAL CONSTRAINT lead_merge_pkey PRIMARY KEY,
@@ -123,6 +125,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     for table in (
-        "lead identifier activity_key activity lead_merge model_version consumer_offset outbox relay"
+        "lead identifier activity_key activity due lead_merge model_version consumer_offset outbox relay"
     ).split():
         op.execute(f"DROP TABLE scoring.{table}")

@@ -1,0 +1,205 @@
+"""New activities of a batch to new states of their leads, inside one transaction.
+
+The order is: whom do they belong to, lock those leads, fold, write. What is decided is decided in core; here it is only
+loaded and saved, set-wise.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.scoring.core.engine import signals_of
+from services.scoring.core.events import SignalFired, lead_merged, score_changed, tombstone
+from services.scoring.core.lead import LeadState, Models, advance, refold
+from services.scoring.core.linking import LeadIdFor, Owner, Placement, Resolved, Standing, place, resolve_cluster
+from services.scoring.core.profile import identifiers_of
+from services.scoring.renewal import renew
+from services.scoring.repository import Key, KnownOwners, LeadRow, LostRaceError, ScoringRepository
+from shared.activity import Activity
+from shared.identity import Identifier
+from shared.outbox import OutboxRow
+
+
+@dataclass(slots=True)
+class Work:
+    """A batch on its way: what was read, and what is to be written."""
+
+    fresh: Mapping[Key, Activity]
+    placement: Placement
+    known: dict[Identifier, Owner]
+    rows: dict[str, LeadRow]
+    states: dict[str, LeadState] = field(default_factory=dict)
+    merged: dict[str, str] = field(default_factory=dict)
+    redirects: dict[str, str] = field(default_factory=dict)
+    moves: dict[Key, tuple[str, str]] = field(default_factory=dict)
+    clustered: set[str] = field(default_factory=set)
+
+    def fresh_of(self) -> dict[str, list[Activity]]:
+        """The new activities by lead, in fold order."""
+        by_lead: dict[str, list[Activity]] = defaultdict(list)
+        for key, activity in self.fresh.items():
+            by_lead[self.placement.lead_of[key]].append(activity)
+        for activities in by_lead.values():
+            activities.sort(key=lambda activity: activity.order)
+        return by_lead
+
+
+class BatchScoring:
+    """Scores the new activities of one transaction."""
+
+    def __init__(self, repository: ScoringRepository, models: Models, lead_id_for: LeadIdFor, now: datetime) -> None:
+        self._repository = repository
+        self._models = models
+        self._lead_id_for = lead_id_for
+        self._now = now
+
+    async def score(self, fresh: Mapping[Key, Activity], bodies: Mapping[Key, str]) -> list[OutboxRow]:
+        """Place, fold and store `fresh`; returns what is to be published.
+
+        Raises LostRaceError when another worker changed the same leads meanwhile: roll back and start over.
+        """
+        work = await self._place(fresh)
+        if work.placement.clusters:
+            await self._resolve(work)
+        await self._fold_others(work)
+        await self._repository.put_owners(work.placement.owners, work.known)
+        changes = self._changes(work)
+        await self._repository.put_leads(work.rows.values())
+        await self._repository.add_activities(
+            [(work.placement.lead_of[key], activity) for key, activity in fresh.items()], bodies, self._now
+        )
+        await self._repository.move_activities(work.moves)
+        await self._put_due(work)
+        if work.redirects:
+            await self._repository.redirect(work.redirects)
+            await self._repository.note_merges(work.merged)
+        return [*changes, *(tombstone(lead_id) for lead_id in work.merged)]
+
+    async def _place(self, fresh: Mapping[Key, Activity]) -> Work:
+        known = await self._repository.owners(identifiers_of(fresh.values()))
+        placement = place(fresh.values(), known.owners, set(known.with_email), self._lead_id_for)
+        touched = {*placement.lead_of.values(), *(lead_id for cluster in placement.clusters for lead_id in cluster)}
+        rows = await self._repository.lock_leads(touched)
+        _check_unmoved(known, touched, rows)
+        return Work(fresh, placement, dict(known.owners), rows)
+
+    async def _resolve(self, work: Work) -> None:
+        """Resolve the leads of every cluster again from all their activities, and fold each anew."""
+        clustered = {lead_id for cluster in work.placement.clusters for lead_id in cluster}
+        states = {
+            lead_id: LeadState.unpack(row.state)
+            for lead_id, row in work.rows.items()
+            if lead_id in clustered and row.state
+        }
+        history = await self._repository.activities_of(states)
+        fresh = work.fresh_of()
+        activities = {lead_id: [*history.get(lead_id, ()), *fresh.get(lead_id, ())] for lead_id in clustered}
+        owners = await self._owners_of(work, identifiers_of(item for items in activities.values() for item in items))
+        for cluster in work.placement.clusters:
+            items = [item for lead_id in cluster for item in activities[lead_id]]
+            resolved = resolve_cluster(
+                [
+                    Standing(lead_id, states[lead_id].profile.identifiers, min(item.order for item in history[lead_id]))
+                    for lead_id in cluster
+                    if lead_id in states
+                ],
+                items,
+                {identifier for identifier in identifiers_of(items) if owners[identifier].lead_id not in cluster},
+                self._lead_id_for,
+            )
+            self._take(work, resolved, {lead_id: history[lead_id] for lead_id in cluster if lead_id in states})
+
+    async def _owners_of(self, work: Work, identifiers: Iterable[Identifier]) -> dict[Identifier, Owner]:
+        missing = [item for item in identifiers if item not in work.known]
+        if missing:
+            work.known.update((await self._repository.owners(missing)).owners)
+        return {**work.known, **work.placement.owners}
+
+    def _take(self, work: Work, resolved: Resolved, history: Mapping[str, Sequence[Activity]]) -> None:
+        stored_under = {(item.source, item.id): lead_id for lead_id, items in history.items() for item in items}
+        version = max((work.rows[lead_id].version for lead_id in history), default=0)
+        for lead_id, group in resolved.groups.items():
+            row = work.rows.setdefault(lead_id, _new_row(lead_id))
+            row.version, row.epoch, row.merged_into = max(row.version, version), row.epoch + 1, None
+            work.states[lead_id] = refold(self._models, group.activities, group.identifiers, self._now)
+            work.redirects.update((self._lead_id_for(name), lead_id) for name in group.identifiers)
+            for item in group.activities:
+                key = (item.source, item.id)
+                if key in work.fresh:
+                    work.placement.lead_of[key] = lead_id
+                elif stored_under[key] != lead_id:
+                    work.moves[key] = (stored_under[key], lead_id)
+        for lead_id, survivor in resolved.merged.items():
+            row = work.rows[lead_id]
+            row.epoch, row.merged_into, row.state, row.score, row.search = row.epoch + 1, survivor, b"", None, ""
+        work.placement.owners.update(resolved.owners)
+        work.merged.update(resolved.merged)
+        work.clustered.update(resolved.groups)
+
+    async def _fold_others(self, work: Work) -> None:
+        """Fold the new activities of every lead that is in no cluster; from all stored ones where that is needed."""
+        claimed: dict[str, list[Identifier]] = defaultdict(list)
+        for identifier, owner in work.placement.owners.items():
+            claimed[owner.lead_id].append(identifier)
+        again: dict[str, list[Activity]] = {}
+        for lead_id, activities in work.fresh_of().items():
+            if lead_id in work.clustered:
+                continue
+            row = work.rows.get(lead_id)
+            if row is None or not row.state:
+                work.rows[lead_id] = row or _new_row(lead_id)
+                work.rows[lead_id].merged_into = None
+                work.states[lead_id] = refold(self._models, activities, claimed[lead_id], self._now)
+                continue
+            state = LeadState.unpack(row.state)
+            state.profile.own(claimed[lead_id])
+            work.states[lead_id] = state
+            if not advance(self._models, state, activities, self._now):
+                again[lead_id] = activities
+        history = await self._repository.activities_of(again) if again else {}
+        for lead_id, activities in again.items():
+            identifiers = work.states[lead_id].profile.identifiers
+            work.states[lead_id] = refold(self._models, [*history[lead_id], *activities], identifiers, self._now)
+
+    async def _put_due(self, work: Work) -> None:
+        due = {lead_id: state.ahead_at for lead_id, state in work.states.items() if state.ahead_at}
+        await self._repository.put_due({**dict.fromkeys(work.merged), **due})
+
+    def _changes(self, work: Work) -> list[OutboxRow]:
+        """Bring the rows up to date and make the records of the new states."""
+        published = []
+        merged_from: dict[str, list[str]] = defaultdict(list)
+        for lead_id, survivor in sorted(work.merged.items()):
+            merged_from[survivor].append(lead_id)
+        fresh = work.fresh_of()
+        for lead_id, state in work.states.items():
+            row = work.rows[lead_id]
+            cause = "merge" if merged_from[lead_id] else "activity"
+            signals = self._signals(state, fresh.get(lead_id, ()))
+            change = renew(row, state, self._models, cause, self._now, merged_from[lead_id], signals)
+            published.append(score_changed(change, self._models))
+            if change.merged_from:
+                published.append(lead_merged(lead_id, change.merged_from, row.version, change.evaluated_at))
+        return published
+
+    def _signals(self, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:
+        return [
+            SignalFired(signal, activity.source, activity.id, activity.occurred_at)
+            for activity in fresh
+            for model in self._models.live
+            for signal in signals_of(model.compiled, activity, state.folds[model.name][1])
+        ]
+
+
+def _check_unmoved(known: KnownOwners, touched: set[str], rows: Mapping[str, LeadRow]) -> None:
+    for lead_id, epoch in known.epochs.items():
+        if lead_id in touched and (lead_id not in rows or rows[lead_id].epoch != epoch):
+            raise LostRaceError("a lead was merged or split by another worker")
+    for lead_id, row in rows.items():
+        if lead_id not in known.epochs and row.merged_into is None:
+            raise LostRaceError("a lead was made by another worker")
+
+
+def _new_row(lead_id: str) -> LeadRow:
+    return LeadRow(lead_id, None, 0, 0, False, b"")

@@ -1,0 +1,135 @@
+"""What the API reads: leads as of an instant, and their activities."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, and_, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from services.scoring.core.lead import LeadState, Models, is_current, refold
+from services.scoring.tables import activity, identifier, lead
+from shared.activity import Activity, parse_recorded
+from shared.identity import EMAIL, MAILBOX
+
+LIKE_ESCAPE = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLead:
+    """A lead as read: its id, version and folded state."""
+
+    id: str
+    version: int
+    state: LeadState
+
+
+@dataclass(frozen=True, slots=True)
+class StoredActivity:
+    """An activity as stored; `body` as ingest published it."""
+
+    occurred_at: datetime
+    id: str
+    source: str
+    recorded_at: datetime
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LeadFilter:
+    """Which leads are asked for; `after` is the id of the last lead of the page before."""
+
+    email: str | None = None
+    text: str | None = None
+    min_score: float | None = None
+    after: str | None = None
+    limit: int = 100
+
+
+class LeadReader:
+    """Reads of the scoring service; each call is one short transaction."""
+
+    def __init__(self, engine: AsyncEngine, models: Models) -> None:
+        self._engine = engine
+        self._models = models
+
+    async def lead(self, lead_id: str, at: datetime) -> StoredLead | None:
+        """One lead as of `at`, through the redirect of a merged id; None if there never was one."""
+        if (key := _uuid(lead_id)) is None:
+            return None
+        async with self._engine.connect() as conn:
+            target = (await conn.execute(select(lead.c.merged_into).where(lead.c.id == key))).one_or_none()
+            if target is None:
+                return None
+            found = await self._stored(conn, select(lead).where(lead.c.id == (target[0] or key)), at)
+        return found[0] if found else None
+
+    async def leads(self, wanted: LeadFilter, at: datetime) -> list[StoredLead]:
+        """A page of leads by id, one more than its limit if there are more."""
+        query = select(lead).where(lead.c.merged_into.is_(None)).order_by(lead.c.id).limit(wanted.limit + 1)
+        if wanted.email is not None:
+            query = query.where(lead.c.id.in_(_owned_by(wanted.email)))
+        if wanted.text is not None:
+            query = query.where(lead.c.search.like(f"%{wanted.text.casefold().translate(LIKE_ESCAPE)}%"))
+        if wanted.min_score is not None:
+            query = query.where(lead.c.score >= wanted.min_score)
+        if wanted.after is not None and (after := _uuid(wanted.after)) is not None:
+            query = query.where(lead.c.id > after)
+        async with self._engine.connect() as conn:
+            return await self._stored(conn, query, at)
+
+    async def activities(self, lead_id: str, limit: int, after: Sequence[Any] | None) -> list[StoredActivity]:
+        """A page of a lead's activities, newest first, one more than `limit` if there are more.
+
+        `after` is the place (occurred_at, id, source) of the last one of the page before.
+        """
+        columns = (activity.c.occurred_at, activity.c.id, activity.c.source, activity.c.recorded_at, activity.c.body)
+        query = select(*columns).where(activity.c.lead_id == UUID(lead_id))
+        if after is not None:
+            query = query.where(tuple_(*columns[:3]) < tuple_(*after))
+        query = query.order_by(*(column.desc() for column in columns[:3])).limit(limit + 1)
+        async with self._engine.connect() as conn:
+            return [StoredActivity(*row) for row in await conn.execute(query)]
+
+    async def _stored(self, conn: AsyncConnection, query: Select[Any], at: datetime) -> list[StoredLead]:
+        rows = (await conn.execute(query)).all()
+        states = {str(row.id): LeadState.unpack(row.state) for row in rows}
+        late = [lead_id for lead_id, state in states.items() if not self._answers(state, at)]
+        if late:
+            history = await _activities_of(conn, late)
+            for lead_id in late:
+                states[lead_id] = self._as_of(states[lead_id], history[lead_id], at)
+        return [StoredLead(str(row.id), row.version, states[str(row.id)]) for row in rows]
+
+    def _answers(self, state: LeadState, at: datetime) -> bool:
+        """Whether the stored fold can be evaluated at `at` as it is."""
+        if state.ahead_at is not None and state.ahead_at <= at:
+            return False
+        return is_current(self._models, state) and (state.profile.last is None or state.profile.last[0] <= at)
+
+    def _as_of(self, state: LeadState, history: Sequence[Activity], at: datetime) -> LeadState:
+        return refold(self._models, history, state.profile.identifiers, at)
+
+
+def _owned_by(email: str) -> Select[tuple[UUID]]:
+    """Ids of the leads that an address names: its own, and those behind a shared mailbox."""
+    own = and_(identifier.c.kind == EMAIL, identifier.c.value == email)
+    behind = and_(identifier.c.kind == MAILBOX, identifier.c.value.startswith(f"{email}\x1f", autoescape=True))
+    return select(identifier.c.lead_id).where(or_(own, behind))
+
+
+async def _activities_of(conn: AsyncConnection, lead_ids: Collection[str]) -> dict[str, list[Activity]]:
+    found: dict[str, list[Activity]] = {lead_id: [] for lead_id in lead_ids}
+    query = select(activity.c.lead_id, activity.c.body).where(activity.c.lead_id.in_([UUID(item) for item in lead_ids]))
+    for lead_id, body in (await conn.execute(query)).all():
+        found[str(lead_id)].append(parse_recorded(body))
+    return found
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

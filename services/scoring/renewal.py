@@ -1,0 +1,34 @@
+"""Bringing a lead's row up to its newly folded state."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.scoring.core.evaluate import evaluate
+from services.scoring.core.events import Change, SignalFired
+from services.scoring.core.lead import LeadState, Models
+from services.scoring.repository import LeadRow
+from shared.identity import EMAIL
+
+
+def renew(
+    row: LeadRow,
+    state: LeadState,
+    models: Models,
+    cause: str,
+    now: datetime,
+    merged_from: Sequence[str] = (),
+    signals: Sequence[SignalFired] = (),
+) -> Change:
+    """Evaluate `state`, write it into `row` under the next version, and return what is to be published.
+
+    The row must be locked: versions rise without gaps because they are taken under that lock.
+    """
+    at = state.instant(now)
+    evaluations = {model.name: evaluate(model.compiled, state.folds[model.name][1], at) for model in models.live}
+    score = evaluations[models.primary.name].score
+    row.version += 1
+    row.has_email = any(identifier.kind == EMAIL for identifier in state.profile.identifiers)
+    row.score = None if score is None else score / 100
+    row.search = state.profile.search_text
+    row.state = state.pack()
+    return Change(row.id, row.version, cause, state.profile, evaluations, at, merged_from, signals)

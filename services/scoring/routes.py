@@ -1,0 +1,99 @@
+"""HTTP of the scoring service: thin, each route reads its parameters and asks the reader."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from services.scoring.answers import activity_out, cursor_of, lead_out
+from services.scoring.reading import LeadFilter, LeadReader, StoredLead
+from shared.clock import from_rfc3339
+from shared.errors import FieldFault, ProblemError
+from shared.identity import normalise_email
+from shared.web import PageQuery, paginate, require
+
+router = APIRouter(tags=["leads"], dependencies=[Depends(require("leads:read"))])
+
+
+def instant_of(
+    request: Request,
+    at: Annotated[
+        str | None,
+        Query(
+            max_length=64,
+            description="RFC 3339; the lead as of then. Default: now.",
+            examples=["2026-11-20T10:15:00+09:00"],
+        ),
+    ] = None,
+) -> datetime:
+    """Dependency: the instant a request asks about. Raises ProblemError 422."""
+    if at is None:
+        now: datetime = request.app.state.clock()
+        return now
+    try:
+        # A plus sign that was not percent-encoded arrives as a space.
+        return from_rfc3339(at.replace(" ", "+"))
+    except ValueError as error:
+        raise _invalid("/query/at", str(error)) from None
+
+
+AtQuery = Annotated[datetime, Depends(instant_of)]
+
+
+@router.get("/v1/leads", summary="Leads, by identifier, text or least score")
+async def list_leads(
+    request: Request,
+    page: PageQuery,
+    at: AtQuery,
+    email: Annotated[str | None, Query(max_length=512)] = None,
+    q: Annotated[str | None, Query(max_length=200, description="Part of a name, company or address.")] = None,
+    min_score: Annotated[float | None, Query(description="Least stored score.", allow_inf_nan=False)] = None,
+) -> Response:
+    """A page of leads, without reasons."""
+    reader: LeadReader = request.app.state.reader
+    after = str(page.after[0]) if page.after else None
+    wanted = LeadFilter(_email(email), q, min_score, after, page.limit)
+    found = await reader.leads(wanted, at)
+    more = len(found) > page.limit
+    shown = found[: page.limit]
+    items = [lead_out(stored, request.app.state.models, at, reasons=False) for stored in shown]
+    return paginate(request, items, (shown[-1].id,) if more else None)
+
+
+@router.get("/v1/leads/{lead_id}", summary="One lead, with reasons that add up to its score")
+async def get_lead(request: Request, lead_id: str, at: AtQuery) -> dict[str, Any]:
+    """The lead as of an instant; a merged id answers with the survivor."""
+    return lead_out(await _found(request, lead_id, at), request.app.state.models, at, reasons=True)
+
+
+@router.get("/v1/leads/{lead_id}/activities", summary="A lead's activities, newest first")
+async def list_activities(request: Request, lead_id: str, page: PageQuery, at: AtQuery) -> Response:
+    """A page of activities as posted."""
+    reader: LeadReader = request.app.state.reader
+    lead = await _found(request, lead_id, at)
+    after = (from_rfc3339(page.after[0]), *page.after[1:]) if page.after else None
+    found = await reader.activities(lead.id, page.limit, after)
+    more = len(found) > page.limit
+    shown = found[: page.limit]
+    return paginate(request, [activity_out(stored) for stored in shown], cursor_of(shown[-1]) if more else None)
+
+
+async def _found(request: Request, lead_id: str, at: datetime) -> StoredLead:
+    reader: LeadReader = request.app.state.reader
+    found = await reader.lead(lead_id, at)
+    if found is None:
+        raise ProblemError(404, "lead_not_found", "There is no lead with this id.")
+    return found
+
+
+def _email(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return normalise_email(text)
+    except ValueError as error:
+        raise _invalid("/query/email", str(error)) from None
+
+
+def _invalid(pointer: str, detail: str) -> ProblemError:
+    return ProblemError(422, "invalid_parameter", "A parameter cannot be used.", [FieldFault(pointer, detail)])
