@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from services.scoring.core.calendar import Calendar, micros_of
 from services.scoring.core.decay import Decay, HalfLifeDecay, NoDecay, compile_decay
@@ -20,6 +21,7 @@ from shared.conditions import (
     compile_condition,
     keys_of,
 )
+from shared.conditions.operators import is_number
 
 NEVER_ACTIVE = frozenset({"email_delivered", "email_bounced", "call_missed", "profile_updated", "card_exchanged"})
 """What happens to a lead without its doing: no sign of life, whatever it earns."""
@@ -103,6 +105,8 @@ class CompiledModel:
     fades: tuple[CompiledRule, ...]
     grades: tuple[tuple[str, int], ...]
     levels: tuple[tuple[str, int], ...]
+    total_marks: tuple[int, ...]
+    engagement_marks: tuple[int, ...]
 
     def plan(self, activity_type: str) -> TypePlan:
         """What is to be done about activities of this type."""
@@ -137,6 +141,8 @@ def compile_model(model: Model) -> CompiledModel:
         fades=tuple(rule for rule in rules if isinstance(rule.decay, HalfLifeDecay)),
         grades=tuple(model.grade.items()),
         levels=tuple(model.level.items()),
+        total_marks=(*model.watch, *_marks(model, "score.total")),
+        engagement_marks=_marks(model, "score.engagement"),
     )
 
 
@@ -187,6 +193,17 @@ def _named_types(model: Model, did: Iterable[DidCondition]) -> set[str]:
 
 def _state_conditions(model: Model) -> list[FieldCondition | DidCondition]:
     return [*(condition for stage in model.stages for condition in stage.conditions()), *model.exclude]
+
+
+def _marks(model: Model, field: str) -> tuple[int, ...]:
+    """Values in cents with which stages and exclusions compare this sum."""
+    conditions = [one for one in _state_conditions(model) if isinstance(one, FieldCondition) and one.field == field]
+    constants = [constant for one in conditions for constant in _as_list(one.operator[1])]
+    return tuple(round(constant * 100) for constant in constants if is_number(constant))
+
+
+def _as_list(constant: Any) -> list[Any]:
+    return constant if isinstance(constant, list) else [constant]
 
 
 def _fields(blocks: Iterable[Block]) -> list[str]:

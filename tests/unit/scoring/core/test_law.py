@@ -19,7 +19,7 @@ from shared.activity import Activity
 from tests.oracle import scoring as oracle
 from tests.unit.scoring.core.strategies import instants, leads, models, to_activity
 
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 many = settings(max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 AFTER = st.one_of(instants(), instants().map(lambda instant: instant + timedelta(days=70)))
 

@@ -1,0 +1,148 @@
+"""When time alone changes a lead: the first instant at which its rounded score, grade, level or stage differs."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from services.scoring.core.calendar import NEVER, micros_of
+from services.scoring.core.compile import CompiledModel
+from services.scoring.core.decay import HalfLifeDecay
+from services.scoring.core.earned import combine, is_recycled, recycled_worths, worths
+from services.scoring.core.evaluate import fit_sums, idle_periods, judge, manual_in_force
+from services.scoring.core.evaluation import ManualPoints
+from services.scoring.core.state import State
+from shared.clock import from_micros, to_micros
+
+Signature = tuple[int, str | None, str | None, str | None, bool]
+"""Score in cents, grade, level, stage, excluded."""
+_MOST_STEPS = 10_000
+# Where half-lives of both signs keep cancelling out, a search to the microsecond would not end in useful time.
+_MOST_PROBES = 20_000
+
+
+def next_change_at(
+    model: CompiledModel, state: State, at: datetime, manual: Sequence[ManualPoints] = ()
+) -> datetime | None:
+    """The earliest instant after `at` at which time alone changes score, grade, level or stage; None if never.
+
+    `at` lies at or after the last folded activity. Gives up on pathological models with an instant before which
+    nothing changes.
+    """
+    search = _Search(model, state, manual)
+    found = search.first_after(to_micros(at))
+    return None if found >= NEVER else from_micros(found)
+
+
+class _Search:
+    def __init__(self, model: CompiledModel, state: State, manual: Sequence[ManualPoints]) -> None:
+        self.model, self.state, self.manual = model, state, manual
+        self.probes = 0
+        self.fading_until = max(_ends_of_fading(model, state), default=0)
+        self.highest = NEVER
+
+    def first_after(self, at: int) -> int:
+        now = self.signature(at)
+        self.highest = _highest_sum(self.model, self.state, at)
+        for _ in range(_MOST_STEPS):
+            step = min(self.inactive_next(at), *steps(self.model, self.state, at, self.manual))
+            end = min(step - 1, self.fading_until)
+            if at < end and (found := self.fade(at, end, now)) is not None:
+                return found
+            if step >= NEVER or self.signature(step) != now:
+                return step
+            at = step
+        return at
+
+    def inactive_next(self, at: int) -> int:
+        """The next period of inactivity that can still take something: none once the floor is reached."""
+        rule = self.model.inactivity
+        if rule is None or self.state.last_active is None:
+            return NEVER
+        idle = idle_periods(self.model, self.state, at)
+        if self.highest - idle * abs(rule.points) <= rule.floor:
+            return NEVER
+        return self.state.last_active + (idle + 1) * self.model.idle_span
+
+    def points(self, at: int) -> list[int]:
+        """Per rule in cents, recycling included."""
+        recycled = self.state.recyclings and is_recycled(self.state, at)
+        return [one.points for one in (recycled_worths if recycled else worths)(self.model, self.state, at)]
+
+    def signature(self, at: int) -> Signature:
+        return self.signature_of(self.points(at), at)
+
+    def signature_of(self, points: Iterable[int], at: int) -> Signature:
+        engagement = combine(self.model, points, idle_periods(self.model, self.state, at)).total
+        _, fit = fit_sums(self.model, self.state)
+        given = sum(one.points for one in manual_in_force(self.manual, from_micros(at)))
+        total = engagement + fit + given
+        facts = judge(self.model, self.state, at, engagement, fit, total)
+        excluded = self.model.excluded is not None and self.model.excluded(facts)
+        return (0, None, None, None, True) if excluded else (total, facts.grade, facts.level, facts.stage, False)
+
+    def fade(self, low: int, high: int, now: Signature) -> int | None:
+        """The first instant in (low, high] that differs from `now`; between the two only half-lives change anything.
+
+        Each rule's value moves one way only, towards zero. So the values at the ends bound everything between, and an
+        interval whose bounds give one sum is passed over.
+        """
+        todo = [(low, self.points(low), high, self.points(high))]
+        while todo:
+            first, before, last, after = todo.pop()
+            self.probes += 1
+            if self.probes > _MOST_PROBES:
+                return first + 1
+            if before == after or self.same_between(before, after, last):
+                continue
+            if last - first == 1:
+                if self.signature_of(after, last) != now:
+                    return last
+                continue
+            middle = (first + last) // 2
+            between = self.points(middle)
+            todo += [(middle, between, last, after), (first, before, middle, between)]
+        return None
+
+    def same_between(self, before: Sequence[int], after: Sequence[int], at: int) -> bool:
+        idle = idle_periods(self.model, self.state, at)
+        lowest = combine(self.model, map(min, before, after), idle).total
+        return lowest == combine(self.model, map(max, before, after), idle).total
+
+
+def _highest_sum(model: CompiledModel, state: State, at: int) -> int:
+    """What the engagement sum can never exceed by time alone: gains only fade, losses at best vanish."""
+    earned = worths(model, state, at)
+    best = [
+        max([one.points, 0, *(cell.points for cell in rule.cells)])
+        for rule, one in zip(model.rules, earned, strict=True)
+    ]
+    return sum(best)
+
+
+def _ends_of_fading(model: CompiledModel, state: State) -> Iterator[int]:
+    for rule in model.fades:
+        entries = state.entries[rule.index]
+        if entries is not None and entries.times and isinstance(rule.decay, HalfLifeDecay):
+            yield min(entries.times[-1] + rule.decay.lifetime(rule.points), NEVER)
+
+
+def steps(model: CompiledModel, state: State, at: int, manual: Sequence[ManualPoints]) -> Iterator[int]:
+    """Instants after `at` at which something may jump, inactivity left out; ends with NEVER."""
+    for rule, entries in zip(model.rules, state.entries, strict=True):
+        if entries is not None:
+            for cell in rule.cells:
+                yield from _leaving(entries.times, cell.at_least, cell.span, at)
+            yield rule.decay.next_step(rule.points, entries.times, at)
+    for condition in model.did:
+        if condition.within is not None and condition.did in state.did:
+            yield from _leaving(state.did[condition.did][1], condition.at_least, micros_of(condition.within), at)
+    instants = [to_micros(one.at) for one in state.recyclings]
+    for one in manual:
+        instants += [to_micros(instant) for instant in (one.given_at, one.expires_at) if instant is not None]
+    yield from (instant for instant in instants if instant > at)
+    yield NEVER
+
+
+def _leaving(times: Sequence[int], at_least: int, span: int, at: int) -> Iterator[int]:
+    """When too few will be left in the span: the activity that is the last one needed leaves it."""
+    if len(times) >= at_least and times[-at_least] + span > at:
+        yield times[-at_least] + span

@@ -1,0 +1,139 @@
+"""When time alone changes a lead."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from services.scoring.core.compile import CompiledModel, compile_model
+from services.scoring.core.due import matters, next_check_at
+from services.scoring.core.engine import until
+from services.scoring.core.evaluate import evaluate
+from services.scoring.core.evaluation import ManualPoints
+from services.scoring.core.fold import fold, new_state
+from services.scoring.core.loader import model_from
+from services.scoring.core.next_change import next_change_at
+from services.scoring.core.state import State
+from tests.oracle.scoring import Act
+from tests.unit.scoring.core.builders import DAY, NOON, act, compiled, one_rule
+from tests.unit.scoring.core.strategies import instants, leads, models, to_activity
+
+MICROSECOND = timedelta(microseconds=1)
+few = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=1_500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def seen(model: CompiledModel, state: State, at: datetime) -> tuple[Any, ...]:
+    one = evaluate(model, state, at)
+    return (one.score, one.grade, one.level, one.stage)
+
+
+def is_the_first(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
+    """Nothing changes before the instant found; at it something does."""
+    model = compile_model(model_from(tree))
+    state = fold(model, new_state(model), until(map(to_activity, acts), at))
+    found = next_change_at(model, state, at)
+    now = seen(model, state, at)
+    end = found or at + 400 * DAY
+    for part in range(40):
+        assert seen(model, state, at + (end - at) * part / 40) == now
+    if found is None:
+        assert seen(model, state, at + 5_000 * DAY) == now
+    else:
+        assert seen(model, state, found - MICROSECOND) == now
+        assert seen(model, state, found) != now
+
+
+def is_never_late(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
+    """A timer that looks only when told to misses nothing that matters for longer than its grace of a minute."""
+    model = compile_model(model_from(tree))
+    state = fold(model, new_state(model), until(map(to_activity, acts), at))
+    published = evaluate(model, state, at)
+    check = next_check_at(model, state, at, published, published)
+    end = check - timedelta(minutes=1) if check else at + 400 * DAY
+    for part in range(1, 40):
+        instant = at + max(end - at, timedelta()) * part / 40
+        assert not matters(model, published, evaluate(model, state, instant))
+
+
+@few
+@given(models(), leads(), instants())
+def test_the_first_change_is_found(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
+    is_the_first(tree, acts, at)
+
+
+@few
+@given(models(), leads(), instants())
+def test_a_check_is_never_late(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
+    is_never_late(tree | {"watch": [3, 7.5]}, acts, at)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+@many
+@given(models(), leads(30), instants())
+def test_changes_and_checks_at_length(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
+    is_the_first(tree, acts, at)
+    is_never_late(tree | {"watch": [3, 7.5]}, acts, at)
+
+
+def test_a_window_ends_to_the_microsecond() -> None:
+    model = one_rule(decay={"window": "7d"})
+    state = fold(model, new_state(model), [act("page_viewed")])
+    assert next_change_at(model, state, NOON) == NOON + 7 * DAY
+    assert next_change_at(model, state, NOON + 7 * DAY) is None
+
+
+def test_a_half_life_first_loses_a_cent() -> None:
+    model = one_rule(points=1, decay={"half_life": "30d"})
+    state = fold(model, new_state(model), [act("page_viewed")])
+    found = next_change_at(model, state, NOON)
+    assert found is not None
+    before, after = evaluate(model, state, found - MICROSECOND), evaluate(model, state, found)
+    assert (before.score, after.score) == (100, 99)
+
+
+def test_fading_above_a_clamp_changes_nothing_until_it_shows() -> None:
+    model = compiled(
+        engagement={
+            "max": 100,
+            "rules": [
+                {"id": "r", "activity": "page_viewed", "points": 400, "decay": {"half_life": "10d"}, "repeat": "every"}
+            ],
+        }
+    )
+    state = fold(model, new_state(model), [act("page_viewed")])
+    found = next_change_at(model, state, NOON)
+    assert found is not None
+    # 100.00 shows until the value falls below 99.995: ties round to even.
+    assert 20 * DAY < found - NOON < 20 * DAY + timedelta(minutes=2)
+
+
+def test_inactivity_stops_at_the_floor() -> None:
+    model = compiled(
+        engagement={
+            "inactivity": {"every": "1d", "points": -4, "floor": 1},
+            "rules": [{"id": "r", "activity": "page_viewed", "points": 6}],
+        }
+    )
+    state = fold(model, new_state(model), [act("page_viewed")])
+    assert next_change_at(model, state, NOON) == NOON + DAY
+    assert next_change_at(model, state, NOON + DAY) == NOON + 2 * DAY
+    assert next_change_at(model, state, NOON + 2 * DAY) is None
+
+
+def test_a_stage_changes_when_what_was_done_gets_old() -> None:
+    model = compiled(stages=[{"id": "seen", "all": [{"did": "page_viewed", "at_least": 2, "within": "3d"}]}])
+    views = [act("page_viewed", NOON + day * DAY) for day in range(3)]
+    state = fold(model, new_state(model), views)
+    assert next_change_at(model, state, NOON + 2 * DAY) == NOON + 4 * DAY
+
+
+def test_manual_points_begin_and_expire() -> None:
+    model = one_rule()
+    given = [ManualPoints(500, NOON + DAY, "sato", "met", NOON + 3 * DAY)]
+    state = new_state(model)
+    assert next_change_at(model, state, NOON, given) == NOON + DAY
+    assert next_change_at(model, state, NOON + DAY, given) == NOON + 3 * DAY
+    assert next_change_at(model, state, datetime(2027, 1, 1, tzinfo=UTC), given) is None
