@@ -1,0 +1,111 @@
+"""Any sender: body and signature as configuration describes them, or by convention where it describes nothing."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from services.ingest.sources import standard_webhooks
+from services.ingest.sources.base import Adapter, Delivery, Ignored, Options, ParsedItem, Unreadable, Verdict
+from services.ingest.sources.drafts import each, lead, mail_consent, our_word, posted
+from services.ingest.sources.flat import IDS, flat_item, records
+from services.ingest.sources.recipes import Mapped, Recipe
+from services.ingest.sources.signatures import by_recipe, shared_secret
+from services.ingest.sources.times import in_format
+from services.ingest.sources.values import MAX_ID, canonical, derived_id, dig, given_id, listing, text, truth
+
+NAME = "generic"
+CONVENTIONS = {
+    "X-Hub-Signature-256": Recipe(header="X-Hub-Signature-256", form="sha256={signature}"),
+    "X-Slack-Signature": Recipe(
+        header="X-Slack-Signature",
+        signed="v0:{timestamp}:{body}",
+        form="v0={signature}",
+        timestamp="X-Slack-Request-Timestamp",
+    ),
+}
+"""Schemes that many senders share; each is asked where its header is present."""
+_CONVENTIONS = {header: by_recipe(recipe) for header, recipe in CONVENTIONS.items()}
+_IDS = (*IDS, "id")
+_CONSENT = {"email_unsubscribed": False, "email_bounced": False}
+
+
+def verify(delivery: Delivery, secrets: Sequence[str], now: datetime, options: Options) -> Verdict:
+    """The configured recipe alone; without one Standard Webhooks, a known convention, or a shared secret."""
+    if options.signature is not None:
+        return by_recipe(options.signature)(delivery, secrets, now, options)
+    if delivery.headers.all(standard_webhooks.SIGNATURE):
+        return standard_webhooks.verify(delivery, secrets, now, options)
+    for header, check in _CONVENTIONS.items():
+        if delivery.headers.all(header):
+            return check(delivery, secrets, now, options)
+    return shared_secret(delivery, secrets, now, options)
+
+
+def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
+    """Items by the configured mapping, else our own activities, else flat records under well-known names."""
+    found, message_id = records(delivery), delivery.headers.first(standard_webhooks.ID)
+    if options.mapping is None:
+        alone = message_id if len(found) == 1 and len(message_id or "") <= MAX_ID else None
+        return each(found, lambda record: flat_item(options, record, types={}, ids=_IDS, id_=alone))
+    described = options.mapping
+    items = [item for body in found for item in (listing(dig(body, described.items)) if described.items else [body])]
+    if not items:
+        raise Unreadable(f"nothing stands at {described.items}")
+    return each(items, lambda item: _mapped(item, described, options))
+
+
+def _mapped(item: Any, described: Mapped, options: Options) -> ParsedItem:
+    if described.test and truth(dig(item, described.test)):
+        return Ignored("test delivery")
+    kind = text(dig(item, described.type)) if described.type else None
+    type_ = our_word(kind, {}, options) if kind else options.activity or "unknown"
+    at = in_format(dig(item, described.time), described.time_format, options.zone) if described.time else None
+    parts = _parts(item, described.fields)
+    who = parts["lead"]
+    consent = {**({"at": at} if at else {}), **parts["consent"]} if parts["consent"] else None
+    if consent is None and type_ in _CONSENT:
+        consent = mail_consent(options, at, granted=_CONSENT[type_])
+    named = [dig(item, path) for path in described.id]
+    draft = posted(
+        options,
+        item,
+        id_=_id(options, item, named),
+        kind=kind,
+        type_=type_,
+        at=at,
+        lead=lead(options, email=who.get("email"), phone=who.get("phone"), anonymous=who.get("anonymous_id")),
+        attributes=parts["attributes"],
+        properties=parts["properties"],
+        consent=consent,
+    )
+    if not isinstance(draft, Ignored) and parts["external_ids"]:
+        draft.activity["lead"]["external_ids"] = parts["external_ids"]  # type: ignore[union-attr]
+    return draft
+
+
+def _id(options: Options, item: Any, named: list[Any]) -> str:
+    """One field is the event's own id; several together name it; without any, everything in the item does."""
+    if not any(text(value) for value in named):
+        return derived_id(options.source, canonical(item))
+    return given_id(options.source, named[0]) if len(named) == 1 else derived_id(options.source, *named)
+
+
+def _parts(item: Any, fields: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    parts: dict[str, dict[str, Any]] = {
+        name: {} for name in ("lead", "external_ids", "attributes", "properties", "consent")
+    }
+    for path, target in fields.items():
+        value = dig(item, path)
+        group, _, name = target.partition(".")
+        if target.startswith("lead.external_ids."):
+            group, name = "external_ids", target.removeprefix("lead.external_ids.")
+        if group == "consent":
+            value = None if value is None else truth(value)
+        elif group != "properties":
+            value = text(value)
+        if value is not None:
+            parts[group][name] = value
+    return parts
+
+
+ADAPTER = Adapter(name=NAME, verify=verify, parse=parse)

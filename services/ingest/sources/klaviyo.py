@@ -1,0 +1,115 @@
+"""Klaviyo: system webhooks with up to 1,000 events, signed; the webhook step of a flow is unsigned and free in shape.
+
+Source: Klaviyo's page "Working with system webhooks". The signed text is the body, then the time as its header has it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.ingest.sources.base import Adapter, Delivery, Options, ParsedItem, Unreadable
+from services.ingest.sources.bodies import json_body
+from services.ingest.sources.drafts import an_object, each, lead, mail_consent, origin, our_type, posted
+from services.ingest.sources.flat import flat_item
+from services.ingest.sources.people import attributes, person
+from services.ingest.sources.recipes import Recipe
+from services.ingest.sources.signatures import by_recipe, signed_or_shared
+from services.ingest.sources.values import from_any, given_id, listing, mapping, text, truth
+
+NAME = "klaviyo"
+SIGNATURE, WEBHOOK_ID = "Klaviyo-Signature", "Klaviyo-Webhook-Id"
+TYPES = {
+    "received_email": "email_delivered",
+    "opened_email": "email_opened",
+    "clicked_email": "email_clicked",
+    "bounced_email": "email_bounced",
+    "dropped_email": "email_dropped",
+    "marked_email_as_spam": "email_unsubscribed",
+    "unsubscribed_from_email_marketing": "email_unsubscribed",
+    "unsubscribed_from_list": "email_unsubscribed",
+    "subscribed_to_email_marketing": "newsletter_subscribed",
+    "subscribed_to_list": "newsletter_subscribed",
+    "submitted_form": "form_submitted",
+    "filled_out_form": "form_submitted",
+    "viewed_page": "page_viewed",
+    "active_on_site": "page_viewed",
+    "placed_order": "order_placed",
+}
+_CONSENT = {
+    "bounced_email": False,
+    "marked_email_as_spam": False,
+    "unsubscribed_from_email_marketing": False,
+    "subscribed_to_email_marketing": True,
+}
+
+_signed = by_recipe(
+    Recipe(header=SIGNATURE, signed="{body}{timestamp}", timestamp="Klaviyo-Timestamp", time_format="http_date")
+)
+verify = signed_or_shared(_signed, SIGNATURE)
+
+
+def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
+    """`{"data": [item, …], "meta"}` of a system webhook, else flat records of a flow."""
+    body = json_body(delivery)
+    if not isinstance(body, dict) or not {"data", "meta"} <= body.keys():
+        return each(listing(body), lambda item: flat_item(options, item, types=TYPES))
+    named, told = delivery.headers.first(WEBHOOK_ID), text(mapping(body["meta"]).get("klaviyo_webhook_id"))
+    if named and told and named != told:
+        raise Unreadable(f"header {WEBHOOK_ID} names another webhook than the body")
+    return each(listing(body["data"]), lambda item: _item(an_object(item), options))
+
+
+def _item(item: dict[str, Any], options: Options) -> ParsedItem:
+    topic = text(item.get("topic"))
+    kind = topic.rpartition(".")[2] if topic else None
+    event = mapping(mapping(item.get("payload")).get("data")) or mapping(item.get("payload"))
+    facts = mapping(event.get("attributes"))
+    properties = mapping(facts.get("event_properties"))
+    at = from_any(facts.get("datetime") or facts.get("timestamp"), options.zone)
+    who, profile = _profile(item, event)
+    known = person({**properties, **profile})
+    about = {
+        "email_id": text(properties.get("$message")) or text(properties.get("Campaign Name")),
+        "campaign": text(properties.get("Campaign Name")),
+        "subject": text(properties.get("Subject")),
+        "link": text(properties.get("URL")) or text(properties.get("url")),
+        "form": text(properties.get("form_id")) or text(properties.get("Form ID")),
+        "bounce": text(properties.get("Bounce Type")) if kind == "bounced_email" else None,
+        "complaint": True if kind == "marked_email_as_spam" else None,
+    }
+    if kind in {"opened_email", "clicked_email"}:
+        signals = ["machine_open"] if truth(properties.get("machine_open")) else []
+        about |= origin(signals=signals, agent=properties.get("Client Name"))
+    soft = (text(about["bounce"]) or "").lower().startswith("soft")
+    granted = None if soft else _CONSENT.get(kind or "")
+    return posted(
+        options,
+        item,
+        id_=given_id(options.source, item.get("external_id"), topic, event.get("id"), facts.get("uuid")),
+        kind=kind,
+        type_=options.types.get(topic or "") or our_type(kind, TYPES, options),
+        at=at,
+        lead=lead(options, email=known.get("email"), phone=known.get("phone"), external=who),
+        attributes=attributes({name: value for name, value in known.items() if name in _of(profile)}),
+        properties=about,
+        consent=None if granted is None else mail_consent(options, at, granted=granted),
+    )
+
+
+def _of(profile: Mapping[str, Any]) -> set[str]:
+    """Only the profile describes the lead; a property called `name` or `title` describes the event."""
+    return set(person(profile))
+
+
+def _profile(item: Mapping[str, Any], event: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """The profile's id, and what is told of it, where the payload includes the profile."""
+    related = mapping(mapping(mapping(event.get("relationships")).get("profile")).get("data"))
+    told: dict[str, Any] = {}
+    for included in listing(mapping(item.get("payload")).get("included")):
+        if mapping(included).get("type") == "profile":
+            told.update(mapping(mapping(included).get("attributes")))
+    if event.get("type") == "profile":
+        return text(event.get("id")), {**told, **mapping(event.get("attributes"))}
+    return text(related.get("id")), told
+
+
+ADAPTER = Adapter(name=NAME, verify=verify, parse=parse)

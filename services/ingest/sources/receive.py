@@ -1,0 +1,104 @@
+"""From one request to what it is worth: genuine or not, answered how, which activities."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from services.ingest.sources.base import (
+    Adapter,
+    Delivery,
+    Ignored,
+    NotUnderstood,
+    Options,
+    ParsedItem,
+    Posted,
+    Reply,
+    Unreadable,
+    Verdict,
+)
+from shared.activity import Activity, parse_posted
+from shared.codec import has_nul
+from shared.posted import ActivityFaults
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An activity as posted, and the same normalised."""
+
+    posted: dict[str, Any]
+    activity: Activity
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What became of one request. `reply` is set where a handshake was answered; then there is nothing else.
+
+    `refused` holds what could not be understood: the raw request belongs on `rejected-webhooks` if it is not empty.
+    """
+
+    verdict: Verdict
+    taken: list[Taken] = field(default_factory=list)
+    ignored: list[Ignored] = field(default_factory=list)
+    refused: list[NotUnderstood] = field(default_factory=list)
+    reply: Reply | None = None
+
+
+def receive(
+    adapter: Adapter, delivery: Delivery, secrets: Sequence[str], *, now: datetime, options: Options
+) -> Received:
+    """Judge and read one request. Pure; raises nothing."""
+    reply = adapter.handshake(delivery, secrets, now, options)
+    if reply is not None:
+        return Received(
+            Verdict(reply.status < 400, "handshake" if reply.status < 400 else "handshake refused"), reply=reply
+        )
+    verdict = adapter.verify(delivery, secrets, now, options)
+    if not verdict.valid:
+        return Received(verdict)
+    return read(adapter, delivery, verdict, now=now, options=options)
+
+
+def read(adapter: Adapter, delivery: Delivery, verdict: Verdict, *, now: datetime, options: Options) -> Received:
+    """Make activities of a request that `verdict` found genuine; also for one that is read again after a fix."""
+    received = Received(verdict)
+    try:
+        items = adapter.parse(delivery, options)
+    except Unreadable as error:
+        received.refused.append(NotUnderstood(str(error)))
+        return received
+    for position, item in enumerate(items):
+        if verdict.covers is not None and position >= verdict.covers:
+            received.refused.append(NotUnderstood("not covered by the signature", position))
+        else:
+            _sort(item, position, received, now, options)
+    return received
+
+
+def _sort(item: ParsedItem, position: int, received: Received, now: datetime, options: Options) -> None:
+    if isinstance(item, NotUnderstood):
+        received.refused.append(item)
+    elif isinstance(item, Ignored):
+        received.ignored.append(item)
+    else:
+        taken = _normalised(item, position, now, options)
+        if isinstance(taken, Taken):
+            received.taken.append(taken)
+        else:
+            received.refused.append(taken)
+
+
+def _normalised(item: Posted, position: int, now: datetime, options: Options) -> Taken | NotUnderstood:
+    if has_nul(item.activity):
+        return NotUnderstood("a text holds U+0000", position)
+    try:
+        activity = parse_posted(
+            item.activity,
+            id_if_absent="",
+            source_if_absent=options.source,
+            received_at=now,
+            region=options.region,
+        )
+    except ActivityFaults as error:
+        return NotUnderstood("; ".join(f"{fault.pointer}: {fault.detail}" for fault in error.faults[:8]), position)
+    return Taken(item.activity, activity)

@@ -1,0 +1,131 @@
+"""Twilio SendGrid: arrays of mail events, signed by ECDSA over the header's time and the raw body (CRLF included).
+
+The secret of such a source is SendGrid's public key. Source: tests of sendgrid-python and -nodejs, Twilio's event
+reference. The signed time is that of the post, which may come a day late, so no age is demanded by default.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from services.ingest.sources.base import Adapter, Delivery, Options, ParsedItem, Verdict, to_bytes
+from services.ingest.sources.bodies import json_items
+from services.ingest.sources.drafts import an_object, each, lead, mail_consent, origin, our_type, posted
+from services.ingest.sources.signatures import NO_MATCH, aged, guarded, missing
+from services.ingest.sources.values import derived_id, from_seconds, given_id, listing, text, truth
+
+NAME = "sendgrid"
+SIGNATURE, TIMESTAMP = "X-Twilio-Email-Event-Webhook-Signature", "X-Twilio-Email-Event-Webhook-Timestamp"
+TYPES = {
+    "processed": "email_sent",
+    "deferred": "email_deferred",
+    "delivered": "email_delivered",
+    "bounce": "email_bounced",
+    "blocked": "email_bounced",
+    "dropped": "email_dropped",
+    "open": "email_opened",
+    "click": "email_clicked",
+    "spamreport": "email_unsubscribed",
+    "unsubscribe": "email_unsubscribed",
+    "group_unsubscribe": "email_unsubscribed",
+    "group_resubscribe": "newsletter_subscribed",
+}
+_CONSENT = {"spamreport": False, "unsubscribe": False, "group_unsubscribe": False, "group_resubscribe": True}
+_SHA256 = ec.ECDSA(hashes.SHA256())
+
+
+def _verify(delivery: Delivery, secrets: Sequence[str], now: datetime, options: Options) -> Verdict:
+    signature, stamp = delivery.headers.one(SIGNATURE), delivery.headers.one(TIMESTAMP)
+    if not signature or not stamp:
+        return missing(TIMESTAMP if signature else SIGNATURE)
+    keys = [key for secret in secrets if (key := public_key(secret))]
+    if not keys:
+        return Verdict(False, "secret: is not a public key (base64 of a P-256 key, as SendGrid shows it)")
+    try:
+        found = base64.b64decode(signature, validate=True)
+    except (binascii.Error, ValueError):
+        return NO_MATCH
+    signed = to_bytes(stamp) + delivery.body
+    if not any(_signed_by(key, found, signed) for key in keys):
+        return NO_MATCH
+    return aged(stamp, "s", None, now, options)
+
+
+@lru_cache(maxsize=256)
+def public_key(secret: str) -> ec.EllipticCurvePublicKey | None:
+    """The P-256 key of a base64 or PEM text, None if it is none."""
+    lines = [line for line in secret.split() if line]
+    written = (
+        "".join(line for line in secret.splitlines() if "-----" not in line) if "-----" in secret else "".join(lines)
+    )
+    try:
+        key = load_der_public_key(base64.b64decode(written, validate=True))
+    except (ValueError, binascii.Error, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1) else None
+
+
+def _signed_by(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:
+    try:
+        key.verify(signature, signed, _SHA256)
+    except InvalidSignature:
+        return False
+    return True
+
+
+verify = guarded(_verify)
+
+
+def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
+    """Up to some thousand events; custom arguments lie flat beside the known fields."""
+    return each(json_items(delivery), lambda item: _item(an_object(item), options))
+
+
+def _item(item: dict[str, Any], options: Options) -> ParsedItem:
+    kind, at = text(item.get("event")), from_seconds(item.get("timestamp"))
+    message = (text(item.get("sg_message_id")) or "").partition(".")[0] or text(item.get("smtp-id"))
+    about = {
+        "email_id": message,
+        "link": text(item.get("url")),
+        "categories": [name for name in listing(item.get("category")) if isinstance(name, str)],
+        "reason": text(item.get("reason")),
+        "bounce": _bounce(item) if kind in {"bounce", "blocked"} else None,
+        "complaint": True if kind == "spamreport" else None,
+    }
+    if kind in {"open", "click"}:
+        signals = ["machine_open"] if truth(item.get("sg_machine_open")) else []
+        about |= origin(signals=signals, agent=item.get("useragent"), address=item.get("ip"))
+    named = (kind, message, item.get("email"), item.get("timestamp"), item.get("url"))
+    event_id = text(item.get("sg_event_id"))
+    return posted(
+        options,
+        item,
+        id_=given_id(options.source, event_id) if event_id else derived_id(options.source, *named),
+        kind=kind,
+        type_=our_type(kind, TYPES, options),
+        at=at,
+        lead=lead(options, email=item.get("email")),
+        properties=about,
+        consent=_consent(kind, about["bounce"], at, options),
+    )
+
+
+def _bounce(item: dict[str, Any]) -> str:
+    """`soft` where the receiving server says that it may work later (RFC 3463, class 4), else `hard`."""
+    return "soft" if (text(item.get("status")) or "5").startswith("4") else "hard"
+
+
+def _consent(kind: str | None, bounce: Any, at: str | None, options: Options) -> dict[str, Any] | None:
+    granted = False if bounce == "hard" else _CONSENT.get(kind or "")
+    return None if granted is None else mail_consent(options, at, granted=granted)
+
+
+ADAPTER = Adapter(name=NAME, verify=verify, parse=parse)
