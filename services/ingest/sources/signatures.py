@@ -50,16 +50,10 @@ def by_recipe(recipe: Recipe) -> Verify:
     parts = signed_parts(recipe.signed)
 
     def verify(delivery: Delivery, secrets: Sequence[str], now: datetime, options: Options) -> Verdict:
-        value = delivery.headers.one(recipe.header)
-        if not value:
-            return missing(recipe.header)
-        stamp, signatures = _read(recipe, value, delivery)
-        if recipe.timestamp and not stamp:
-            return missing(recipe.timestamp)
-        if not signatures:
-            return Verdict(False, f"signature: {recipe.header} is not of the form {_shape(recipe)}")
-        if stamp and _allowed(recipe.tolerance_s, options) is not None and seconds(stamp, recipe.time_format) is None:
-            return NO_TIME
+        found = _found(recipe, delivery, options)
+        if isinstance(found, Verdict):
+            return found
+        stamp, signatures = found
         text = _signed_text(parts, delivery, stamp or "")
         if text is None:
             return Verdict(False, "missing header: one that is part of the signed text")
@@ -68,6 +62,21 @@ def by_recipe(recipe: Recipe) -> Verify:
         return aged(stamp, recipe.time_format, recipe.tolerance_s, now, options)
 
     return guarded(verify)
+
+
+def _found(recipe: Recipe, delivery: Delivery, options: Options) -> tuple[str | None, list[str]] | Verdict:
+    """The signed time and the candidate signatures, or what is wrong with how they stand there."""
+    value = delivery.headers.one(recipe.header)
+    if not value:
+        return missing(recipe.header)
+    stamp, signatures = _read(recipe, value, delivery)
+    if recipe.timestamp and not stamp:
+        return missing(recipe.timestamp)
+    if not signatures:
+        return Verdict(False, f"signature: {recipe.header} is not of the form {_shape(recipe)}")
+    if stamp and _allowed(recipe.tolerance_s, options) is not None and seconds(stamp, recipe.time_format) is None:
+        return NO_TIME
+    return stamp, signatures
 
 
 def aged(stamp: str | None, form: TimeFormat, tolerance_s: float | None, now: datetime, options: Options) -> Verdict:
