@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from services.scoring.core.model import ModelFaults
-from services.scoring.offline import FileFaults, ScoredLead, score_files, text_of_cents
+from services.scoring.offline import FileFaults, ScoredLead, read_file, score_texts, text_of_cents
 from shared.clock import from_rfc3339, system_clock, to_rfc3339
 
 
@@ -39,7 +39,8 @@ def score(
     """Score leads from files, without a stack: the same engine, the same numbers."""
     instant = at or system_clock()
     try:
-        scored = score_files(model, activities, leads, instant)
+        known = read_file(leads) if leads else None
+        scored = score_texts(read_file(model), read_file(activities), known, instant)
     except (ModelFaults, FileFaults) as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(1) from None

@@ -83,12 +83,28 @@ def _two_decimals(cents: int | None) -> orjson.Fragment | None:
     return None if cents is None else orjson.Fragment(text_of_cents(cents))
 
 
-def score_files(model: Path, activities: Path, leads: Path | None, at: datetime) -> list[ScoredLead]:
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The content of a file, and the name it goes by in messages."""
+
+    name: str
+    body: bytes
+
+
+def read_file(path: Path) -> Text:
+    """Raises FileFaults for a file that cannot be read."""
+    try:
+        return Text(str(path), path.read_bytes())
+    except OSError as error:
+        raise FileFaults([f"{path}: expected a readable file ({error.strerror})"]) from None
+
+
+def score_texts(model: Text, activities: Text, leads: Text | None, at: datetime) -> list[ScoredLead]:
     """Score every lead that had an activity by `at`, sorted by name.
 
     An activity without `occurred_at` counts as received at `at`. Raises FileFaults and ModelFaults with every fault.
     """
-    compiled = compile_model(load_model(_read_text(model), str(model)))
+    compiled = compile_model(load_model(_decode_text(model), model.name))
     happened = until(read_activities(activities, at), at)
     given = read_leads(leads) if leads else {}
     scored = (_score(compiled, group, given, at) for group in resolve_leads(happened))
@@ -107,9 +123,9 @@ def name_of(identifier: Identifier) -> str:
     return identifier.value.partition("\x1f")[0] if identifier.kind == MAILBOX else identifier.value
 
 
-def read_activities(path: Path, at: datetime) -> list[Activity]:
+def read_activities(text: Text, at: datetime) -> list[Activity]:
     """Activities as posted, one JSON object per line, each with its `id`. Raises FileFaults."""
-    return _read(path, lambda raw: _activity(raw, at))
+    return _read(text, lambda raw: _activity(raw, at))
 
 
 def _activity(raw: Any, at: datetime) -> Activity:
@@ -121,10 +137,10 @@ def _activity(raw: Any, at: datetime) -> Activity:
     return activity
 
 
-def read_leads(path: Path) -> dict[str, dict[str, Any]]:
+def read_leads(text: Text) -> dict[str, dict[str, Any]]:
     """Lead name to attributes; of two lines about one lead the later wins, attribute by attribute."""
     known: dict[str, dict[str, Any]] = {}
-    for line in _read(path, lambda raw: validate(_LeadLine, raw)):
+    for line in _read(text, lambda raw: validate(_LeadLine, raw)):
         known.setdefault(_normalised(line.lead), {}).update(line.attributes)
     return known
 
@@ -136,18 +152,18 @@ def _normalised(name: str) -> str:
         return name
 
 
-def _read(path: Path, parse: Callable[[Any], T]) -> list[T]:
+def _read(text: Text, parse: Callable[[Any], T]) -> list[T]:
     items: list[T] = []
     faults: list[str] = []
-    for number, line in _lines(path):
+    for number, line in _lines(text):
         try:
             items.append(parse(_decode(line)))
         except ActivityFaults as error:
-            faults += [f"{path}:{number}: {one.pointer or 'line'}: {one.detail}" for one in error.faults]
+            faults += [f"{text.name}:{number}: {one.pointer or 'line'}: {one.detail}" for one in error.faults]
         except JsonFault as error:
-            faults.append(f"{path}:{number}: {error}")
+            faults.append(f"{text.name}:{number}: {error}")
         if len(faults) >= _MOST_FAULTS:
-            faults.append(f"{path}: stopped reading after {_MOST_FAULTS} faults")
+            faults.append(f"{text.name}: stopped reading after {_MOST_FAULTS} faults")
             break
     if faults:
         raise FileFaults(faults)
@@ -161,21 +177,14 @@ def _decode(line: bytes) -> Any:
     return raw
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def _lines(text: Text) -> Iterator[tuple[int, bytes]]:
     """Lines that are not blank, numbered from 1; a byte-order mark is no content."""
-    body = _read_bytes(path).removeprefix(b"\xef\xbb\xbf")
+    body = text.body.removeprefix(b"\xef\xbb\xbf")
     return ((number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip())
 
 
-def _read_text(path: Path) -> str:
+def _decode_text(text: Text) -> str:
     try:
-        return _read_bytes(path).decode("utf-8-sig")
+        return text.body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise FileFaults([f"{path}: expected UTF-8 (byte {error.start} is not)"]) from None
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FileFaults([f"{path}: expected a readable file ({error.strerror})"]) from None
+        raise FileFaults([f"{text.name}: expected UTF-8 (byte {error.start} is not)"]) from None
