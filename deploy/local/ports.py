@@ -55,13 +55,22 @@ def choose(kept: Path, base: int | None) -> tuple[PortBlock, str]:
         if taken := taken_ports(block):
             raise KizashiError(f"port {taken[0]} is taken; choose another --port-base, or none for the next free block")
         return block, ""
-    wanted = _read(kept) or DEFAULT_BASE
+    before = kept_block(kept)
+    wanted = before.base if before else DEFAULT_BASE
     for number in (wanted, *range(DEFAULT_BASE, DEFAULT_BASE + _BLOCKS_TRIED * STEP, STEP)):
         block = PortBlock(number)
         if not (taken := taken_ports(block)):
             moved = f"ports from {wanted} are taken in part; using {number} to {number + SIZE - 1}"
             return block, "" if number == wanted else moved
     raise KizashiError(f"no free block of ports from {DEFAULT_BASE} on; choose one with --port-base")
+
+
+def kept_block(kept: Path) -> PortBlock | None:
+    """The block of the last start; None when there was none."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        base = json.loads(kept.read_text(encoding="utf-8"))["base"]
+        return PortBlock(base) if isinstance(base, int) and 1 <= base <= 65_536 - SIZE else None
+    return None
 
 
 def keep(kept: Path, block: PortBlock) -> None:
@@ -94,10 +103,3 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _read(kept: Path) -> int | None:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        base = json.loads(kept.read_text(encoding="utf-8"))["base"]
-        return base if isinstance(base, int) and 1 <= base <= 65_535 - SIZE else None
-    return None

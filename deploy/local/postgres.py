@@ -120,7 +120,7 @@ def end_processes_of(data: Path) -> None:
     quarter of a minute. Raises KizashiError when they cannot be ended.
     """
     deadline = time.monotonic() + END_TIMEOUT_S
-    while alive := list(_processes_in(data)):
+    while alive := list(processes_in(data)):
         for process in alive:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -129,7 +129,7 @@ def end_processes_of(data: Path) -> None:
         time.sleep(0.02)
 
 
-def _processes_in(data: Path) -> Iterator[psutil.Process]:
+def processes_in(data: Path) -> Iterator[psutil.Process]:
     """By their working directory, which PostgreSQL makes its data folder; the dead that nobody reaped do not count."""
     if not data.exists():
         return

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 
@@ -86,7 +86,8 @@ class Bars:
 
     def say(self, text: str) -> None:
         """See Report."""
-        self._console.print(text, markup=False)
+        with suppress(OSError):
+            self._console.print(text, markup=False)
 
 
 class _BarPart:
@@ -120,4 +121,6 @@ def for_stderr(plain: bool) -> Report:
 
 
 def _print(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    # A closed terminal must not end a supervisor.
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
