@@ -14,6 +14,8 @@ from services.scoring.core.model import ModelFaults
 from services.scoring.offline import FileFaults, ScoredLead, read_file, score_texts, text_of_cents
 from shared.clock import from_rfc3339, system_clock, to_rfc3339
 
+app = typer.Typer()
+
 
 def _instant(text: str) -> datetime:
     try:
@@ -22,6 +24,7 @@ def _instant(text: str) -> datetime:
         raise typer.BadParameter(f"{error}; expected RFC 3339 such as 2026-11-20T10:15:00+09:00") from None
 
 
+@app.command()
 def score(
     model: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The model: YAML or JSON.")],
     activities: Annotated[

@@ -1,6 +1,7 @@
 """The law: a score is a function of the set of activities, whatever way they came in; and the oracle agrees."""
 
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 import orjson
@@ -14,13 +15,14 @@ from services.scoring.core.evaluate import evaluate
 from services.scoring.core.evaluation import Evaluation
 from services.scoring.core.fold import fold, new_state
 from services.scoring.core.loader import model_from
-from services.scoring.core.state import decode, encode
+from services.scoring.core.state import Recycling, decode, encode
 from shared.activity import Activity
 from tests.oracle import scoring as oracle
 from tests.unit.scoring.core.strategies import instants, leads, models, to_activity
 
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 many = settings(max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+RECYCLINGS = st.builds(Recycling, instants(), st.sampled_from([Fraction(0), Fraction(1, 2), Fraction(9, 10)]))
 AFTER = st.one_of(instants(), instants().map(lambda instant: instant + timedelta(days=70)))
 
 
@@ -45,13 +47,15 @@ def adds_up(evaluation: Evaluation) -> None:
         assert all(reason.points and reason.entries > 0 for reason in evaluation.reasons)
 
 
-def folded_in_batches(model: CompiledModel, ordered: list[Activity], cuts: list[int], at: datetime) -> Evaluation:
+def folded_in_batches(
+    model: CompiledModel, ordered: list[Activity], cuts: list[int], at: datetime, recyclings: list[Recycling]
+) -> Evaluation:
     """Fold in batches, the state going through JSON between them; from scratch where the engine asks for it."""
-    state, start = new_state(model), 0
+    state, start = new_state(model, recyclings=recyclings), 0
     for cut in [*sorted(cuts), len(ordered)]:
         fold(model, state, ordered[start:cut])
         if state.needs_refold:
-            state = fold(model, new_state(model), ordered[:cut])
+            state = fold(model, new_state(model, recyclings=recyclings), ordered[:cut])
         assert not state.needs_refold
         evaluate(model, state, at)
         state, start = decode(orjson.loads(orjson.dumps(encode(state)))), max(cut, start)
@@ -62,12 +66,14 @@ def holds_for_any_path(tree: dict[str, Any], acts: list[oracle.Act], at: datetim
     """Permutation, duplicates, splits and late arrivals change nothing."""
     model = compile_model(model_from(tree))
     activities = [to_activity(act) for act in acts]
-    expected = fold_all(model, activities, at)
+    recyclings = shuffled.draw(st.lists(RECYCLINGS, max_size=2), "recyclings")
+    expected = fold_all(model, activities, at, recyclings=recyclings)
+    adds_up(expected)
     arrival = shuffled.draw(st.permutations(activities + activities[:3]), "arrival")
-    assert fold_all(model, arrival, at) == expected
+    assert fold_all(model, arrival, at, recyclings=recyclings) == expected
     ordered = until(activities, at)
     cuts = shuffled.draw(st.lists(st.integers(0, len(ordered)), max_size=3), "cuts")
-    assert folded_in_batches(model, ordered, cuts, at) == expected
+    assert folded_in_batches(model, ordered, cuts, at, recyclings) == expected
 
 
 @few
