@@ -138,7 +138,7 @@ def base64_key(text: str) -> bytes | None:
 
 
 def _shape(recipe: Recipe) -> str:
-    return "t=…,v1=…" if recipe.form == "fields" else recipe.form.format(signature="…")
+    return "t=…,v1=…" if recipe.form == "fields" else recipe.form.replace("{signature}", "…")
 
 
 def _read(recipe: Recipe, value: str, delivery: Delivery) -> tuple[str | None, list[str]]:

@@ -1,0 +1,124 @@
+"""`kizashi webhook`: why a tool's webhook is refused, and what arrives."""
+
+import json
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from services.ingest.sources.base import Delivery, Headers, Options
+from services.ingest.sources.receive import Received, receive
+from services.ingest.sources.registry import SOURCES
+from shared.clock import from_rfc3339, system_clock
+
+DEFAULT_URL = "https://localhost/"
+_SECONDS = re.compile(r"[0-9]{1,11}(?:\.[0-9]+)?")
+
+app = typer.Typer(name="webhook", help="Check webhooks of marketing tools.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Check webhooks of marketing tools."""
+
+
+def _instant(text: str) -> datetime:
+    """RFC 3339, or Unix seconds as most tools sign them."""
+    try:
+        if _SECONDS.fullmatch(text):
+            return datetime.fromtimestamp(float(text), UTC)
+        return from_rfc3339(text)
+    except (ValueError, OverflowError, OSError) as error:
+        raise typer.BadParameter(f"{error}; expected RFC 3339 such as 2026-11-20T10:15:00+09:00") from None
+
+
+def _adapter(name: str) -> str:
+    if name not in SOURCES:
+        raise typer.BadParameter(f"expected one of {' '.join(SOURCES)}")
+    return name
+
+
+def headers_of(text: bytes) -> Headers:
+    """Headers from JSON: `{"Name": "value" or ["value", …]}`, or `[["Name", "value"], …]`. Raises ValueError."""
+    tree = json.loads(text, object_pairs_hook=list)
+    pairs: list[tuple[str, str]] = []
+    for entry in tree if isinstance(tree, list) else [None]:
+        if not isinstance(entry, (list, tuple)) or len(entry) != 2 or not isinstance(entry[0], str):
+            raise ValueError('expected {"Header-Name": "value", …}')
+        values = entry[1] if isinstance(entry[1], list) else [entry[1]]
+        if not all(isinstance(value, (str, int)) and not isinstance(value, bool) for value in values):
+            raise ValueError(f"the value of {entry[0]} is not a text")
+        pairs += [(entry[0], str(value)) for value in values]
+    return Headers(pairs)
+
+
+def report(received: Received) -> dict[str, Any]:
+    """What `webhook check` prints: the verdict, the activities as posted, and what was not taken and why."""
+    shown: dict[str, Any] = {
+        "valid": received.verdict.valid,
+        "reason": received.verdict.reason,
+        "activities": [taken.posted for taken in received.taken],
+    }
+    if received.refused:
+        shown["refused"] = [{"item": refused.position, "reason": refused.reason} for refused in received.refused]
+    if received.ignored:
+        shown["ignored"] = [ignored.reason for ignored in received.ignored]
+    if received.reply is not None:
+        body = received.reply.body.decode("utf-8", "replace")
+        shown["reply"] = {"status": received.reply.status, "body": body}
+    return shown
+
+
+@app.command()
+def check(
+    adapter: Annotated[str, typer.Option(callback=_adapter, help="The tool: " + " ".join(SOURCES))],
+    secret: Annotated[list[str], typer.Option(help="A secret or public key of the source; several while rotating.")],
+    headers: Annotated[Path, typer.Option(exists=True, dir_okay=False, help='The headers as {"Name": "value"}.')],
+    body: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The body, byte for byte.")],
+    url: Annotated[
+        str, typer.Option(help="The public address as the tool requested it, query included.")
+    ] = DEFAULT_URL,
+    method: Annotated[str, typer.Option(help="The request's method.")] = "POST",
+    now: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=_instant, metavar="INSTANT", help="When it arrived, RFC 3339 or Unix seconds; default now."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Verify and read one request offline: is it genuine, and which activities would it make?"""
+    try:
+        lines = headers_of(headers.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise typer.BadParameter(f"not headers in JSON: {error}", param_hint="--headers") from None
+    received = receive(
+        SOURCES[adapter],
+        Delivery(method.upper(), url, lines, body.read_bytes()),
+        secret,
+        now=now or system_clock(),
+        # Older schemes are asked too: the question is what the request is, not what a source would accept.
+        options=Options(source=adapter, system=adapter, accept_v1=True),
+    )
+    shown = report(received)
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps(shown, default=str) + b"\n")
+    else:
+        _print(shown)
+    raise typer.Exit(0 if received.verdict.valid else 1)
+
+
+def _print(shown: dict[str, Any]) -> None:
+    typer.echo(f"{'valid' if shown['valid'] else 'not valid'}: {shown['reason']}")
+    for activity in shown["activities"]:
+        typer.echo(orjson.dumps(activity, option=orjson.OPT_INDENT_2, default=str).decode())
+    for refused in shown.get("refused", ()):
+        typer.echo(f"item {refused['item']} not understood: {refused['reason']}")
+    for reason in shown.get("ignored", ()):
+        typer.echo(f"not published: {reason}")
+    if "reply" in shown:
+        typer.echo(f"answered with {shown['reply']['status']}: {shown['reply']['body']}")

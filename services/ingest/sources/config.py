@@ -1,0 +1,215 @@
+"""The `webhooks:` part of `sources.yaml`: which sources there are, and what is particular to each."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, ValidationError, field_validator
+
+from services.ingest.sources.base import UTC_ZONE, Adapter, Options
+from services.ingest.sources.drafts import IGNORE
+from services.ingest.sources.recipes import Mapped, Recipe, signed_parts
+from services.ingest.sources.registry import SOURCES
+from shared.conditions.faults import Fault, faults_of
+from shared.conditions.schema import Duration, Schema, activity_type
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_TARGET = re.compile(
+    r"lead\.(?:email|phone|anonymous_id|external_ids\.[^\s:.]{1,64})|attributes\.[\w-]+|properties\.[\w-]+"
+    r"|consent\.(?:profiling|email|phone)"
+)
+Text = Annotated[str, Field(min_length=1, max_length=2_048)]
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError):
+        raise ValueError("expected an IANA time zone such as Asia/Tokyo") from None
+    return name
+
+
+def _target(path: str) -> str:
+    if not _TARGET.fullmatch(path):
+        raise ValueError(
+            "expected lead.email, lead.external_ids.NAME, attributes.NAME, properties.NAME or consent.email"
+        )
+    return path
+
+
+def _type_or_ignore(name: str) -> str:
+    return name if name == IGNORE else activity_type(name)
+
+
+def _signed(template: str) -> str:
+    signed_parts(template)
+    return template
+
+
+def _time_format(form: str) -> str:
+    if form not in {"auto", "s", "ms", "iso"} and "%" not in form:
+        raise ValueError("expected auto, s, ms, iso, or a format such as %Y/%m/%d %H:%M")
+    datetime(2026, 1, 1).strftime(form)  # noqa: DTZ001 - only to see whether it is a format
+    return form
+
+
+class SignatureConfig(Schema):
+    """The recipe of a generic source's signature; see Recipe."""
+
+    header: Text
+    signed: Annotated[Text, AfterValidator(_signed)] = "{body}"
+    algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
+    encoding: Literal["hex", "base64"] = "hex"
+    form: Text = "{signature}"
+    timestamp: Text | None = None
+    time_format: Literal["s", "ms", "http_date"] = "s"
+    key: Literal["text", "base64"] = "text"
+
+    @field_validator("form")
+    @classmethod
+    def _holds_signature(cls, form: str) -> str:
+        if form != "fields" and form.count("{signature}") != 1:
+            raise ValueError("expected a text with {signature} in it once, or fields")
+        return form
+
+
+class MappingConfig(Schema):
+    """How a generic source's body is read; see Mapped."""
+
+    items: str = ""
+    type: Text | None = None
+    id: list[Text] = Field(default_factory=list)
+    time: Text | None = None
+    time_format: Annotated[Text, AfterValidator(_time_format)] = "auto"
+    test: Text | None = None
+    fields: Annotated[dict[Text, Annotated[str, AfterValidator(_target)]], Field(min_length=1)]
+
+
+class WebhookConfig(Schema):
+    """One source as configured."""
+
+    adapter: str
+    secrets: Annotated[list[Text], Field(min_length=1)]
+    public_url: Text | None = None
+    timezone: Annotated[str, AfterValidator(_zone)] | None = None
+    tolerance: Duration | Literal["none"] | None = None
+    system: Annotated[str, Field(pattern=r"^[^\s:]{1,64}$")] | None = None
+    types: dict[Text, Annotated[str, AfterValidator(_type_or_ignore)]] = Field(default_factory=dict)
+    activity: Annotated[str, AfterValidator(activity_type)] | None = None
+    accept_v1: bool = False
+    verify_token: Text | None = None
+    organization_ids: list[Text] = Field(default_factory=list)
+    allowed_origins: list[Text] = Field(default_factory=list)
+    signature: SignatureConfig | None = None
+    mapping: MappingConfig | None = None
+
+    @field_validator("adapter")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in SOURCES:
+            raise ValueError(f"expected one of {' '.join(SOURCES)}")
+        return name
+
+    @field_validator("public_url")
+    @classmethod
+    def _absolute(cls, url: str | None) -> str | None:
+        if url is not None and not re.match(r"https?://[^/\s]+", url):
+            raise ValueError("expected an address with scheme and host, as the tool requests it")
+        return url
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One configured source. `disabled` says why it takes nothing, naming no secret."""
+
+    name: str
+    adapter: Adapter
+    secrets: tuple[str, ...]
+    options: Options
+    public_url: str | None = None
+    allowed_origins: tuple[str, ...] = ()
+    disabled: str | None = None
+
+
+def read_webhooks(tree: Any, env: Mapping[str, str], region: str = "JP") -> tuple[dict[str, Source], list[Fault]]:
+    """The sources of the `webhooks:` part, and every fault of it with its path inside the file.
+
+    `${NAME}` anywhere in a value is replaced from `env`; a source with an unset one is kept, but disabled.
+    """
+    if tree is None:
+        return {}, []
+    if not isinstance(tree, dict):
+        return {}, [Fault(("webhooks",), "expected keys with values")]
+    sources: dict[str, Source] = {}
+    faults: list[Fault] = []
+    for name, described in tree.items():
+        if not _NAME.fullmatch(name):
+            faults.append(Fault(("webhooks", name), "expected a name of letters, digits, dots and dashes"))
+            continue
+        unset = sorted({variable for variable in _variables(described) if not env.get(variable)})
+        try:
+            # An unset name stays as it is written, so that the rest of the source is checked all the same.
+            config = WebhookConfig.model_validate(_expanded(described, env))
+        except ValidationError as error:
+            faults += [Fault(("webhooks", name, *fault.path), fault.expected) for fault in faults_of(error)]
+            continue
+        sources[name] = _source(name, config, unset, region)
+    return sources, faults
+
+
+def _source(name: str, config: WebhookConfig, unset: list[str], region: str) -> Source:
+    return Source(
+        name=name,
+        adapter=SOURCES[config.adapter],
+        secrets=() if unset else tuple(config.secrets),
+        options=_options(name, config, region),
+        public_url=config.public_url,
+        allowed_origins=tuple(config.allowed_origins),
+        disabled=f"{', '.join(unset)} is not set" if unset else None,
+    )
+
+
+def _options(name: str, config: WebhookConfig, region: str) -> Options:
+    tolerance: float | Literal["default"] | None = "default"
+    if config.tolerance is not None:
+        tolerance = None if config.tolerance == "none" else config.tolerance.total_seconds()
+    signature, mapping = config.signature, config.mapping
+    return Options(
+        source=name,
+        system=config.system or config.adapter,
+        zone=ZoneInfo(config.timezone) if config.timezone else UTC_ZONE,
+        tolerance_s=tolerance,
+        types=config.types,
+        activity=config.activity,
+        region=region,
+        accept_v1=config.accept_v1,
+        verify_token=config.verify_token,
+        organization_ids=tuple(config.organization_ids),
+        signature=Recipe(**signature.model_dump()) if signature else None,
+        mapping=Mapped(**{**mapping.model_dump(), "id": tuple(mapping.id)}) if mapping else None,
+    )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for child in value.values() if isinstance(value, dict) else value:
+            yield from _texts(child)
+
+
+def _variables(value: Any) -> Iterator[str]:
+    for written in _texts(value):
+        yield from _VARIABLE.findall(written)
+
+
+def _expanded(value: Any, env: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda found: env.get(found[1]) or found[0], value)
+    if isinstance(value, dict):
+        return {key: _expanded(child, env) for key, child in value.items()}
+    return [_expanded(child, env) for child in value] if isinstance(value, list) else value
