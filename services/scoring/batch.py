@@ -113,7 +113,10 @@ class BatchScoring:
     async def _owners_of(self, work: Work, identifiers: Iterable[Identifier]) -> dict[Identifier, Owner]:
         missing = [item for item in identifiers if item not in work.known]
         if missing:
-            work.known.update((await self._repository.owners(missing)).owners)
+            found = (await self._repository.owners(missing)).owners
+            if any(identifier in work.placement.owners for identifier in found):
+                raise LostRaceError("an identifier was claimed by another worker")
+            work.known.update(found)
         return {**work.known, **work.placement.owners}
 
     def _take(self, work: Work, resolved: Resolved, history: Mapping[str, Sequence[Activity]]) -> None:
