@@ -14,7 +14,7 @@ from services.scoring.core.model import ModelFaults
 from services.scoring.offline import FileFaults, ScoredLead, read_file, score_texts, text_of_cents
 from shared.clock import from_rfc3339, system_clock, to_rfc3339
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 def _instant(text: str) -> datetime:
