@@ -143,6 +143,8 @@ class StepDecay(Decay):
 
     @override
     def next_step(self, points: int, times: Sequence[int], at: int) -> int:
+        if self.compound and not round(self.value(points, times, at)[0]):
+            return NEVER  # it never reaches zero, but what is left rounds to nothing and only gets less
         start = bisect_right(times, self.worthless(points, at))
         return min((self._next(time, at) for time in times[start:]), default=NEVER)
 

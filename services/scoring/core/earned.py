@@ -11,11 +11,8 @@ from services.scoring.core.state import Entries, State
 from shared.clock import to_micros
 
 
-class Worth(NamedTuple):
-    """One rule's sum in cents, its own clamp applied, and the number of entries that pay."""
-
-    points: int
-    paying: int
+Worth = tuple[int, int]
+"""One rule's sum in cents, its own clamp applied, and the number of entries that pay."""
 
 
 class Sums(NamedTuple):
@@ -27,7 +24,7 @@ class Sums(NamedTuple):
     clamp: int
 
 
-NOTHING = Worth(0, 0)
+NOTHING: Worth = (0, 0)
 
 
 def worths(model: CompiledModel, state: State, at: int) -> list[Worth]:
@@ -48,7 +45,7 @@ def worth(rule: CompiledRule, entries: Entries, at: int) -> Worth:
     else:
         paying = entries.count
         points = rule.points * paying
-    return Worth(rule.clamp.apply(points) if rule.clamped else points, paying)
+    return (rule.clamp.apply(points) if rule.clamped else points, paying)
 
 
 def _cell(rule: CompiledRule, times: Sequence[int], at: int) -> tuple[int, int]:
@@ -96,7 +93,7 @@ def _recycled(rule: CompiledRule, entries: Entries, spans: list[tuple[int, int, 
             exact, paying = rule.decay.value(rule.points, times, at)
             total += float(factor) * exact if isinstance(exact, float) else factor * exact
             count += paying
-    return Worth(rule.clamp.apply(round(total)), count)
+    return (rule.clamp.apply(round(total)), count)
 
 
 def _recycled_cells(rule: CompiledRule, times: Sequence[int], spans: list[tuple[int, int, Fraction]], at: int) -> Worth:
@@ -108,7 +105,7 @@ def _recycled_cells(rule: CompiledRule, times: Sequence[int], spans: list[tuple[
         total += (factor - before) * points
         count = count or (counted if factor else 0)
         before = factor
-    return Worth(rule.clamp.apply(round(total)), count)
+    return (rule.clamp.apply(round(total)), count)
 
 
 def combine(model: CompiledModel, points: Iterable[int], idle: int) -> Sums:

@@ -48,10 +48,10 @@ def evaluate(model: CompiledModel, state: State, at: datetime, manual: Sequence[
     _check(state, instant)
     earned = worths(model, state, instant)
     idle = idle_periods(model, state, instant)
-    sums = combine(model, [one.points for one in earned], idle)
+    sums = combine(model, [points for points, _ in earned], idle)
     engagement = sums.total
     if state.recyclings and is_recycled(state, instant):
-        engagement = combine(model, [one.points for one in recycled_worths(model, state, instant)], idle).total
+        engagement = combine(model, [points for points, _ in recycled_worths(model, state, instant)], idle).total
     fit_raw, fit = fit_sums(model, state)
     by_hand = manual_in_force(manual, at) if manual else ()
     given = sum([one.points for one in by_hand])
@@ -89,6 +89,8 @@ def _rules(model: CompiledModel, state: State, earned: Sequence[Worth]) -> list[
 
 
 def _corrections(sums: Sums, fit: int, recycled: int) -> list[Reason]:
+    if not (sums.clamp or fit or sums.inactivity or recycled):
+        return []
     lines = (("cap:engagement", sums.clamp), ("cap:fit", fit), ("inactivity", sums.inactivity), ("recycled", recycled))
     return [Reason(name, cents, 1) for name, cents in lines if cents]
 

@@ -65,7 +65,7 @@ class _Search:
     def points(self, at: int) -> list[int]:
         """Per rule in cents, recycling included."""
         recycled = self.state.recyclings and is_recycled(self.state, at)
-        return [one.points for one in (recycled_worths if recycled else worths)(self.model, self.state, at)]
+        return [points for points, _ in (recycled_worths if recycled else worths)(self.model, self.state, at)]
 
     def signature(self, at: int) -> Signature:
         return self.signature_of(self.points(at), at)
@@ -112,8 +112,8 @@ def _highest_sum(model: CompiledModel, state: State, at: int) -> int:
     """What the engagement sum can never exceed by time alone: gains only fade, losses at best vanish."""
     earned = worths(model, state, at)
     best = [
-        max([one.points, 0, *(cell.points for cell in rule.cells)])
-        for rule, one in zip(model.rules, earned, strict=True)
+        max([points, 0, *(cell.points for cell in rule.cells)])
+        for rule, (points, _) in zip(model.rules, earned, strict=True)
     ]
     return sum(best)
 

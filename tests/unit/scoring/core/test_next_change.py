@@ -137,3 +137,14 @@ def test_manual_points_begin_and_expire() -> None:
     assert next_change_at(model, state, NOON, given) == NOON + DAY
     assert next_change_at(model, state, NOON + DAY, given) == NOON + 3 * DAY
     assert next_change_at(model, state, datetime(2027, 1, 1, tzinfo=UTC), given) is None
+
+
+def test_compound_steps_end_when_nothing_is_left_to_see() -> None:
+    model = one_rule(points=0.03, decay={"step": "50%", "every": "1d", "curve": "compound"})
+    state = fold(model, new_state(model), [act("page_viewed")])
+    assert [next_change_at(model, state, NOON + day * DAY) for day in range(3)] == [
+        NOON + DAY,  # 0.015, shown as 0.02
+        NOON + 2 * DAY,  # 0.0075, shown as 0.01
+        NOON + 3 * DAY,  # 0.00375, shown as nothing for ever
+    ]
+    assert next_change_at(model, state, NOON + 3 * DAY) is None
