@@ -61,14 +61,29 @@ def _all_of(tests: Sequence[Test]) -> Test:
         return always
     if len(tests) == 1:
         return tests[0]
-    return lambda facts: all(test(facts) for test in tests)
+
+    # A loop costs half of what a generator in all() does, and rules ask this for every activity.
+    def holds(facts: Any) -> bool:
+        for test in tests:  # noqa: SIM110
+            if not test(facts):
+                return False
+        return True
+
+    return holds
 
 
 def any_of(tests: Sequence[Test]) -> Test:
     """Whether one of them holds; never, if there is none."""
     if len(tests) == 1:
         return tests[0]
-    return lambda facts: any(test(facts) for test in tests)
+
+    def holds(facts: Any) -> bool:
+        for test in tests:  # noqa: SIM110
+            if test(facts):
+                return True
+        return False
+
+    return holds
 
 
 def _none_of(tests: Sequence[Test]) -> Test:

@@ -10,7 +10,6 @@ from services.scoring.core.decay import Exact
 from services.scoring.core.state import Entries, State
 from shared.clock import to_micros
 
-
 Worth = tuple[int, int]
 """One rule's sum in cents, its own clamp applied, and the number of entries that pay."""
 
