@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,8 +55,10 @@ def provision(report: Report, libs: Path = LIBS) -> None:
         _write_stamp(libs)
 
 
-def main() -> int:
-    """The command. Returns the exit code."""
+def main(arguments: Sequence[str]) -> int:
+    """The command. With `--check` it does nothing, and fails where something would have to be done."""
+    if "--check" in arguments:
+        return 0 if provisioned() else 1
     try:
         provision(for_stderr(plain=True))
     except KizashiError as error:
@@ -110,4 +112,4 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))
