@@ -19,11 +19,11 @@ class StateFacts:
 
     __slots__ = ("at", "attributes", "email_domain", "engagement", "fit", "grade", "level", "stage", "state", "total")
 
-    def __init__(self, state: State, at: int) -> None:
+    def __init__(self, state: State, at: int, engagement: int = 0, fit: int = 0, total: int = 0) -> None:
         self.state, self.at = state, at
         self.attributes: Mapping[str, Any] = state.attributes
-        self.email_domain = state.domain
-        self.total = self.engagement = self.fit = 0.0
+        self.email_domain = state.email_domain or state.mailbox_domain
+        self.total, self.engagement, self.fit = total / 100, engagement / 100, fit / 100
         self.grade: str | None = None
         self.level: str | None = None
         self.stage: str | None = None
@@ -117,8 +117,8 @@ def fit_sums(model: CompiledModel, state: State) -> tuple[int, int]:
         known = [look_up(state.attributes, path) for path in model.fit_paths]
         values = [value is not None and value != "" for value in known]
         state.coverage = round(sum(values) / len(values), 4) if values else None
-    raw = sum([rule.points for rule, holds in zip(model.fit, state.fit, strict=True) if holds])
-    return raw, model.model.fit.apply(raw)
+        state.fit_sum = sum(rule.points for rule, holds in zip(model.fit, state.fit, strict=True) if holds)
+    return state.fit_sum, model.model.fit.apply(state.fit_sum)
 
 
 def manual_in_force(manual: Sequence[ManualPoints], at: datetime) -> list[ManualPoints]:
@@ -128,8 +128,7 @@ def manual_in_force(manual: Sequence[ManualPoints], at: datetime) -> list[Manual
 
 def judge(model: CompiledModel, state: State, at: int, engagement: int, fit: int, total: int) -> StateFacts:
     """Bands and stage for these sums in cents. A stage may ask for the stage reached before it."""
-    facts = StateFacts(state, at)
-    facts.total, facts.engagement, facts.fit = total / 100, engagement / 100, fit / 100
+    facts = StateFacts(state, at, engagement, fit, total)
     facts.grade = _band(model.grades, fit)
     facts.level = _band(model.levels, engagement)
     for name, reached in model.stages:

@@ -8,6 +8,9 @@ from typing import Any
 
 from shared.clock import from_micros, to_micros
 
+FORMAT = 1
+"""Of encoded states; another number means that they have to be folded again."""
+
 
 class Entries:
     """What one rule has paid to one lead. Mutable: a fold writes it in place.
@@ -53,7 +56,8 @@ class State:
 
     `last` is the place in fold order of the last activity (microseconds, id, source); `attributes` those the model
     asks about; `did` per activity type a count and, where asked for, times; `needs_refold` is set when an attribute
-    changed that rules have used on earlier activities: then everything has to be folded again from a new state.
+    changed that rules have used on earlier activities: then everything has to be folded again from a new state. `fit`
+    says which fit rules hold and `fit_sum` what they are worth in cents; None until somebody asks.
     """
 
     __slots__ = (
@@ -63,6 +67,7 @@ class State:
         "email_domain",
         "entries",
         "fit",
+        "fit_sum",
         "last",
         "last_active",
         "mailbox_domain",
@@ -80,6 +85,7 @@ class State:
         self.entries: list[Entries | None] = [None] * rules
         self.did: dict[str, list[Any]] = {}
         self.fit: list[bool] | None = None
+        self.fit_sum = 0
         self.coverage: float | None = None
         self.sensitive = False
         self.needs_refold = False
@@ -94,6 +100,7 @@ class State:
 def encode(state: State) -> dict[str, Any]:
     """The state as primitives for JSON; only states that need no refold are worth keeping."""
     return {
+        "format": FORMAT,
         "last": state.last,
         "active": state.last_active,
         "attributes": state.attributes,
@@ -102,12 +109,18 @@ def encode(state: State) -> dict[str, Any]:
         "rules": len(state.entries),
         "did": state.did,
         "sensitive": state.sensitive,
+        "fit": None if state.fit is None else [state.fit, state.fit_sum, state.coverage],
         "recyclings": [[to_micros(one.at), str(one.factor)] for one in state.recyclings],
     }
 
 
 def decode(raw: Mapping[str, Any]) -> State:
-    """The inverse of `encode`; to be read with the model version it was folded by."""
+    """The inverse of `encode`; to be read with the model version it was folded by.
+
+    Raises ValueError for a state that another version of the engine has written.
+    """
+    if raw.get("format") != FORMAT:
+        raise ValueError("the state was written by another version of the engine: fold again from a new state")
     recyclings = [Recycling(from_micros(at), Fraction(factor)) for at, factor in raw["recyclings"]]
     state = State(raw["rules"], recyclings)
     state.last = tuple(raw["last"]) if raw["last"] else None
@@ -118,4 +131,6 @@ def decode(raw: Mapping[str, Any]) -> State:
         state.entries[int(index)] = Entries.decode(entry)
     state.did = raw["did"]
     state.sensitive = raw["sensitive"]
+    if raw["fit"] is not None:
+        state.fit, state.fit_sum, state.coverage = raw["fit"]
     return state

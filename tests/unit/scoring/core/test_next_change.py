@@ -37,7 +37,7 @@ def is_the_first(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
     now = seen(model, state, at)
     end = found or at + 400 * DAY
     for part in range(40):
-        assert seen(model, state, at + (end - at) * part / 40) == now
+        assert seen(model, state, at + (end - at) * part // 40) == now
     if found is None:
         assert seen(model, state, at + 5_000 * DAY) == now
     else:
@@ -53,7 +53,7 @@ def is_never_late(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
     check = next_check_at(model, state, at, published, published)
     end = check - timedelta(minutes=1) if check else at + 400 * DAY
     for part in range(1, 40):
-        instant = at + max(end - at, timedelta()) * part / 40
+        instant = at + max(end - at, timedelta()) * part // 40
         assert not matters(model, published, evaluate(model, state, instant))
 
 

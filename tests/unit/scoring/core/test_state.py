@@ -1,0 +1,35 @@
+"""States as JSON, and what they forget."""
+
+import orjson
+import pytest
+
+from services.scoring.core.fold import fold, new_state
+from services.scoring.core.state import decode, encode
+from tests.unit.scoring.core.builders import DAY, NOON, act, one_rule
+
+
+def test_a_state_forgets_what_a_window_has_left_behind() -> None:
+    model = one_rule(repeat="every", decay={"window": "2d"})
+    state = fold(model, new_state(model), [act("page_viewed", NOON + day * DAY) for day in range(9)])
+    entries = state.entries[0]
+    assert entries is not None
+    assert (entries.count, len(entries.times)) == (9, 2)
+
+
+def test_a_rule_without_decay_keeps_a_count_and_its_objects() -> None:
+    model = one_rule()
+    hits = [act("page_viewed", NOON + day * DAY, url=f"/{'x' * 99 * (day % 3)}") for day in range(9)]
+    state = fold(model, new_state(model), hits)
+    entries = state.entries[0]
+    assert entries is not None
+    assert (entries.count, entries.times, len(entries.keys)) == (3, [], 3)
+    assert max(map(len, entries.keys)) < 40
+
+
+def test_a_state_survives_json_and_another_engine_refuses_it() -> None:
+    model = one_rule(repeat={"max": 2, "per": "1d"}, decay={"half_life": "3d"})
+    state = fold(model, new_state(model), [act("page_viewed", NOON + day * DAY) for day in range(3)])
+    stored = orjson.loads(orjson.dumps(encode(state)))
+    assert orjson.dumps(encode(decode(stored))) == orjson.dumps(encode(state))
+    with pytest.raises(ValueError, match="fold again"):
+        decode(stored | {"format": 0})
