@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -54,7 +55,7 @@ def score(
 
 
 def _print(scored: list[ScoredLead], at: datetime) -> None:
-    table = Table(title=f"{len(scored)} leads at {to_rfc3339(at)}", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=f"{len(scored)} leads at {to_rfc3339(at)}", title_justify="left")
     table.add_column("lead", overflow="fold")
     for name in ("score", "engagement", "fit"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -63,7 +64,8 @@ def _print(scored: list[ScoredLead], at: datetime) -> None:
     table.add_column("reasons", overflow="fold")
     for one in scored:
         table.add_row(*_cells(one))
-    Console().print(table)
+    # A file or pipe has no width of its own; 80 columns would cut every name.
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
 def _cells(one: ScoredLead) -> list[str]:
@@ -71,5 +73,5 @@ def _cells(one: ScoredLead) -> list[str]:
     numbers = [
         "–" if cents is None else text_of_cents(cents) for cents in (result.score, result.engagement, result.fit)
     ]
-    reasons = ", ".join(f"{reason.rule} {text_of_cents(reason.points)}" for reason in result.reasons)
+    reasons = "\n".join(f"{text_of_cents(reason.points):>7}  {reason.rule}" for reason in result.reasons)
     return [escape(one.lead), *numbers, result.cell or "–", escape(result.stage or "–"), escape(reasons)]

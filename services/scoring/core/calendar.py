@@ -36,7 +36,7 @@ class Calendar:
     def _day_of_quarter(self, quarter: int) -> int:
         """The day that a whole quarter of an hour belongs to, 0 where midnight falls inside it."""
         first, last = self._local_day(quarter * _QUARTER), self._local_day((quarter + 1) * _QUARTER - 1)
-        if len(self._days) > 200_000:
+        if len(self._days) > 50_000:
             self._days.clear()
         day = self._days[quarter] = first if first == last else 0
         return day
