@@ -14,7 +14,8 @@ from services.ingest.sources.drafts import IGNORE
 from services.ingest.sources.recipes import Mapped, Recipe, signed_parts
 from services.ingest.sources.registry import SOURCES
 from shared.conditions.faults import Fault, faults_of
-from shared.conditions.schema import Duration, Schema, activity_type
+from shared.conditions.schema import Schema, activity_type
+from shared.durations import parse_duration
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -25,12 +26,20 @@ _TARGET = re.compile(
 Text = Annotated[str, Field(min_length=1, max_length=2_048)]
 
 
-def _zone(name: str) -> str:
+def _zone(name: Any) -> ZoneInfo:
     try:
-        ZoneInfo(name)
-    except (ValueError, OSError):
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError, TypeError):
         raise ValueError("expected an IANA time zone such as Asia/Tokyo") from None
-    return name
+
+
+def _tolerance(span: Any) -> float | None:
+    """Seconds; None for `none`."""
+    if span == "none":
+        return None
+    if not isinstance(span, str):
+        raise ValueError("expected a span of time such as 300s, or none")
+    return parse_duration(span).total_seconds()
 
 
 def _target(path: str) -> str:
@@ -95,8 +104,8 @@ class WebhookConfig(Schema):
     adapter: str
     secrets: Annotated[list[Text], Field(min_length=1)]
     public_url: Text | None = None
-    timezone: Annotated[str, AfterValidator(_zone)] | None = None
-    tolerance: Duration | Literal["none"] | None = None
+    timezone: Annotated[Any, AfterValidator(_zone)] = UTC_ZONE
+    tolerance: Annotated[Any, AfterValidator(_tolerance)] = "default"
     system: Annotated[str, Field(pattern=r"^[^\s:]{1,64}$")] | None = None
     types: dict[Text, Annotated[str, AfterValidator(_type_or_ignore)]] = Field(default_factory=dict)
     activity: Annotated[str, AfterValidator(activity_type)] | None = None
@@ -174,15 +183,12 @@ def _source(name: str, config: WebhookConfig, unset: list[str], region: str) -> 
 
 
 def _options(name: str, config: WebhookConfig, region: str) -> Options:
-    tolerance: float | Literal["default"] | None = "default"
-    if config.tolerance is not None:
-        tolerance = None if config.tolerance == "none" else config.tolerance.total_seconds()
     signature, mapping = config.signature, config.mapping
     return Options(
         source=name,
         system=config.system or config.adapter,
-        zone=ZoneInfo(config.timezone) if config.timezone else UTC_ZONE,
-        tolerance_s=tolerance,
+        zone=config.timezone,
+        tolerance_s=config.tolerance,
         types=config.types,
         activity=config.activity,
         region=region,

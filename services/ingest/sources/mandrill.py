@@ -89,7 +89,10 @@ def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
     value = dict(form_pairs(delivery.body)).get(FIELD)
     if value is None:
         raise Unreadable("no field mandrill_events")
-    return each(listing(json_text(form_text(value))), lambda item: _item(an_object(item), options))
+    events = json_text(form_text(value))
+    if not isinstance(events, list | dict):
+        raise Unreadable("mandrill_events is not an array")
+    return each(listing(events), lambda item: _item(an_object(item), options))
 
 
 def _item(item: dict[str, Any], options: Options) -> ParsedItem:

@@ -67,6 +67,8 @@ def read(adapter: Adapter, delivery: Delivery, verdict: Verdict, *, now: datetim
     except Unreadable as error:
         received.refused.append(NotUnderstood(str(error)))
         return received
+    if not items and delivery.body.strip() != b"[]":
+        received.refused.append(NotUnderstood("the body names no event"))
     for position, item in enumerate(items):
         if verdict.covers is not None and position >= verdict.covers:
             received.refused.append(NotUnderstood("not covered by the signature", position))

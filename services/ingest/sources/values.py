@@ -1,6 +1,7 @@
 """Reading single values out of vendors' bodies: texts, instants, ids."""
 
 import hashlib
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -130,7 +131,8 @@ def _checked(instant: datetime) -> str:
 def derived_id(source: str, *named: Any) -> str:
     """The id of an event that carries none: SHA-256 over the source and the fields that name the event, as hex."""
     fields = [value if value is None or isinstance(value, str) else text(value) or canonical(value) for value in named]
-    return hashlib.sha256(orjson.dumps([source, *fields])).hexdigest()
+    # Escaped, because a header may hold bytes that are no UTF-8.
+    return hashlib.sha256(json.dumps([source, *fields]).encode()).hexdigest()
 
 
 def given_id(source: str, value: Any, *named: Any) -> str:

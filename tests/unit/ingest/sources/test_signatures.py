@@ -215,9 +215,15 @@ def test_salesforce_takes_the_organisation_as_secret_and_demands_listed_ones() -
 
 def test_generic_follows_the_configured_recipe_alone() -> None:
     recipe = Recipe(
-        header="X-Sig", signed="{method}|{header:X-Id}|{timestamp}|{body}", algorithm="sha512", encoding="base64",
-        form="v2 {signature};", timestamp="X-Ts", time_format="ms", key="base64",
-    )  # fmt: skip
+        header="X-Sig",
+        signed="{method}|{header:X-Id}|{timestamp}|{body}",
+        algorithm="sha512",
+        encoding="base64",
+        form="v2 {signature};",
+        timestamp="X-Ts",
+        time_format="ms",
+        key="base64",
+    )
     options = replace(OPTIONS, signature=recipe)
     stamp, key = str(int(NOW.timestamp() * 1000)), b"0123456789abcdef"
     mac = base64.b64encode(hmac.digest(key, f"POST|7|{stamp}|{{}}".encode(), "sha512")).decode()
