@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -24,7 +24,14 @@ from shared.identity import (
     normalise_email,
     normalise_phone,
 )
-from shared.posted import ActivityFaults, PostedActivity, RecordedActivity, validate
+from shared.posted import (
+    ActivityFaults,
+    PostedActivity,
+    RecordedActivity,
+    is_plain,
+    is_plain_record,
+    validate,
+)
 
 KNOWN_TYPES = frozenset(
     """
@@ -81,19 +88,24 @@ class Activity:
 
 def parse_posted(raw: Any, *, id_if_absent: str, source_if_absent: str, received_at: datetime, region: str) -> Activity:
     """Normalise an activity as a sender wrote it. Raises ActivityFaults with every fault found."""
-    posted = validate(PostedActivity, raw)
-    return _normalise(posted, posted.id or id_if_absent, posted.source or source_if_absent, received_at, region, [])
+    if not is_plain(raw):
+        validate(PostedActivity, raw)
+    return _normalise(
+        raw, raw.get("id") or id_if_absent, raw.get("source") or source_if_absent, received_at, region, []
+    )
 
 
 def parse_recorded(raw: Any, *, region: str = "JP") -> Activity:
     """Read the value of a `lead-activities` record again. Raises ActivityFaults, also for values not made by ingest."""
-    recorded = validate(RecordedActivity, raw)
+    if not is_plain_record(raw):
+        validate(RecordedActivity, raw)
     faults: list[FieldFault] = []
-    received_at = _instant(recorded.received_at, "/received_at", faults)
-    activity = _normalise(recorded, recorded.id, recorded.source, None, region, faults)
+    received_at = _instant(raw.get("received_at"), "/received_at", faults)
+    claimed_at = _instant(raw.get("claimed_at"), "/claimed_at", faults)
+    activity = _normalise(raw, raw["id"], raw["source"], None, region, faults)
     activity.received_at = received_at
-    activity.flags = tuple(recorded.flags)
-    activity.claimed_at = _instant(recorded.claimed_at, "/claimed_at", faults)
+    activity.flags = tuple(raw.get("flags", ()))
+    activity.claimed_at = claimed_at
     return activity
 
 
@@ -126,27 +138,29 @@ def to_record(activity: Activity) -> dict[str, Any]:
 
 
 def _normalise(
-    posted: PostedActivity, id_: str, source: str, received_at: datetime | None, region: str, faults: list[FieldFault]
+    raw: Mapping[str, Any], id_: str, source: str, received_at: datetime | None, region: str, faults: list[FieldFault]
 ) -> Activity:
-    if not _TYPE.fullmatch(posted.type):
+    """`raw` has the shape of PostedActivity. That model is strict, so its values are those of `raw`."""
+    type_, consent = raw["type"], raw.get("consent")
+    if type_ not in KNOWN_TYPES and not _TYPE.fullmatch(type_):
         faults.append(FieldFault("/type", "expected snake_case, such as document_downloaded"))
-    email, phone, identifiers = _identify(posted, region, faults)
-    occurred_at, claimed_at, flags = _place_in_time(posted.occurred_at, received_at, faults)
-    if posted.consent:
-        _instant(posted.consent.at, "/consent/at", faults)
+    email, phone, identifiers = _identify(raw, region, faults)
+    occurred_at, claimed_at, flags = _place_in_time(raw.get("occurred_at"), received_at, faults)
+    if consent:
+        _instant(consent.get("at"), "/consent/at", faults)
     if faults:
         raise ActivityFaults(faults)
     return Activity(
         id=id_,
         source=source,
-        type=posted.type,
+        type=type_,
         occurred_at=occurred_at,
         received_at=received_at,
         identifiers=identifiers,
         email=email,
-        attributes=posted.attributes or {},
-        properties=posted.properties or {},
-        consent=posted.consent.model_dump(exclude_none=True) if posted.consent else None,
+        attributes=raw.get("attributes") or {},
+        properties=raw.get("properties") or {},
+        consent=None if consent is None else {name: word for name, word in consent.items() if word is not None},
         flags=flags,
         phone=phone,
         claimed_at=claimed_at,
@@ -175,25 +189,26 @@ def _instant(text: str | None, pointer: str, faults: list[FieldFault]) -> dateti
     if instant < EPOCH:
         faults.append(FieldFault(pointer, "is before 1970"))
         return None
-    return instant.astimezone(UTC)
+    return instant
 
 
 def _identify(
-    posted: PostedActivity, region: str, faults: list[FieldFault]
+    raw: Mapping[str, Any], region: str, faults: list[FieldFault]
 ) -> tuple[str | None, str | None, tuple[Identifier, ...]]:
     """Normalise the lead's names; adds a fault where none of them can name a person."""
-    lead, before = posted.lead, len(faults)
+    lead, before = raw["lead"], len(faults)
     identifiers: list[Identifier] = []
-    email = _email(lead.email, faults)
+    email = _email(lead.get("email"), faults)
     mailbox = email is not None and is_shared_mailbox(email)
     if email and not mailbox and not is_unreadable(email):
         identifiers.append(Identifier(EMAIL, email))
-    identifiers.extend(_externals(lead.external_ids, faults))
-    phone = _phone(lead.phone, region, faults, identifiers)
-    if lead.anonymous_id and lead.anonymous_id.strip():
-        identifiers.append(Identifier(ANONYMOUS, lead.anonymous_id.strip()))
+    if external_ids := lead.get("external_ids"):
+        identifiers.extend(_externals(external_ids, faults))
+    phone = _phone(lead.get("phone"), region, faults, identifiers)
+    if anonymous_id := (lead.get("anonymous_id") or "").strip():
+        identifiers.append(Identifier(ANONYMOUS, anonymous_id))
     if not identifiers and mailbox and email:
-        identifiers.append(Identifier(MAILBOX, f"{email}\x1f{fold_name(_name(posted.attributes or {}))}"))
+        identifiers.append(Identifier(MAILBOX, f"{email}\x1f{fold_name(_name(raw.get('attributes') or {}))}"))
     if not identifiers and len(faults) == before:
         expected = "expected at least one of email, external_ids, a mobile phone, anonymous_id"
         faults.append(FieldFault("/lead", f"names no person: {expected}"))
@@ -210,9 +225,7 @@ def _email(text: str | None, faults: list[FieldFault]) -> str | None:
         return None
 
 
-def _externals(ids: dict[str, str] | None, faults: list[FieldFault]) -> list[Identifier]:
-    if not ids:
-        return []
+def _externals(ids: dict[str, str], faults: list[FieldFault]) -> list[Identifier]:
     for source in ids:
         if not _EXTERNAL_SOURCE.fullmatch(source):
             faults.append(FieldFault("/lead/external_ids", "a source is 1 to 64 characters without space and colon"))

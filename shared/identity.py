@@ -113,6 +113,7 @@ def normalise_phone(text: str, region: str = "JP") -> Phone:
     return Phone(e164, identifies=mobile and not number.extension)
 
 
+@lru_cache(maxsize=65_536)
 def lead_id_for(secret: bytes, identifier: Identifier) -> str:
     """The id of the lead that `identifier` names: a UUID (RFC 9562, version 8) made by HMAC-SHA256.
 

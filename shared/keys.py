@@ -6,6 +6,7 @@ import hmac
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ SCOPES = (
     "handoffs:write",
     ADMIN,
 )
+STALE_S = 0.005
+"""How long a service may go by what it last saw of the file; a writer returns after twice that time."""
 MAX_KNOWN = 4_096
 """How many checked headers are remembered; a guess costs one hash either way, so guesses are never remembered."""
 
@@ -112,11 +115,12 @@ def expire_key(path: Path, name: str, at: datetime) -> ApiKey:
 
 
 class KeyStore:
-    """Checks keys against the file. One `stat` a request, so that a revoked key ends with the next one."""
+    """Checks keys against the file, which is looked at again after 5 ms: a system call less for most requests."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen: tuple[int, int, int] | None = None
+        self._looked_at = -STALE_S
         self._keys: dict[str, ApiKey] = {}
         self._known: dict[str, ApiKey] = {}
         self._broken = False
@@ -154,6 +158,10 @@ class KeyStore:
         return key
 
     def _refresh(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at < STALE_S:
+            return
+        self._looked_at = now
         try:
             stat = self._path.stat()
             seen: tuple[int, int, int] | None = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
@@ -206,6 +214,7 @@ def _change(path: Path, change: Callable[[list[ApiKey]], list[ApiKey]]) -> None:
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
+    time.sleep(2 * STALE_S)
 
 
 @contextmanager

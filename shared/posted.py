@@ -63,6 +63,70 @@ class RecordedActivity(PostedActivity):
     flags: list[str] = []
 
 
+_TEXTS = (("id", 256), ("source", 128), ("occurred_at", 512))
+_POSTED = frozenset(PostedActivity.model_fields)
+_RECORDED = frozenset(RecordedActivity.model_fields)
+_LEAD = frozenset(PostedLead.model_fields)
+_AGREED = frozenset({"profiling", "email", "phone"})
+
+
+def is_plain(raw: Any) -> bool:
+    """Whether `raw` is certainly a PostedActivity.
+
+    Holds for nearly all that arrive, at a fifth of the model's time; the model has the word on all others, and finds
+    the faults.
+    """
+    return type(raw) is dict and raw.keys() <= _POSTED and _is_plain_body(raw)
+
+
+def is_plain_record(raw: Any) -> bool:
+    """Whether `raw` is certainly a RecordedActivity; as `is_plain`."""
+    return (
+        type(raw) is dict
+        and raw.keys() <= _RECORDED
+        and all(type(raw.get(name)) is str for name, _ in _TEXTS)
+        and type(raw.get("received_at", "")) is str
+        and "claimed_at" not in raw
+        and type(flags := raw.get("flags", [])) is list
+        and all(type(flag) is str for flag in flags)
+        and _is_plain_body(raw)
+    )
+
+
+def _is_plain_body(raw: dict[str, Any]) -> bool:
+    kind = raw.get("type")
+    if type(kind) is not str or len(kind) > 64:
+        return False
+    for name, longest in _TEXTS:
+        text = raw.get(name)
+        if text is not None and (type(text) is not str or not 0 < len(text) <= longest):
+            return False
+    for name in ("attributes", "properties"):
+        value = raw.get(name)
+        if value is not None and (type(value) is not dict or not all(type(key) is str for key in value)):
+            return False
+    consent = raw.get("consent")
+    if consent is not None and not (
+        type(consent) is dict and consent.keys() <= _AGREED and all(type(word) is bool for word in consent.values())
+    ):
+        return False
+    return _is_plain_lead(raw.get("lead"))
+
+
+def _is_plain_lead(lead: Any) -> bool:
+    if type(lead) is not dict or not lead.keys() <= _LEAD:
+        return False
+    for name, value in lead.items():
+        if name == "external_ids":
+            if type(value) is not dict or not all(
+                type(source) is type(known_as) is str and 0 < len(known_as) <= 256 for source, known_as in value.items()
+            ):
+                return False
+        elif type(value) is not str or len(value) > 512:
+            return False
+    return True
+
+
 class ActivityFaults(ValueError):
     """Every fault of one activity, each with a JSON pointer relative to that activity."""
 

@@ -7,8 +7,8 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from shared.codec import JsonFault, decode
@@ -24,13 +24,12 @@ _HEADER_POINTER = "/headers/ce-"
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapped:
+class Wrapped(NamedTuple):
     """An activity as posted, and where its fields stood, so that faults point to what the sender wrote."""
 
     raw: Any
     prefix: str = ""
-    moved: Mapping[str, str] = field(default_factory=dict)
+    moved: Mapping[str, str] = MappingProxyType({})
 
     def locate(self, fault: FieldFault) -> FieldFault:
         """`fault` with the pointer as seen from the whole body."""

@@ -7,8 +7,6 @@ from typing import Literal, Protocol
 from shared.errors import TransientError
 
 Durability = Literal["kafka", "spool"]
-RECORD_OVERHEAD_BYTES = 40
-"""What Kafka and our own bookkeeping add to a record, roughly."""
 
 
 @dataclass(slots=True)
@@ -20,11 +18,8 @@ class OutgoingRecord:
     value: bytes
     headers: list[tuple[str, bytes]]
 
-    @property
-    def size(self) -> int:
-        """About how many bytes it holds of memory and of a batch."""
-        headers = sum(len(name) + len(value) + 2 for name, value in self.headers)
-        return len(self.key) + len(self.value) + headers + RECORD_OVERHEAD_BYTES
+    size: int
+    """About how many bytes it holds of memory and of a batch."""
 
 
 class NotDurable(TransientError):

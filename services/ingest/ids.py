@@ -3,13 +3,14 @@
 from uuid import UUID, uuid5
 
 _NAMESPACE = UUID("5f0f7f57-5a3b-5d9c-9a52-6c2f5c7e1d11")
+_FIXED = 0xF << 76 | 0b11 << 62
+_VERSION_7 = 0x7 << 76 | 0b10 << 62
 
 
 def uuid7(unix_ms: int, randomness: bytes) -> str:
     """A UUID version 7 (RFC 9562 §5.7) as text: 48 bits of milliseconds, then 74 of the 80 bits of `randomness`."""
-    random_a = 0x7000 | (randomness[0] << 8 | randomness[1]) & 0x0FFF
-    random_b = 0x80 | randomness[2] & 0x3F
-    text = f"{unix_ms & 0xFFFFFFFFFFFF:012x}{random_a:04x}{random_b:02x}{randomness[3:10].hex()}"
+    value = (unix_ms & 0xFFFFFFFFFFFF) << 80 | int.from_bytes(randomness[:10])
+    text = f"{value & ~_FIXED | _VERSION_7:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 

@@ -7,6 +7,7 @@ from pydantic.json_schema import models_json_schema
 from services.ingest.handlers import Activities
 from shared.events import ACTIVITY
 from shared.posted import PostedActivity
+from shared.telemetry import INGEST_DURATION
 from shared.web import LeanRoute
 
 PATH = "/v1/activities"
@@ -40,7 +41,7 @@ ABOUT = (
 
 def activities_route(activities: Activities) -> LeanRoute:
     """`POST /v1/activities`."""
-    return LeanRoute(PATH, {"POST": activities.post}, {"POST": _operation()})
+    return LeanRoute(PATH, {"POST": activities.post}, {"POST": _operation()}, INGEST_DURATION)
 
 
 def _operation() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
+from starlette.types import Receive, Scope, Send
 
 from shared.clock import Clock, system_clock
 from shared.codec import encode
@@ -30,6 +30,17 @@ Readiness = Callable[[], Awaitable[Mapping[str, str | None]]]
 """Part by part: None where all is well, else what is wrong. The part `degraded` says so without failing."""
 
 
+class Application(FastAPI):
+    """The framework's application inside of the edge: the framework's own layers are not the outermost."""
+
+    def __init__(self, lean: Mapping[str, LeanRoute], max_body: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._edge = Edge(super().__call__, lean, max_body)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._edge(scope, receive, send)
+
+
 def create_app(
     *,
     title: str,
@@ -48,7 +59,9 @@ def create_app(
     limit of all other routes, in bytes.
     """
     routes = {route.path: route for route in lean}
-    app = FastAPI(
+    app = Application(
+        routes,
+        max_body,
         title=title,
         version=version,
         description=description,
@@ -58,7 +71,6 @@ def create_app(
         redirect_slashes=False,
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
-        middleware=[Middleware(Edge, lean=routes, max_body=max_body)],
     )
     app.state.settings = settings
     app.state.keys = KeyStore(settings.key_store_path)

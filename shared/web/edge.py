@@ -1,9 +1,10 @@
 """The outermost layer of every service: request ids, limits, metrics, logs, and no error without its problem."""
 
+import os
 import re
 import time
 from collections.abc import Mapping
-from uuid import uuid4
+from itertools import count
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -11,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.codec import JsonFault, decode, has_nul
 from shared.errors import ProblemError
-from shared.telemetry import HTTP_DURATION, HTTP_REQUESTS, REQUEST_ID
+from shared.telemetry import HTTP_DURATION, HTTP_REQUESTS, LATE, REQUEST_ID
 from shared.web.lean import ClientGone, LeanHandler, LeanRequest, LeanRoute, read_body
 from shared.web.problems import Answer, prefers_japanese, problem
 
@@ -19,6 +20,9 @@ QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _JSON = re.compile(rb"\s*application/(?:[a-z0-9.+-]+\+)?json\s*(?:;|$)", re.IGNORECASE)
+
+# A random part for the process and a number for the request: unique, and no system call per request.
+_PROCESS, _numbers = os.urandom(10).hex(), count(1)
 
 log = structlog.get_logger()
 
@@ -36,7 +40,7 @@ class Edge:
         self._lean = lean
         self._max_body = max_body
         self._counters: dict[tuple[str, str, int], Counter] = {}
-        self._durations: dict[str, Histogram] = {}
+        self._durations: dict[str, Histogram] = {path: route.duration for path, route in lean.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,12 +56,11 @@ class Edge:
 
     @staticmethod
     def _request(scope: Scope, receive: Receive) -> LeanRequest:
-        headers: dict[bytes, bytes] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name, value)
-        given = headers.get(b"x-request-id")
-        request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else uuid4().hex
         started = time.perf_counter()
+        # Of a repeated header the first counts, so that nothing appended on the way replaces it.
+        headers = dict(reversed(scope["headers"]))
+        given = headers.get(b"x-request-id")
+        request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else f"{_PROCESS}{next(_numbers):012x}"
         return LeanRequest(scope["method"], scope["path"], scope["query_string"], headers, receive, request_id, started)
 
     async def _run(self, request: LeanRequest, route: LeanRoute) -> Answer | None:
@@ -126,9 +129,10 @@ class Edge:
         counter = self._counters.get(key)
         if counter is None:
             counter = self._counters[key] = HTTP_REQUESTS.labels(method, route, str(status))
-            self._durations.setdefault(route, HTTP_DURATION.labels(route))
-        counter.inc()
-        self._durations[route].observe(taken)
+            if route not in self._durations:
+                self._durations[route] = HTTP_DURATION.labels(route)
+        LATE.count(counter)
+        LATE.observe(self._durations[route], taken)
         if status >= 400 and request.path not in QUIET:
             write = log.warning if status >= 500 else log.info
             write("request_refused", method=method, route=route, status=status, taken_ms=round(taken * 1e3, 1))
