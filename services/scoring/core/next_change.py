@@ -55,7 +55,7 @@ class _Search:
     def inactive_next(self, at: int) -> int:
         """The next period of inactivity that can still take something: none once the floor is reached."""
         rule = self.model.inactivity
-        if rule is None or self.state.last_active is None:
+        if rule is None or not rule.points or self.state.last_active is None:
             return NEVER
         idle = idle_periods(self.model, self.state, at)
         if self.highest - idle * abs(rule.points) <= rule.floor:
@@ -115,7 +115,8 @@ def _highest_sum(model: CompiledModel, state: State, at: int) -> int:
         max([points, 0, *(cell.points for cell in rule.cells)])
         for rule, (points, _) in zip(model.rules, earned, strict=True)
     ]
-    return sum(best)
+    sums = combine(model, best, 0)
+    return sums.total - sums.clamp
 
 
 def _ends_of_fading(model: CompiledModel, state: State) -> Iterator[int]:

@@ -123,6 +123,14 @@ def test_inactivity_stops_at_the_floor() -> None:
     assert next_change_at(model, state, NOON + 2 * DAY) is None
 
 
+def test_inactivity_that_takes_nothing_changes_nothing() -> None:
+    inactive = {"every": "6h", "points": 0, "floor": 1}
+    rules = [{"id": "r", "activity": "page_viewed", "points": 4}]
+    model = compiled(engagement={"inactivity": inactive, "rules": rules})
+    state = fold(model, new_state(model), [act("page_viewed")])
+    assert next_change_at(model, state, NOON) is None
+
+
 def test_a_stage_changes_when_what_was_done_gets_old() -> None:
     model = compiled(stages=[{"id": "seen", "all": [{"did": "page_viewed", "at_least": 2, "within": "3d"}]}])
     views = [act("page_viewed", NOON + day * DAY) for day in range(3)]
