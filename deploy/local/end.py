@@ -10,6 +10,7 @@ import psutil
 from deploy.local import state
 from deploy.local.leftovers import end_leftovers
 from deploy.local.paths import DataFolder
+from shared.errors import KizashiError
 
 PATIENCE_S = 8.5
 _POLL_S = 0.05
@@ -32,11 +33,14 @@ def end_stack(data: DataFolder) -> bool:
     if not data.lock.exists():
         return False
     was_running = is_running(data)
-    _ask_supervisor(data)
+    if was_running:
+        _ask_supervisor(data)
     deadline = time.monotonic() + PATIENCE_S
     while (descriptor := _try_lock(data)) is None:
         if time.monotonic() > deadline:
             _kill_supervisor(data)
+        if time.monotonic() > deadline + 1.0:
+            raise KizashiError(f"the stack on {data.path} does not end")
         time.sleep(_POLL_S)
     try:
         ended = end_leftovers(data)
@@ -62,7 +66,8 @@ def _kill_supervisor(data: DataFolder) -> None:
 
 def _supervisor(data: DataFolder) -> psutil.Process | None:
     now = state.read(data.state)
-    return state.find(now.supervisor) if now else None
+    process = state.find(now.supervisor) if now else None
+    return process if process is not None and process.pid != os.getpid() else None
 
 
 def _try_lock(data: DataFolder) -> int | None:

@@ -159,7 +159,7 @@ class KafkaProgram:
             "controller.quorum.voters": f"1@{HOST}:{self.controller_port}",
             "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{self.controller_port}",
             "advertised.listeners": f"PLAINTEXT://{HOST}:{self.port}",
-            "log.dirs": _property_text(str(data)),
+            "log.dirs": property_text(str(data)),
             **self.extra,
         }
 
@@ -196,7 +196,7 @@ def new_cluster_id() -> str:
             return text
 
 
-def _property_text(text: str) -> str:
+def property_text(text: str) -> str:
     """A value as a Java properties file has it: ISO 8859-1, the rest and backslashes escaped."""
     escaped = text.replace("\\", "\\\\")
     units = escaped.encode("utf-16-be")

@@ -16,8 +16,8 @@ from typing import NoReturn
 from deploy.local import state
 from deploy.local.paths import DataFolder
 from deploy.local.report import Lines, Report
-from deploy.local.stack import Stack, StackOptions, StartFailed
-from deploy.local.supervisor import tail_of
+from deploy.local.stack import Stack, StackOptions
+from deploy.local.supervisor import StartFailed, tail_of
 from shared.errors import KizashiError
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -55,10 +55,10 @@ def describe_failure(error: KizashiError, report: Report) -> None:
         report.say(f"the end of its log:\n{error.tail}")
 
 
-def detach(options: StackOptions, report: Report) -> state.StackState:
+def detach(options: StackOptions, report: Report, module: str = "deploy.local.run") -> state.StackState:
     """Start a supervisor that outlives this process and shares none of its descriptors; return when all is ready.
 
-    Raises KizashiError with the reason when it does not come to that.
+    `module` is what runs as the supervisor. Raises KizashiError with the reason when it does not come to that.
     """
     data = DataFolder.at(options.data_dir)
     data.create()
@@ -66,7 +66,7 @@ def detach(options: StackOptions, report: Report) -> state.StackState:
     offset = log.stat().st_size if log.exists() else 0
     with log.open("ab") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local.run", *_arguments(options)],
+            [sys.executable, "-m", module, *_arguments(options)],
             env={**options.env, "PYTHONSAFEPATH": "1"},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -82,6 +82,7 @@ def detach(options: StackOptions, report: Report) -> state.StackState:
     if reached is None:
         said = log.read_bytes()[offset:].decode("utf-8", "replace").strip() or tail_of(log, 20)
         raise KizashiError(said.removeprefix("kizashi: "))
+    child.returncode = 0  # it lives on, and is not this process's to wait for
     return reached
 
 

@@ -7,14 +7,15 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 from deploy.local import ports, state
 from deploy.local.credentials import ensure_cli_key, ensure_identity_secret
+from deploy.local.external import embedded_servers, without_password
 from deploy.local.kafka import KafkaProgram
 from deploy.local.leftovers import end_leftovers
 from deploy.local.paths import ROOT, DataFolder
@@ -22,7 +23,7 @@ from deploy.local.postgres import PostgresProgram
 from deploy.local.provision import provision
 from deploy.local.report import Report, Silent
 from deploy.local.services import NAMES, ServiceProgram, service_command, service_env
-from deploy.local.supervisor import Change, Program, StartFailed, Supervised
+from deploy.local.supervisor import Change, Program, Supervised
 from shared.errors import KizashiError, TransientError
 from shared.settings import Settings, load
 
@@ -115,8 +116,8 @@ class Stack:
 
     def _start(self) -> None:
         env, options = self._options.env, self._options
-        settings = _read_settings(env)
-        embedded = _embedded(env, settings)
+        settings = load(Settings, env)
+        embedded = embedded_servers(env, settings)
         self.data.create()
         self._lock = _lock(self.data)
         if ended := end_leftovers(self.data):
@@ -131,7 +132,7 @@ class Stack:
         if "kafka" in embedded:
             provision(self._report)
         self._start_servers(block)
-        settings = _read_settings(self._env_of("ingest", block.services["ingest"]))
+        settings = load(Settings, self._env_of("ingest", block.services["ingest"]))
         with self._report.part("Topics", "ready"):
             _create_topics(settings)
         self._start_services(block)
@@ -239,28 +240,6 @@ def start(
     return stack
 
 
-def without_password(url: str) -> str:
-    """The same URL, fit to be shown."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"{parts.username}@{host}" if parts.username else host).geturl()
-
-
-def _read_settings(env: Mapping[str, str]) -> Settings:
-    return load(Settings, env)
-
-
-def _embedded(env: Mapping[str, str], settings: Settings) -> tuple[str, ...]:
-    given = {"kafka": "KIZASHI_KAFKA__BOOTSTRAP_SERVERS", "postgres": "KIZASHI_DATABASE__URL"}
-    embedded = tuple(name for name, variable in given.items() if not {variable, f"{variable}_FILE"} & env.keys())
-    if embedded and settings.env == "production":
-        raise KizashiError(
-            f"KIZASHI_ENV=production needs servers of your own, those of the local stack trust everyone on this "
-            f"machine: set {' and '.join(given[name] for name in embedded)}"
-        )
-    return embedded
-
-
 def _lock(data: DataFolder) -> int:
     descriptor = os.open(data.lock, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
@@ -277,7 +256,9 @@ def _create_topics(settings: Settings) -> None:
     deadline = time.monotonic() + TOPICS_TIMEOUT_S
     while True:
         try:
-            return asyncio.run(ensure_topics(settings.kafka))
+            # In a thread: the caller may have an event loop of its own.
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(lambda: asyncio.run(ensure_topics(settings.kafka))).result()
         except TransientError:
             if time.monotonic() > deadline:
                 raise
@@ -290,6 +271,3 @@ def _stop_all(group: list[Supervised], grace_s: float) -> None:
     deadline = time.monotonic() + grace_s
     for supervised in group:
         supervised.stop(max(deadline - time.monotonic(), 0.1))
-
-
-__all__ = ["AlreadyRunning", "Stack", "StackOptions", "StartFailed", "start", "without_password"]

@@ -40,7 +40,7 @@ class Program(Protocol):
     def prepare(self) -> Launch:
         """Called before every start: clean up after the last one. Raises KizashiError or OSError to be tried again."""
 
-    def ready(self, pid: int) -> bool:
+    def ready(self, pid: int, /) -> bool:
         """Whether the process does its work; asked until it says yes once."""
 
 
@@ -137,7 +137,7 @@ class Supervised:
             if self._run.deaths >= patience:
                 raise StartFailed(self.program.name, f"ends as soon as it starts: {self._run.last_end}", self.tail())
             if time.monotonic() > deadline or self._run.stop.is_set():
-                raise StartFailed(self.program.name, f"did not become ready within {timeout_s:.0f} s", self.tail())
+                raise StartFailed(self.program.name, f"did not become ready within {timeout_s:g} s", self.tail())
 
     def request_stop(self) -> None:
         """Ask it to end, without waiting."""

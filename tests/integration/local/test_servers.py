@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 import uuid
 from collections.abc import Callable
 
@@ -15,17 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deploy.local.probes import kafka_answers, postgres_answers
 from deploy.local.supervisor import Supervised
 from tests.conftest import KafkaServer, PostgresServer
-
-BACK_TIMEOUT_S = 30.0
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = BACK_TIMEOUT_S) -> float:
-    """The seconds until `condition` held; fails after `timeout_s`."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < timeout_s, "still waiting"
-        time.sleep(0.01)
-    return time.monotonic() - started
+from tests.integration.local.waiting import wait_for
 
 
 def kill_and_wait(process: Supervised, answers: Callable[[], bool]) -> None:
