@@ -194,6 +194,7 @@ def test_only_its_own_leftovers_are_ended(folder: Path, tmp_path: Path) -> None:
     data.create()
     module = tmp_path / "services" / "waiting.py"
     module.parent.mkdir()
+    (module.parent / "__init__.py").touch()
     module.write_text("import time; time.sleep(600)")
     sleeper = [sys.executable, str(module)]
     service = [sys.executable, "-m", "services.waiting"]
