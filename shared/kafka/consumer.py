@@ -64,6 +64,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         max_records: int = MAX_RECORDS,
     ) -> None:
         self._topics = list(topics)
+        self.group = group
         self._handler = handler
         self._max_records = max_records
         self._options = {

@@ -1,0 +1,134 @@
+"""What scoring and handoff have in common as processes: a database, consumers, a relay, and how they are doing."""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from fastapi import FastAPI
+
+from shared.background import running, until_it_works
+from shared.clock import Clock
+from shared.kafka.admin import ensure_topics, topics_ready
+from shared.kafka.consumer import ConsumerLoop
+from shared.migrate import upgrade
+from shared.postgres import create_engine, create_pool
+from shared.relay import Relay
+from shared.settings import Settings
+from shared.telemetry import CONSUMER_LAG
+from shared.version import VERSION
+from shared.web import create_app
+
+POLLED_WITHIN_S = 30.0
+LAG_EVERY_S = 1.0
+
+
+class Backend(ABC):
+    """One process of a service that reads topics and owns a schema. A service says what `prepare` and `loops` are."""
+
+    name: str
+    title: str
+    description: str
+    migrations: Path
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.engine = create_engine(settings.database, name=f"{self.name}-api")
+        self.relay = Relay(settings, self.name)
+        self.consumers: Mapping[str, ConsumerLoop] = {}
+        self._starting: dict[str, str | None] = {"postgres": "not asked yet", "kafka": "not asked yet"}
+
+    @abstractmethod
+    async def prepare(self, app: FastAPI, pool: asyncpg.Pool) -> None:
+        """Once the schema is there: read and note what the loops need. Repeated while PostgreSQL is away."""
+
+    @abstractmethod
+    def make_consumers(self, pool: asyncpg.Pool, cluster_id: str) -> Mapping[str, ConsumerLoop]:
+        """The consumers, by the name under which `/readyz` shows them."""
+
+    @abstractmethod
+    def loops(self, pool: asyncpg.Pool) -> Sequence[Coroutine[Any, Any, None]]:
+        """Further loops beside consumers and relay."""
+
+    async def run(self, app: FastAPI) -> None:
+        """Prepare the database and Kafka, then work until cancelled."""
+        pool = await create_pool(self.settings.database, name=self.name)
+        try:
+            await until_it_works(lambda: self._prepare(app, pool), self._note("postgres"))
+            cluster_id = await until_it_works(self._prepare_kafka, self._note("kafka"))
+            self.consumers = self.make_consumers(pool, cluster_id)
+            async with asyncio.TaskGroup() as tasks:
+                for consumer in self.consumers.values():
+                    tasks.create_task(consumer.run())
+                tasks.create_task(self.relay.run())
+                tasks.create_task(self._tell_lag())
+                for loop in self.loops(pool):
+                    tasks.create_task(loop)
+        finally:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(pool.close(), 2.0)
+
+    async def _prepare(self, app: FastAPI, pool: asyncpg.Pool) -> None:
+        await upgrade(self.settings.database, self.migrations, self.name)
+        await self.prepare(app, pool)
+
+    async def _prepare_kafka(self) -> str:
+        await ensure_topics(self.settings.kafka)
+        return await topics_ready(self.settings.kafka)
+
+    def _note(self, part: str) -> Callable[[str | None], None]:
+        return lambda problem: self._starting.update({part: problem})
+
+    async def _tell_lag(self) -> None:
+        while True:
+            await asyncio.sleep(LAG_EVERY_S)
+            for consumer in self.consumers.values():
+                for tp, lag in consumer.lag().items():
+                    CONSUMER_LAG.labels(tp.topic, tp.partition, consumer.group).set(lag)
+
+    async def readiness(self) -> Mapping[str, str | None]:
+        """Each part and what is wrong with it."""
+        parts = dict(self._starting)
+        if self.consumers:
+            parts |= {name: _problem(consumer) for name, consumer in self.consumers.items()}
+            parts["relay"] = self.relay.problem
+            parts["postgres"] = await self._postgres()
+        return parts
+
+    async def _postgres(self) -> str | None:
+        try:
+            async with asyncio.timeout(2.0), self.engine.connect() as conn:
+                await conn.exec_driver_sql("SELECT 1")
+        except Exception as error:
+            return f"does not answer: {type(error).__name__}"
+        return None
+
+    def make_app(self) -> FastAPI:
+        """The service as an ASGI application, without its routes."""
+
+        @asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+            async with running(lambda: self.run(app)):
+                yield
+            await self.engine.dispose()
+
+        return create_app(
+            title=self.title,
+            version=VERSION,
+            settings=self.settings,
+            lifespan=lifespan,
+            readiness=self.readiness,
+            clock=self.clock,
+            description=self.description,
+        )
+
+
+def _problem(consumer: ConsumerLoop) -> str | None:
+    if consumer.problem is None and time.monotonic() - consumer.polled_at > POLLED_WITHIN_S:
+        return f"has not asked Kafka for {POLLED_WITHIN_S:.0f} s"
+    return consumer.problem
