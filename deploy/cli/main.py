@@ -15,6 +15,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "down": ("deploy.cli.down", "End the stack of a data folder."),
     "status": ("deploy.cli.status", "Show where everything is and whether it is healthy."),
     "doctor": ("deploy.cli.doctor", "Check this machine and the set-up; say what to do."),
+    "keys": ("deploy.cli.keys", "Create, list, revoke and expire API keys."),
+    "tail": ("deploy.cli.tail", "Print the records of a topic."),
     "score": ("deploy.cli.score", "Score leads from files, without a stack."),
     "setup": ("deploy.cli.setup", "Fetch what the local stack still lacks."),
 }
