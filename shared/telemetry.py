@@ -69,6 +69,14 @@ INGEST_DURATION: Final = Histogram(
 )
 INGEST_REJECTED: Final = Counter("kizashi_ingest_rejected", "Requests not taken, by reason.", ("source", "reason"))
 INGEST_ACTIVITIES: Final = Counter("kizashi_ingest_activities", "Accepted activities.", ("source",))
+INGEST_DUPLICATES: Final = Counter(
+    "kizashi_ingest_duplicates",
+    "Activities of a webhook whose id was seen lately; the consumers count them once.",
+    ("source",),
+)
+SOURCE_LAST_RECEIVED: Final = Gauge(
+    "kizashi_source_last_received_timestamp_seconds", "When a webhook source last sent something.", ("source",)
+)
 INGEST_PENDING_BYTES: Final = Gauge("kizashi_ingest_pending_bytes", "Bytes that wait for Kafka's acknowledgement.")
 PRODUCER_RESTARTS: Final = Counter(
     "kizashi_producer_restarts", "Times a Kafka producer was given up and made anew.", ("reason",)
@@ -103,6 +111,8 @@ METRICS: Final[tuple[MetricWrapperBase, ...]] = (
     INGEST_DURATION,
     INGEST_REJECTED,
     INGEST_ACTIVITIES,
+    INGEST_DUPLICATES,
+    SOURCE_LAST_RECEIVED,
     INGEST_PENDING_BYTES,
     PRODUCER_RESTARTS,
     CONSUMER_LAG,

@@ -1,5 +1,6 @@
 """The composition of the ingest service: the only place that names its parts."""
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -9,10 +10,13 @@ from services.ingest.handlers import Activities
 from services.ingest.publisher import KafkaPublisher
 from services.ingest.routes import activities_route
 from services.ingest.settings import IngestSettings
+from services.ingest.sources.file import load_webhooks
+from services.ingest.webhook_routes import sources_router, webhook_route
+from services.ingest.webhooks import Webhooks
 from shared.background import running
 from shared.clock import Clock, system_clock
 from shared.keys import KeyStore
-from shared.topics import LEAD_ACTIVITIES
+from shared.topics import LEAD_ACTIVITIES, REJECTED_WEBHOOKS
 from shared.version import VERSION
 from shared.web import create_app
 
@@ -22,13 +26,17 @@ DESCRIPTION = "Takes what leads did, from forms and marketing tools, and answers
 def build(settings: IngestSettings, clock: Clock = system_clock) -> FastAPI:
     """The application. Starts also while Kafka is away; needs no database.
 
-    Raises ConfigError where the identity secret is missing.
+    Raises ConfigError where the identity secret is missing or sources.yaml is faulty.
     """
-    publisher = KafkaPublisher(settings.kafka, settings.ingest, [LEAD_ACTIVITIES.name])
+    publisher = KafkaPublisher(settings.kafka, settings.ingest, [LEAD_ACTIVITIES.name, REJECTED_WEBHOOKS.name])
     activities = Activities(settings, KeyStore(settings.key_store_path), clock, publisher)
+
+    sources = load_webhooks(settings.config_dir, os.environ, settings.region)
+    webhooks = Webhooks(settings, sources, clock, publisher)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        webhooks.warn()
         async with running(publisher.run):
             yield
             await publisher.drain()
@@ -36,13 +44,15 @@ def build(settings: IngestSettings, clock: Clock = system_clock) -> FastAPI:
     async def readiness() -> Mapping[str, str | None]:
         return {"kafka": await publisher.fault()}
 
-    return create_app(
+    app = create_app(
         title="Kizashi ingest",
         version=VERSION,
         description=DESCRIPTION,
         settings=settings,
         lifespan=lifespan,
         readiness=readiness,
-        lean=[activities_route(activities)],
+        lean=[activities_route(activities), webhook_route(webhooks)],
         clock=clock,
     )
+    app.include_router(sources_router(webhooks))
+    return app

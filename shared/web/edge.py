@@ -38,6 +38,8 @@ class Edge:
     def __init__(self, app: ASGIApp, lean: Mapping[str, LeanRoute], max_body: int) -> None:
         self._app = app
         self._lean = lean
+        # A path that ends in a parameter takes everything one step below.
+        self._below = {path.rpartition("/")[0]: route for path, route in lean.items() if path.endswith("}")}
         self._max_body = max_body
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._durations: dict[str, Histogram] = {path: route.duration for path, route in lean.items()}
@@ -48,7 +50,7 @@ class Edge:
             return
         request = self._request(scope, receive)
         REQUEST_ID.set(request.request_id)
-        route = self._lean.get(request.path)
+        route = self._lean.get(request.path) or self._below.get(request.path.rpartition("/")[0])
         if route is not None:
             await self._answer(request, route.path, await self._run(request, route), send)
         else:
@@ -61,7 +63,16 @@ class Edge:
         headers = dict(reversed(scope["headers"]))
         given = headers.get(b"x-request-id")
         request_id = given.decode() if given and _REQUEST_ID.fullmatch(given) else f"{_PROCESS}{next(_numbers):012x}"
-        return LeanRequest(scope["method"], scope["path"], scope["query_string"], headers, receive, request_id, started)
+        return LeanRequest(
+            scope["method"],
+            scope["path"],
+            scope["query_string"],
+            headers,
+            receive,
+            request_id,
+            started,
+            scope["headers"],
+        )
 
     async def _run(self, request: LeanRequest, route: LeanRoute) -> Answer | None:
         handler: LeanHandler | None = route.handlers.get(request.method)

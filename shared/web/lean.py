@@ -1,6 +1,6 @@
 """Routes without the framework's per-request work, for the few that are called thousands of times a second."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,8 @@ class LeanRequest:
     request_id: str
     started: float
     """`time.perf_counter()` at its arrival."""
+    lines: Sequence[tuple[bytes, bytes]] = ()
+    """Every header as received, repeated ones too; names in lower case."""
 
     def header(self, name: bytes) -> str:
         """A header's text, empty where it is missing."""
@@ -40,7 +42,8 @@ LeanHandler = Callable[[LeanRequest], Awaitable[Answer]]
 @dataclass(frozen=True, slots=True)
 class LeanRoute:
     """A path with its handlers by method, what OpenAPI says of each (an operation object by method), and the metric of
-    its durations, which are not counted among those of all routes.
+    its durations, which are not counted among those of all routes. The path may end in one parameter, as in
+    `/v1/webhooks/{source}`; the handler finds its value in the request's path.
     """
 
     path: str

@@ -18,8 +18,10 @@ from services.ingest.sources.base import (
     Verdict,
 )
 from shared.activity import Activity, parse_posted
-from shared.codec import has_nul
+from shared.codec import encode, has_nul
 from shared.posted import ActivityFaults
+
+MAX_ACTIVITY_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,12 @@ def _sort(item: ParsedItem, position: int, received: Received, now: datetime, op
 
 
 def _normalised(item: Posted, position: int, now: datetime, options: Options) -> Taken | NotUnderstood:
-    if has_nul(item.activity):
-        return NotUnderstood("a text holds U+0000", position)
     try:
+        size = len(encode(item.activity))
+        if has_nul(item.activity):
+            return NotUnderstood("a text holds U+0000", position)
+        if size > MAX_ACTIVITY_BYTES:
+            return NotUnderstood(f"the activity is larger than {MAX_ACTIVITY_BYTES:,} bytes", position)
         activity = parse_posted(
             item.activity,
             id_if_absent="",
@@ -103,4 +108,7 @@ def _normalised(item: Posted, position: int, now: datetime, options: Options) ->
         )
     except ActivityFaults as error:
         return NotUnderstood("; ".join(f"{fault.pointer}: {fault.detail}" for fault in error.faults[:8]), position)
+    except TypeError:
+        # The encoder's word for a text with lone surrogates, which come from headers and addresses.
+        return NotUnderstood("a text is not UTF-8", position)
     return Taken(item.activity, activity)

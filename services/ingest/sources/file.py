@@ -1,0 +1,44 @@
+"""`sources.yaml` from the configuration folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from services.ingest.sources.config import Source, read_webhooks
+from shared.conditions.faults import Fault
+from shared.documents import Document, DocumentFaults, read_document
+from shared.errors import ConfigError
+
+NAME = "sources.yaml"
+PARTS = frozenset({"forms", "webhooks"})
+
+
+def load_webhooks(config_dir: Path, env: Mapping[str, str], region: str = "JP") -> dict[str, Source]:
+    """The webhook sources of `config_dir`; none where there is no such file.
+
+    Raises ConfigError with the file, the line and what was expected, for the first of its faults; the text names how
+    many there are.
+    """
+    path = config_dir / NAME
+    try:
+        document = read_document(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"expected a readable file in UTF-8 ({type(error).__name__})") from None
+    except DocumentFaults as error:
+        fault, line = error.faults[0]
+        raise ConfigError(f"{path}:{line}", fault.expected) from None
+    tree = document.tree if document.tree is not None else {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}:1", "expected the keys forms and webhooks")
+    faults = [Fault((key,), "unknown key; expected forms or webhooks") for key in tree if key not in PARTS]
+    sources, found = read_webhooks(tree.get("webhooks"), env, region)
+    if faults := faults + found:
+        raise _refused(path, document, faults)
+    return sources
+
+
+def _refused(path: Path, document: Document, faults: list[Fault]) -> ConfigError:
+    first = min(faults, key=lambda fault: document.line(fault.path))
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return ConfigError(f"{path}:{document.line(first.path)}: {first.where}", first.expected + more)
