@@ -1,0 +1,38 @@
+"""What a container setup needs once before its services: `python -m deploy.local.initialise`.
+
+Makes the secrets and the topics that are missing; leaves everything else as it is.
+"""
+
+import asyncio
+import os
+import sys
+
+from deploy.local.credentials import ensure_cli_key, ensure_identity_secret
+from deploy.local.paths import DataFolder
+from shared.errors import KizashiError
+from shared.kafka.admin import ensure_topics
+from shared.settings import Settings, load
+
+
+def main() -> int:
+    """Returns the exit code; a failure is worth another try."""
+    try:
+        # The secret's file is a setting of the services; here it is still to be made.
+        data = DataFolder.at(load(Settings, _without_secret_file()).data_dir)
+        data.create()
+        ensure_identity_secret(data)
+        settings = load(Settings)
+        ensure_cli_key(data, settings.key_store_path)
+        asyncio.run(ensure_topics(settings.kafka))
+    except (KizashiError, OSError) as error:
+        print(f"kizashi: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _without_secret_file() -> dict[str, str]:
+    return {name: text for name, text in os.environ.items() if name != "KIZASHI_IDENTITY_SECRET_FILE"}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

