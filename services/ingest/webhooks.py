@@ -124,9 +124,10 @@ class Webhooks:
         self, request: LeanRequest, station: Station, delivery: Delivery, received: Received, now: datetime
     ) -> Answer:
         source, trace = station.source, trace_of(request)
-        records = [record_of(taken.activity, self._identity_key, trace) for taken in received.taken]
-        if received.refused:
-            records += self._rejected(source, delivery, received, now, trace)
+        if len(delivery.body) <= IN_THREAD_BYTES:
+            records = self._records(source, delivery, received, now, trace)
+        else:
+            records = await asyncio.to_thread(self._records, source, delivery, received, now, trace)
         durability = "kafka"
         if records:
             try:
@@ -135,6 +136,14 @@ class Webhooks:
                 raise self._unavailable("unavailable", f"Nothing can be kept safely now: {error}.", source) from None
         self._count(station, received)
         return _answer(source, received, durability)
+
+    def _records(
+        self, source: Source, delivery: Delivery, received: Received, now: datetime, trace: list[tuple[str, bytes]]
+    ) -> list[OutgoingRecord]:
+        records = [record_of(taken.activity, self._identity_key, trace) for taken in received.taken]
+        if received.refused:
+            records += self._rejected(source, delivery, received, now, trace)
+        return records
 
     def _rejected(
         self, source: Source, delivery: Delivery, received: Received, now: datetime, trace: list[tuple[str, bytes]]
