@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -15,8 +16,9 @@ from shared.identity import normalise_email, normalise_phone
 
 UNKNOWN, IGNORE = "unknown", "ignore"
 MAX_RAW = 16_384
-"""Bytes of an item kept beside its activity; with it an activity stays well under what one may hold."""
-_MAX_RAW_DEPTH = 24  # with what is put around it an activity stays within the 32 levels that readers accept
+"""Bytes of an activity up to which the raw item stays on it; a quarter of what an activity may hold."""
+MAX_DEPTH = 28
+"""Levels of an activity up to which the raw item stays on it; readers of the topic accept 32."""
 
 # Fetchers and gateways that name themselves. A hint only: the agent alone never decides.
 _AGENTS = re.compile(
@@ -62,21 +64,30 @@ def posted(
     known = present(attributes or {})
     if known:
         activity["attributes"] = known
-    activity["properties"] = {**present(properties or {}), **present({"kind": kind}), **_kept(item)}
+    activity["properties"] = present(properties or {})
+    if kind:
+        activity["properties"]["kind"] = kind
+    activity["properties"]["raw"] = item
     if consent:
         activity["consent"] = consent
     return Posted(activity)
 
 
-def _kept(item: Any) -> dict[str, Any]:
-    try:
-        raw = orjson.dumps(item)
-    except TypeError:
-        return {"raw_omitted": True}
-    nested = raw.count(b"{") + raw.count(b"[")
-    if len(raw) > MAX_RAW or (nested > _MAX_RAW_DEPTH and _deeper(item, _MAX_RAW_DEPTH)):
-        return {"raw_omitted": True}
-    return {"raw": item}
+def bounded(activity: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """The activity with its JSON, without the raw item where that makes it too long or too deep to be kept.
+
+    Raises TypeError for what cannot be JSON in UTF-8.
+    """
+    written = orjson.dumps(activity)
+    nested = written.count(b"{") + written.count(b"[")
+    if len(written) <= MAX_RAW and (nested <= MAX_DEPTH or not _deeper(activity, MAX_DEPTH)):
+        return activity, written
+    properties = activity.get("properties")
+    if not isinstance(properties, dict) or "raw" not in properties:
+        return activity, written
+    rest = {name: value for name, value in properties.items() if name != "raw"}
+    short = {**activity, "properties": {**rest, "raw_omitted": True}}
+    return short, orjson.dumps(short)
 
 
 def _deeper(value: Any, levels: int) -> bool:
@@ -86,7 +97,7 @@ def _deeper(value: Any, levels: int) -> bool:
 
 def present(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Without fields that say nothing: null, "", empty lists and objects. 0 and false are values."""
-    return {name: value for name, value in fields.items() if value is not None and value not in ("", [], {})}
+    return {name: value for name, value in fields.items() if value or isinstance(value, int | float)}
 
 
 def lead(
@@ -142,20 +153,26 @@ def origin(
     known fetcher, which alone decides nothing. `ip_network` is a /24 or /48, `seconds_since_sent` the age of the mail.
     """
     known = text(agent)
-    words = [*signals, *(["agent"] if known and _AGENTS.search(known) else [])]
+    words = [*signals, *(["agent"] if known and _names_fetcher(known[:512]) else [])]
     return present(
         {
             "bot_signals": words,
             "user_agent": known[:512] if known else None,
-            "ip_network": _network(address),
+            "ip_network": _network(text(address)) if address else None,
             "seconds_since_sent": seconds_between(sent, at),
         }
     )
 
 
-def _network(address: Any) -> str | None:
+@lru_cache(maxsize=4_096)
+def _names_fetcher(agent: str) -> bool:
+    return bool(_AGENTS.search(agent))
+
+
+@lru_cache(maxsize=4_096)
+def _network(address: str | None) -> str | None:
     try:
-        known = ipaddress.ip_address(text(address) or "")
+        known = ipaddress.ip_address(address or "")
     except ValueError:
         return None
     return str(ipaddress.ip_network(f"{known}/{24 if known.version == 4 else 48}", strict=False))

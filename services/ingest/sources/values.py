@@ -101,6 +101,8 @@ def from_any(value: Any, zone: ZoneInfo) -> str | None:
 
 
 def _from_number(value: Any, per_second: int) -> str | None:
+    if type(value) is int and 0 <= value < _LATEST_S * per_second:
+        return to_rfc3339(EPOCH + timedelta(microseconds=value * (1_000_000 // per_second)))
     if value is None or value == "":
         return None
     number = text(value)
