@@ -90,8 +90,10 @@ def _fetch_checked(jar: Jar, libs: Path, scratch: Path, repositories: Mapping[st
 
 
 def _download(jar: Jar, cache: Path, repositories: Mapping[str, str] | None) -> Path | None:
-    from jgo.maven import MavenContext  # noqa: PLC0415 - 0.4 s that only a fetch pays
-
+    try:
+        from jgo.maven import MavenContext  # noqa: PLC0415 - 0.4 s that only a fetch pays
+    except ImportError:
+        raise KizashiError("the packages of the local stack are missing; run `make setup`") from None
     context = MavenContext(
         repo_cache=cache, local_repos=[], remote_repos=dict(repositories) if repositories else None, timeout=TIMEOUT_S
     )

@@ -17,7 +17,7 @@ from deploy.local import state
 from deploy.local.paths import DataFolder
 from deploy.local.report import Lines, Report
 from deploy.local.stack import Stack, StackOptions
-from deploy.local.supervisor import StartFailed, tail_of
+from deploy.local.supervisor import StartFailed
 from shared.errors import KizashiError
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -31,7 +31,9 @@ class Ended(BaseException):
 def run_until_ended(options: StackOptions, report: Report, on_ready: Callable[[Stack], None]) -> int:
     """Start a stack, call `on_ready`, wait for Ctrl-C or SIGTERM, stop everything. Returns the exit code."""
     for number in _ENDING:
-        signal.signal(number, _raise_ended)
+        # Under nohup a closed terminal is no reason to end.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _raise_ended)
     stack = Stack(options, report)
     try:
         stack.start()
@@ -40,7 +42,7 @@ def run_until_ended(options: StackOptions, report: Report, on_ready: Callable[[S
             signal.pause()
     except Ended:
         report.say("stopping")
-    except KizashiError as error:
+    except (KizashiError, OSError) as error:
         describe_failure(error, report)
         return 1
     finally:
@@ -48,7 +50,7 @@ def run_until_ended(options: StackOptions, report: Report, on_ready: Callable[[S
     return 0
 
 
-def describe_failure(error: KizashiError, report: Report) -> None:
+def describe_failure(error: Exception, report: Report) -> None:
     """Say why a start failed, with the end of the log of the process to blame."""
     report.say(f"kizashi: {error}")
     if isinstance(error, StartFailed) and error.tail:
@@ -80,8 +82,10 @@ def detach(options: StackOptions, report: Report, module: str = "deploy.local.ru
         child.terminate()
         raise
     if reached is None:
-        said = log.read_bytes()[offset:].decode("utf-8", "replace").strip() or tail_of(log, 20)
-        raise KizashiError(said.removeprefix("kizashi: "))
+        said = log.read_bytes()[offset:].decode("utf-8", "replace").strip()
+        raise KizashiError(said.partition("kizashi: ")[2] or said)
+    for text in reached.said:
+        report.say(text)
     child.returncode = 0  # it lives on, and is not this process's to wait for
     return reached
 

@@ -55,6 +55,8 @@ def service_env(
     }
     if "kafka" in addresses.embedded:
         decided["KIZASHI_KAFKA__BOOTSTRAP_SERVERS"] = addresses.bootstrap_servers
+        # The only consumers of this Kafka: under a name of their own they have their partitions back at once.
+        decided["KIZASHI_SCORING__INSTANCE"] = decided["KIZASHI_HANDOFF__INSTANCE"] = "local"
     if "postgres" in addresses.embedded:
         decided["KIZASHI_DATABASE__URL"] = addresses.database_url
     if not {"KIZASHI_IDENTITY_SECRET", "KIZASHI_IDENTITY_SECRET_FILE"} & env.keys():

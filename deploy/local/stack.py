@@ -120,22 +120,24 @@ class Stack:
         embedded = embedded_servers(env, settings)
         self.data.create()
         self._lock = _lock(self.data)
-        if ended := end_leftovers(self.data):
-            self._report.say(f"ended {ended} processes that an earlier stack left behind")
+        ended = end_leftovers(self.data)
+        left = f"ended {ended} processes that an earlier stack left behind" if ended else ""
         block, moved = ports.choose(self.data.ports, options.port_base)
-        if moved:
-            self._report.say(moved)
         ports.keep(self.data.ports, block)
-        self._begin_state(block, embedded, settings)
+        said = tuple(filter(None, (left, moved)))
+        for text in said:
+            self._report.say(text)
+        self._begin_state(block, embedded, settings, said)
         ensure_identity_secret(self.data)
         ensure_cli_key(self.data, settings.key_store or self.data.key_store)
         if "kafka" in embedded:
             provision(self._report)
         self._start_servers(block)
-        settings = load(Settings, self._env_of("ingest", block.services["ingest"]))
-        with self._report.part("Topics", "ready"):
-            _create_topics(settings)
+        # The services wait for the topics by themselves; meanwhile they load.
         self._start_services(block)
+        with self._report.part("Topics", "ready"):
+            _create_topics(load(Settings, self._env_of(block.base)))
+        self._await(self._services)
         self._complete = True
         self._change_phase("ready")
 
@@ -150,11 +152,10 @@ class Stack:
     def _start_services(self, block: ports.PortBlock) -> None:
         for name in self._options.services:
             port = block.services[name]
-            env = self._env_of(name, port)
-            self._supervise(self._services, ServiceProgram(name, port, env, self._options.command(name)))
-        self._await(self._services)
+            program = ServiceProgram(name, port, self._env_of(port), self._options.command(name))
+            self._supervise(self._services, program)
 
-    def _env_of(self, name: str, port: int) -> dict[str, str]:  # noqa: ARG002 - one environment for all, so far
+    def _env_of(self, port: int) -> dict[str, str]:
         return service_env(self._options.env, self.data, self.addresses, str(self.config_dir), port)
 
     def _supervise(self, group: list[Supervised], program: Program) -> None:
@@ -169,13 +170,15 @@ class Stack:
             with self._report.part(labels.get(name, name), "ready"):
                 supervised.wait_ready(self._options.ready_timeout_s)
 
-    def _begin_state(self, block: ports.PortBlock, embedded: tuple[str, ...], settings: Settings) -> None:
+    def _begin_state(
+        self, block: ports.PortBlock, embedded: tuple[str, ...], settings: Settings, said: tuple[str, ...]
+    ) -> None:
         kafka = f"{ports.HOST}:{block.kafka}" if "kafka" in embedded else settings.kafka.bootstrap_servers
         given = settings.database.url.get_secret_value()
         database = PostgresProgram(self.data.postgres, block.postgres).url() if "postgres" in embedded else given
         services = {name: f"http://{ports.HOST}:{port}" for name, port in block.services.items()}
         addresses = state.Addresses(services, kafka, without_password(database), embedded)
-        self._state = state.StackState(state.myself(), addresses, config_dir=str(self.config_dir))
+        self._state = state.StackState(state.myself(), addresses, config_dir=str(self.config_dir), said=said)
         state.write(self.data.state, self._state)
 
     def _on_change(self, change: Change) -> None:

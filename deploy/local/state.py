@@ -36,12 +36,13 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class StackState:
-    """The whole file. `problem` says why a start failed."""
+    """The whole file. `problem` says why a start failed, `said` what the user should know of one that did not."""
 
     supervisor: ProcessState
     addresses: Addresses
     phase: Phase = "starting"
     problem: str = ""
+    said: tuple[str, ...] = ()
     config_dir: str = "config"
     processes: dict[str, ProcessState] = field(default_factory=dict)
 
@@ -68,6 +69,7 @@ def read(path: Path) -> StackState | None:
             addresses=Addresses(**{**addresses, "embedded": tuple(addresses["embedded"])}),
             phase=tree["phase"],
             problem=tree["problem"],
+            said=tuple(tree["said"]),
             config_dir=tree["config_dir"],
             processes={name: ProcessState(**item) for name, item in tree["processes"].items()},
         )
