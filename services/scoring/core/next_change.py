@@ -91,7 +91,7 @@ class _Search:
             self.probes += 1
             if self.probes > _MOST_PROBES:
                 return first + 1
-            if before == after or self.same_between(before, after, last):
+            if before == after or self.same_between(before, after, last, excluded=now[-1]):
                 continue
             if last - first == 1:
                 if self.signature_of(after, last) != now:
@@ -102,10 +102,22 @@ class _Search:
             todo += [(middle, between, last, after), (first, before, middle, between)]
         return None
 
-    def same_between(self, before: Sequence[int], after: Sequence[int], at: int) -> bool:
+    def same_between(self, before: Sequence[int], after: Sequence[int], at: int, *, excluded: bool) -> bool:
+        """Whether bounds tell that nothing differs in between; at the first of the two nothing differs yet."""
         idle = idle_periods(self.model, self.state, at)
-        lowest = combine(self.model, map(min, before, after), idle).total
-        return lowest == combine(self.model, map(max, before, after), idle).total
+        low = combine(self.model, map(min, before, after), idle).total
+        high = combine(self.model, map(max, before, after), idle).total
+        if low == high:
+            return True
+        # The score of an excluded lead is not seen; only a value that some condition asks for can bring it back.
+        return excluded and not any(low <= mark <= high for mark in self.marks(at))
+
+    def marks(self, at: int) -> list[int]:
+        """Engagement sums in cents at which levels, stages and exclusion may change."""
+        _, fit = fit_sums(self.model, self.state)
+        others = fit + sum(one.points for one in manual_in_force(self.manual, from_micros(at)))
+        levels = [bound for _, bound in self.model.levels]
+        return [*levels, *self.model.engagement_marks, *(mark - others for mark in self.model.total_marks)]
 
 
 def _highest_sum(model: CompiledModel, state: State, at: int) -> int:

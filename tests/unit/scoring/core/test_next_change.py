@@ -131,6 +131,19 @@ def test_inactivity_that_takes_nothing_changes_nothing() -> None:
     assert next_change_at(model, state, NOON) is None
 
 
+def test_an_excluded_lead_comes_back_only_where_a_condition_says_so() -> None:
+    rules = [{"id": "r", "activity": "page_viewed", "points": 400, "decay": {"half_life": "10d"}}]
+    for_good = {"field": "identity.email_domain", "equals": "own.example"}
+    while_high = {"field": "score.total", "gte": 100}
+    hits = [act("page_viewed", email="a@own.example")]
+    model = compiled(engagement={"rules": rules}, exclude=[for_good, while_high])
+    assert next_change_at(model, fold(model, new_state(model), hits), NOON) is None
+    model = compiled(engagement={"rules": rules}, exclude=[while_high])
+    found = next_change_at(model, fold(model, new_state(model), hits), NOON)
+    assert found is not None
+    assert 20 * DAY < found - NOON < 20 * DAY + timedelta(minutes=2)
+
+
 def test_a_stage_changes_when_what_was_done_gets_old() -> None:
     model = compiled(stages=[{"id": "seen", "all": [{"did": "page_viewed", "at_least": 2, "within": "3d"}]}])
     views = [act("page_viewed", NOON + day * DAY) for day in range(3)]
