@@ -50,6 +50,8 @@ def test_a_service_is_told_ports_servers_and_secrets() -> None:
         "KIZASHI_CONFIG_DIR": "/config",
         "KIZASHI_HTTP__PORT": "8001",
         "KIZASHI_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:8004",
+        "KIZASHI_SCORING__INSTANCE": "local",
+        "KIZASHI_HANDOFF__INSTANCE": "local",
         "KIZASHI_DATABASE__URL": "postgresql://postgres@127.0.0.1:8006/kizashi",
         "KIZASHI_IDENTITY_SECRET_FILE": "/data/secrets/identity_secret",
         "PYTHONUNBUFFERED": "1",
