@@ -17,7 +17,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("deploy.cli.doctor", "Check this machine and the set-up; say what to do."),
     "keys": ("deploy.cli.keys", "Create, list, revoke and expire API keys."),
     "tail": ("deploy.cli.tail", "Print the records of a topic."),
+    "send": ("deploy.cli.send", "Post a file of activities to the ingest service."),
     "score": ("deploy.cli.score", "Score leads from files, without a stack."),
+    "webhook": ("deploy.cli.webhook", "Check a webhook offline, or listen to a source."),
+    "demo": ("deploy.cli.demo", "Run the whole chain on sample activities and check what comes out."),
+    "send": ("deploy.cli.send", "Post a file of activities."),
     "setup": ("deploy.cli.setup", "Fetch what the local stack still lacks."),
 }
 

@@ -67,7 +67,7 @@ def signs(activity: dict[str, Any]) -> list[Sign]:
     """What tells who it was, strongest first."""
     lead = activity["lead"]
     found: list[Sign] = []
-    email = _folded(lead["email"]) if "email" in lead else None
+    email = folded(lead["email"]) if "email" in lead else None
     if email and email.split("@")[0] not in SHARED:
         found.append(("email", email))
     found += [("external", f"{system}:{known_as}") for system, known_as in lead.get("external_ids", {}).items()]
@@ -76,10 +76,11 @@ def signs(activity: dict[str, Any]) -> list[Sign]:
     if "anonymous_id" in lead:
         found.append(("browser", lead["anonymous_id"]))
     if not found and email:
-        name = "".join(_folded(activity["attributes"]["name"]).split())
+        name = "".join(folded(activity["attributes"]["name"]).split())
         found.append(("mailbox", f"{email}\n{name}"))
     return found
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
+    """The comparison form of a text."""
     return unicodedata.normalize("NFKC", text).casefold()
