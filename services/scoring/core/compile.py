@@ -84,7 +84,9 @@ class CompiledFit:
 
 @dataclass(frozen=True, slots=True)
 class CompiledModel:
-    """Everything fold and evaluate need; made once per model version. `groups` go by the names of their reasons."""
+    """Everything fold and evaluate need; made once per model version. `groups` go by the names of their reasons;
+    `excluded_for_good` tells that time alone never ends (or begins) an exclusion.
+    """
 
     model: Model
     calendar: Calendar
@@ -98,6 +100,7 @@ class CompiledModel:
     fit_paths: tuple[str, ...]
     stages: tuple[tuple[str, Test], ...]
     excluded: Test | None
+    excluded_for_good: bool
     did: tuple[DidCondition, ...]
     attributes: frozenset[str]
     engagement_attributes: frozenset[str]
@@ -134,6 +137,7 @@ def compile_model(model: Model) -> CompiledModel:
         fit_paths=tuple(dict.fromkeys(_attribute_paths(_fields(model.fit.rules)))),
         stages=tuple((stage.id, compile_block(stage)) for stage in model.stages),
         excluded=any_of([compile_condition(condition) for condition in model.exclude]) if model.exclude else None,
+        excluded_for_good=not any(_varies(condition) for condition in model.exclude),
         did=did,
         attributes=_attribute_keys(_all_fields(model)),
         engagement_attributes=_attribute_keys(engagement),
@@ -193,6 +197,11 @@ def _named_types(model: Model, did: Iterable[DidCondition]) -> set[str]:
 
 def _state_conditions(model: Model) -> list[FieldCondition | DidCondition]:
     return [*(condition for stage in model.stages for condition in stage.conditions()), *model.exclude]
+
+
+def _varies(condition: FieldCondition | DidCondition) -> bool:
+    """Whether time alone can change the answer."""
+    return isinstance(condition, DidCondition) or not condition.field.startswith((_ATTRIBUTES, _DOMAIN))
 
 
 def _marks(model: Model, field: str) -> tuple[int, ...]:

@@ -45,6 +45,8 @@ def next_check_at(
 
     `published` is what subscribers know, `current` the evaluation at `at`.
     """
+    if current.excluded and model.excluded_for_good:
+        return None
     now = to_micros(at)
     soonest = min(
         _inactive_next(model, state, now),
