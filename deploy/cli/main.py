@@ -21,7 +21,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("deploy.cli.score", "Score leads from files, without a stack."),
     "webhook": ("deploy.cli.webhook", "Check a webhook offline, or listen to a source."),
     "demo": ("deploy.cli.demo", "Run the whole chain on sample activities and check what comes out."),
-    "send": ("deploy.cli.send", "Post a file of activities."),
     "setup": ("deploy.cli.setup", "Fetch what the local stack still lacks."),
 }
 
