@@ -1,6 +1,7 @@
 """`kizashi up`: the whole stack, in the foreground or detached."""
 
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,7 +35,7 @@ def up(
     options = StackOptions(data_dir=data_dir, config_dir=config_dir, port_base=port_base)
     if in_background:
         reached = detach(options, progress())
-        show_box(reached.addresses, data, time.monotonic() - began, "kizashi down")
+        show_box(reached.addresses, data, time.monotonic() - began, _down(data_dir))
         return
     code = run_until_ended(
         options,
@@ -42,6 +43,10 @@ def up(
         lambda stack: show_box(stack.addresses, data, time.monotonic() - began, "Ctrl-C"),
     )
     raise typer.Exit(code)
+
+
+def _down(data_dir: Path) -> str:
+    return "kizashi down" if data_dir == DEFAULT_DATA_DIR else f"kizashi down --data-dir {data_dir}"
 
 
 def show_box(addresses: Addresses, data: DataFolder, took_s: float, stop: str) -> None:

@@ -12,7 +12,7 @@ from deploy.local.leftovers import end_leftovers
 from deploy.local.paths import DataFolder
 from shared.errors import KizashiError
 
-PATIENCE_S = 8.5
+PATIENCE_S = 7.5
 _POLL_S = 0.05
 
 

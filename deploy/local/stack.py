@@ -30,8 +30,8 @@ from shared.settings import Settings, load
 READY_TIMEOUT_S = 60.0
 TOPICS_TIMEOUT_S = 20.0
 # Together below the ten seconds that `kizashi down` promises.
-SERVICE_GRACE_S = 4.0
-SERVER_GRACE_S = 3.5
+SERVICE_GRACE_S = 3.0
+SERVER_GRACE_S = 2.5
 
 
 class AlreadyRunning(KizashiError):
