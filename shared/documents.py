@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from shared.conditions.faults import Fault, Path
 
 MAX_BYTES = 1_048_576
-MAX_VALUES = 100_000
+MAX_VALUES = 20_000
 MAX_DEPTH = 32
 _CORE = "tag:yaml.org,2002:"
 _CORE_SCHEMA: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (

@@ -20,7 +20,7 @@ from shared.activity import Activity
 from tests.oracle import scoring as oracle
 from tests.unit.scoring.core.strategies import instants, leads, models, to_activity
 
-few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 many = settings(max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 RECYCLINGS = st.builds(Recycling, instants(), st.sampled_from([Fraction(0), Fraction(1, 2), Fraction(9, 10)]))
 AFTER = st.one_of(instants(), instants().map(lambda instant: instant + timedelta(days=70)))
