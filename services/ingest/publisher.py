@@ -5,11 +5,11 @@ import time
 from collections.abc import Sequence
 
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from services.ingest.durable import Durability, NotDurable, OutgoingRecord
-from services.ingest.lanes import Lane, Ticket
+from services.ingest.lanes import Lanes, Ticket
 from services.ingest.settings import IngestLimits
 from shared.kafka.client import client_options
 from shared.kafka.identity import abandon
@@ -32,19 +32,16 @@ class Link:
 
     def __init__(self, producer: AIOKafkaProducer, partitions: dict[str, int], max_bytes: int) -> None:
         self.producer = producer
-        self._partitions = partitions
-        self._max_bytes = max_bytes
-        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._partitions = {
+            topic: [TopicPartition(topic, number) for number in range(count)] for topic, count in partitions.items()
+        }
         self._broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._lanes = Lanes(producer, max_bytes, self.fail)
 
     def add(self, ticket: Ticket, record: OutgoingRecord) -> None:
         """Queue one record in the lane of its partition."""
-        partition = partition_for(record.key, self._partitions[record.topic])
-        lane = self._lanes.get((record.topic, partition))
-        if lane is None:
-            lane = Lane(self.producer, record.topic, partition, self._max_bytes, self.fail)
-            self._lanes[record.topic, partition] = lane
-        lane.add(ticket, record)
+        partitions = self._partitions[record.topic]
+        self._lanes.add(partitions[partition_for(record.key, len(partitions))], ticket, record)
 
     def fail(self, error: BaseException) -> None:
         """A batch was refused: the sequences of this producer have a hole now, so it has to go as a whole."""
@@ -62,8 +59,7 @@ class Link:
 
     async def close(self) -> None:
         """Drop everything, waiting for nothing."""
-        for lane in self._lanes.values():
-            lane.cancel()
+        self._lanes.cancel()
         await abandon(self.producer)
 
 
