@@ -3,22 +3,27 @@
 import json
 import re
 import sys
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx2
 import orjson
 import typer
 
+from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, fail, stack_addresses
 from services.ingest.sources.base import Delivery, Headers, Options
 from services.ingest.sources.receive import Received, receive
 from services.ingest.sources.registry import SOURCES
 from shared.clock import from_rfc3339, system_clock
 
+POLL_S = 0.5
 DEFAULT_URL = "https://localhost/"
 _SECONDS = re.compile(r"[0-9]{1,11}(?:\.[0-9]+)?")
 
-app = typer.Typer(name="webhook", help="Check webhooks of marketing tools.", no_args_is_help=True)
+app = typer.Typer(name="webhook", help="Check webhooks of marketing tools.", no_args_is_help=True, add_completion=False)
 
 
 @app.callback()
@@ -89,7 +94,7 @@ def check(
             parser=_instant, metavar="INSTANT", help="When it arrived, RFC 3339 or Unix seconds; default now."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Verify and read one request offline: is it genuine, and which activities would it make?"""
     try:
@@ -120,5 +125,52 @@ def _print(shown: dict[str, Any]) -> None:
         typer.echo(f"item {refused['item']} not understood: {refused['reason']}")
     for reason in shown.get("ignored", ()):
         typer.echo(f"not published: {reason}")
+    if shown.get("handshake"):
+        typer.echo("the tool's question about the address was answered")
     if "reply" in shown:
         typer.echo(f"answered with {shown['reply']['status']}: {shown['reply']['body']}")
+
+
+@app.command()
+def listen(
+    source: Annotated[str, typer.Argument(help="The source's name in sources.yaml.")],
+    count: Annotated[int | None, typer.Option("--count", "-n", min=1, help="End after so many requests.")] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    url: Annotated[str | None, typer.Option(help="The ingest service; default: that of the running stack.")] = None,
+    key: Annotated[str | None, typer.Option(help="An API key of scope admin; default: the stack's own.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the next requests of a source as they arrive: genuine or why not, and what becomes of them."""
+    if url is None or key is None:
+        stack = stack_addresses(data_dir)
+        url, key = url or stack.url("ingest"), key or stack.cli_key
+    print(f"listening to {source}; end with Ctrl-C", file=sys.stderr)
+    try:
+        for number, request in enumerate(_requests(f"{url}/v1/sources/{source}/requests", key), 1):
+            if as_json:
+                sys.stdout.write(orjson.dumps(request).decode() + "\n")
+            else:
+                typer.echo(f"{request['received_at']} {request['method']}, {request['bytes']:,} bytes")
+                _print(request)
+            sys.stdout.flush()
+            if number == count:
+                return
+    except KeyboardInterrupt:
+        return
+    except httpx2.HTTPError as error:
+        raise fail(f"{url} does not answer ({type(error).__name__})") from None
+
+
+def _requests(address: str, key: str) -> Iterator[dict[str, Any]]:
+    """Each request once, from now on and without end."""
+    after: int | None = None
+    with httpx2.Client(headers={"Authorization": f"Bearer {key}"}, timeout=10.0) as client:
+        while True:
+            answer = client.get(address, params={} if after is None else {"after": after})
+            told = answer.json()
+            if answer.status_code != 200:
+                raise fail(str(told.get("detail", answer.status_code)))
+            yield from told["items"]
+            # Numbers begin anew when the service does.
+            after = told["latest"]
+            time.sleep(POLL_S)
