@@ -198,7 +198,7 @@ def _shared_secret(delivery: Delivery, secrets: Sequence[str], now: datetime, op
 
 shared_secret: Verify = guarded(_shared_secret)
 """For tools that do not sign: one of the secrets is the value of any header, the bearer token, the Basic credentials
-(`user:password`, or the password alone), a query field or the userinfo of the address."""
+(`user:password`, the password alone, or a user without one), a query field or the userinfo of the address."""
 
 
 def _places(delivery: Delivery) -> Iterator[bytes]:
@@ -228,8 +228,9 @@ def _credentials(value: str) -> Iterator[bytes]:
 
 
 def _basic(credentials: bytes) -> Iterator[bytes]:
+    user, _, password = credentials.partition(b":")
     yield credentials
-    yield credentials.partition(b":")[2]
+    yield password or user
 
 
 def signed_or_shared(check: Verify, *headers: str) -> Verify:

@@ -47,6 +47,7 @@ def shared(delivery: Delivery, secret: str = SECRET) -> Verdict:
         request({"Authorization": "Basic " + base64.b64encode(f"user:{SECRET}".encode()).decode()}),
         request({"Authorization": "Basic " + base64.b64encode(f"user:{SECRET}".encode()).decode().rstrip("=")}),
         request(url=f"https://example.co.jp/hook?x=1&token={SECRET}"),
+        request({"Authorization": "Basic " + base64.b64encode(f"{SECRET}:".encode()).decode()}),
         request(url=f"https://user:{SECRET}@example.co.jp/hook"),
     ],
 )
@@ -61,7 +62,7 @@ def test_a_shared_secret_may_stand_in_many_places(delivery: Delivery) -> None:
         request({"X-Any": SECRET + "x"}),
         request({"Authorization": f"Digest {SECRET}x"}),
         request({"Authorization": "Basic !!!"}),
-        request({"Authorization": "Basic " + base64.b64encode(f"{SECRET}:".encode()).decode()}),
+        request({"Authorization": "Basic " + base64.b64encode(f"{SECRET}:x".encode()).decode()}),
         request(body=SECRET.encode()),
         request(url=f"https://example.co.jp/{SECRET}"),
         request(url="https://[broken"),
