@@ -29,12 +29,13 @@ def show_leads(records: Sequence[Mapping[str, Any]], most: int | None = None) ->
         print(f"… and {len(ordered) - most:,} more\n")
 
 
+# Only the last column gives way on a narrow terminal.
 _COLUMNS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("lead", {"max_width": 24}),
-    ("company", {"max_width": 30}),
-    ("score", {"justify": "right"}),
-    ("cell", {}),
-    ("stage", {}),
+    ("lead", {"min_width": 16, "max_width": 24}),
+    ("company", {"min_width": 18, "max_width": 28}),
+    ("score", {"justify": "right", "min_width": 6}),
+    ("cell", {"min_width": 4}),
+    ("stage", {"min_width": 10}),
     ("because of", {"ratio": 1}),
 )
 

@@ -11,6 +11,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.errors import KizashiError
+from shared.kafka.admin import view_cluster
 from shared.kafka.client import client_options
 from shared.settings import KafkaSettings, Settings
 from shared.topics import LEAD_SCORES, QUALIFIED_LEADS
@@ -43,6 +44,9 @@ class Watcher:
         self._consumer = _consumer(self._kafka)
         await self._consumer.start()
         self._conn = await asyncpg.connect(self._database)
+        self._partitions = {
+            topic: await _partitions(self._kafka, topic) for topic in (LEAD_SCORES.name, QUALIFIED_LEADS.name)
+        }
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -93,7 +97,7 @@ class Watcher:
         return int(await self._conn.fetchval(query, *arguments))
 
     async def _end(self, topic: str) -> int:
-        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(await _partitions(self._consumer, topic))
+        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(self._partitions[topic])
         return sum(ends.values())
 
 
@@ -117,7 +121,7 @@ async def read_topic(kafka: KafkaSettings, topic: str) -> list[tuple[bytes, Any]
     consumer = _consumer(kafka)
     await consumer.start()
     try:
-        partitions = await _partitions(consumer, topic)
+        partitions = await _partitions(kafka, topic)
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         ends = await consumer.end_offsets(partitions)
@@ -142,7 +146,6 @@ def _consumer(kafka: KafkaSettings) -> AIOKafkaConsumer:
     )
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    # Asks the broker, unlike partitions_for_topic, which knows only what the consumer is assigned to.
-    await consumer.topics()
-    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+async def _partitions(kafka: KafkaSettings, topic: str) -> list[TopicPartition]:
+    view = await view_cluster(kafka, [topic])
+    return [TopicPartition(topic, number) for number in range(view.partitions[topic])]
