@@ -95,9 +95,10 @@ def _make_venv() -> None:
 
 
 def _install(lock: Path) -> None:
-    have_uv = _runs([str(UV), "--version"]) or _runs([*_pip(), "install", "-q", "--require-hashes", "-r", str(UV_LOCK)])
+    if not _runs([str(UV), "--version"]):
+        _runs([*_pip(), "install", "-q", "--require-hashes", "-r", str(UV_LOCK)])
     # uv does not read pip's configuration; where that names another index, pip is the one who can reach it.
-    if have_uv and not _has_own_index() and _uv("pip", "sync", "--require-hashes", str(lock)):
+    if UV.exists() and not _has_own_index() and _uv("pip", "sync", "--require-hashes", str(lock)):
         return
     done = subprocess.run([*_pip(), "install", "-q", "--require-hashes", "-r", str(lock)], check=False)
     if done.returncode != 0:

@@ -1,6 +1,7 @@
 """Kafka's jars: pinned by `kafka.lock`, fetched one by one, checked by SHA-256, put in place whole or not at all."""
 
 import hashlib
+import os
 import shutil
 import tempfile
 import time
@@ -94,11 +95,19 @@ def _download(jar: Jar, cache: Path, repositories: Mapping[str, str] | None) -> 
         from jgo.maven import MavenContext  # noqa: PLC0415 - 0.4 s that only a fetch pays
     except ImportError:
         raise KizashiError("the packages of the local stack are missing; run `make setup`") from None
+    _trust_what_pip_trusts()
     context = MavenContext(
         repo_cache=cache, local_repos=[], remote_repos=dict(repositories) if repositories else None, timeout=TIMEOUT_S
     )
     path = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
     return Path(path) if path else None
+
+
+def _trust_what_pip_trusts() -> None:
+    """Behind a company's proxy the packages came by its certificate; the client here has a variable of its own."""
+    bundle = os.environ.get("SSL_CERT_FILE") or os.environ.get("PIP_CERT")
+    if bundle:
+        os.environ.setdefault("REQUESTS_CA_BUNDLE", bundle)
 
 
 def _digest(path: Path) -> str | None:
