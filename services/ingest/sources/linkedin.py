@@ -22,7 +22,7 @@ NAME = "linkedin"
 TYPES = {"CREATED": "ad_lead_submitted", "DELETED": "ad_lead_deleted"}
 # The answer to a challenge is an HMAC with the key that also signs deliveries. Were any text answered, a challenge of
 # "hmacsha256=" with a body behind it would have us sign a forged delivery.
-_CHALLENGE = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_CHALLENGE = re.compile(r"[0-9A-Za-z-]{1,128}")
 
 verify = by_recipe(Recipe(header="X-LI-Signature", signed="hmacsha256={body}"))
 
@@ -33,7 +33,7 @@ def handshake(delivery: Delivery, secrets: Sequence[str], now: datetime, options
         return None
     challenge, known = delivery.query_field("challengeCode") or "", [secret for secret in secrets if secret]
     if not _CHALLENGE.fullmatch(challenge) or not known:
-        return Reply(400, b"challengeCode is not a UUID")
+        return Reply(400, b"challengeCode is missing or is none")
     proof = hmac.digest(to_bytes(known[0]), challenge.encode(), "sha256").hex()
     return Reply(200, encode({"challengeCode": challenge, "challengeResponse": proof}), "application/json")
 

@@ -197,7 +197,7 @@ def _shared_secret(delivery: Delivery, secrets: Sequence[str], now: datetime, op
 
 
 shared_secret: Verify = guarded(_shared_secret)
-"""For tools that do not sign: one of the secrets is the value of any header, the bearer token, the Basic credentials
+"""For tools that do not sign: one of the secrets is the value of any header, the token behind `Bearer` or its like, the Basic credentials
 (`user:password`, the password alone, or a user without one), a query field or the userinfo of the address."""
 
 
@@ -219,12 +219,10 @@ def _places(delivery: Delivery) -> Iterator[bytes]:
 
 def _credentials(value: str) -> Iterator[bytes]:
     scheme, _, rest = value.strip().partition(" ")
-    if scheme.lower() == "bearer":
+    if scheme.lower() != "basic":
         yield to_bytes(rest.strip())
-    elif scheme.lower() == "basic":
-        decoded = base64_key(rest.strip())
-        if decoded:
-            yield from _basic(decoded)
+    elif decoded := base64_key(rest.strip()):
+        yield from _basic(decoded)
 
 
 def _basic(credentials: bytes) -> Iterator[bytes]:

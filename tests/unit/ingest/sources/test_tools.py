@@ -72,13 +72,13 @@ class TestHandshakes:
             assert not refused.verdict.valid
         assert asked("meta", url + SECRET).verdict.valid
 
-    def test_linkedin_gets_the_proof_of_a_uuid_and_of_nothing_else(self) -> None:
+    def test_linkedin_gets_the_proof_of_a_code_and_of_no_signable_text(self) -> None:
         code = "890e4665-4dfe-4ab1-b689-ed553bceeed0"
         reply = asked("linkedin", f"https://h.example/x?challengeCode={code}&applicationId=1").reply
         assert reply is not None
         proof = hmac.new(SECRET.encode(), code.encode(), hashlib.sha256).hexdigest()
         assert json.loads(reply.body) == {"challengeCode": code, "challengeResponse": proof}
-        for forged in ("hmacsha256%3D%7B%7D", "", "890e4665"):
+        for forged in ("hmacsha256%3D%7B%7D", "", "hmacsha256%3D1"):
             refused = asked("linkedin", f"https://h.example/x?challengeCode={forged}").reply
             assert refused is not None
             assert refused.status == 400
