@@ -197,8 +197,9 @@ def _shared_secret(delivery: Delivery, secrets: Sequence[str], now: datetime, op
 
 
 shared_secret: Verify = guarded(_shared_secret)
-"""For tools that do not sign: one of the secrets is the value of any header, the token behind `Bearer` or its like, the Basic credentials
-(`user:password`, the password alone, or a user without one), a query field or the userinfo of the address."""
+"""For tools that do not sign: one of the secrets is the value of any header, the token behind `Bearer` or its like, the
+Basic credentials (`user:password`, the password alone, or a user without one), a query field or the userinfo of the
+address."""
 
 
 def _places(delivery: Delivery) -> Iterator[bytes]:
