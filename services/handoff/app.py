@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import structlog
 from fastapi import FastAPI
 
-from services.handoff.config import FILE, compile_rules, read_handoff_file
+from services.handoff.config import FILE, read_handoff_file, rules_to_run, watched_totals
+from services.handoff.core.watch import unwatched
 from services.handoff.expiry import run_expiry
-from services.handoff.handlers import Handler, JudgeStates, TakeAnswers
+from services.handoff.handlers import AnswerHandler, Handler, StateHandler
 from services.handoff.reading import HandoffReader
 from services.handoff.repository import HandoffRepository
 from services.handoff.routes import router
@@ -21,7 +23,8 @@ from shared.clock import Clock, system_clock
 from shared.kafka.consumer import ConsumerLoop
 from shared.settings import load
 from shared.telemetry import configure_logging
-from shared.topics import HANDOFF_ANSWERS, LEAD_SCORES
+
+log = structlog.get_logger()
 
 
 class HandoffService(Backend):
@@ -35,35 +38,41 @@ class HandoffService(Backend):
     def __init__(self, settings: HandoffSettings, clock: Clock) -> None:
         super().__init__(settings, clock)
         self._settings = settings
-        self._rules = compile_rules(read_handoff_file(settings.config_dir / FILE))
+        path = settings.config_dir / FILE
+        self._rules = rules_to_run(read_handoff_file(path), path)
         self._installed_at: datetime | None = None
+        self._warn_of_unwatched()
+
+    def _warn_of_unwatched(self) -> None:
+        primary, watched = watched_totals(self._settings.config_dir)
+        for warning in unwatched(self._rules, watched, primary) if primary else ():
+            log.warning("threshold_not_watched", detail=warning)
 
     async def prepare(self, app: FastAPI, pool: asyncpg.Pool) -> None:
         """See Backend."""
         async with pool.acquire() as conn:
             self._installed_at = await HandoffRepository(conn).install(self.clock())
-        app.state.reader, app.state.pool = HandoffReader(self.engine), pool
+        app.state.pool, app.state.reader = pool, HandoffReader(self.engine)
 
     def make_consumers(self, pool: asyncpg.Pool, cluster_id: str) -> Mapping[str, ConsumerLoop]:
         """See Backend."""
         assert self._installed_at is not None
-        judging = JudgeStates(self._rules, self._installed_at, self.clock)
-        section = self._settings.handoff
-        return {
-            "consumer": self._consumer(
-                LEAD_SCORES.name, section.group, Handler(pool, self._settings, cluster_id, judging)
-            ),
-            "answers": self._consumer(
-                HANDOFF_ANSWERS.name,
-                f"{section.group}-answers",
-                Handler(pool, self._settings, cluster_id, TakeAnswers(self.clock)),
-            ),
-        }
+        settings, group = self._settings, self._settings.handoff.group
+        states = StateHandler(
+            pool, settings, cluster_id, self.clock, rules=self._rules, installed_at=self._installed_at
+        )
+        answers = AnswerHandler(pool, settings, cluster_id, self.clock)
+        return {"consumer": self._consumer(states, group), "answers": self._consumer(answers, f"{group}-answers")}
 
-    def _consumer(self, topic: str, group: str, handler: Handler) -> ConsumerLoop:
+    def _consumer(self, handler: Handler, group: str) -> ConsumerLoop:
         section = self._settings.handoff
         return ConsumerLoop(
-            self._settings.kafka, [topic], group, handler, instance=section.instance, max_records=section.max_records
+            self._settings.kafka,
+            [handler.topic],
+            group,
+            handler,
+            instance=section.instance,
+            max_records=section.max_records,
         )
 
     def loops(self, pool: asyncpg.Pool) -> Sequence[Coroutine[Any, Any, None]]:

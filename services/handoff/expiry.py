@@ -5,9 +5,8 @@ from functools import partial
 
 import asyncpg
 
-from services.handoff.batch import told
-from services.handoff.core.states import EXPIRED
-from services.handoff.repository import HandoffRepository, HistoryRow
+from services.handoff.core.ledger import Ledger
+from services.handoff.repository import HandoffRepository
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
 from shared import outbox
@@ -15,19 +14,18 @@ from shared.background import until_it_works
 from shared.clock import Clock
 
 CHUNK = 500
-PAUSE_S = 5.0
 
 
 async def run_expiry(pool: asyncpg.Pool, settings: HandoffSettings, clock: Clock) -> None:
-    """Expire due handoffs until cancelled. Judging looks at the same instant itself, so nothing waits for this loop."""
+    """Expire due handoffs until cancelled. Judging and answers look at the time themselves: nothing waits for this."""
     while True:
         done = await until_it_works(partial(expire_due, pool, settings, clock), _ignore)
         if done < CHUNK:
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(settings.handoff.expiry_every_s)
 
 
 def _ignore(_: str | None) -> None:
-    """The consumer tells what is wrong with the servers."""
+    """The consumers tell what is wrong with the servers."""
 
 
 async def expire_due(pool: asyncpg.Pool, settings: HandoffSettings, clock: Clock) -> int:
@@ -35,10 +33,9 @@ async def expire_due(pool: asyncpg.Pool, settings: HandoffSettings, clock: Clock
     now = clock()
     async with pool.acquire() as conn, conn.transaction():
         repository = HandoffRepository(conn)
-        due = await repository.due_handoffs(now, CHUNK)
-        if due:
-            steps = [HistoryRow(row.id, EXPIRED, now) for row in due]
-            numbers = await repository.move(steps)
-            rows = {row.id: row for row in due}
-            await outbox.append(conn, SCHEMA, list(told(steps, rows, numbers)), settings.kafka.partitions)
-    return len(due)
+        ledger = Ledger(await repository.due_handoffs(now, CHUNK))
+        for handoff_id in list(ledger.handoffs):
+            ledger.expire_if_due(handoff_id, now)
+        await repository.put_handoffs(ledger)
+        await outbox.append(conn, SCHEMA, ledger.published, settings.kafka.partitions)
+    return len(ledger.handoffs)

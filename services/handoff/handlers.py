@@ -1,48 +1,63 @@
-"""The consumers' side of handoff: published states to crossings, and sales' answers, each batch in one transaction."""
+"""The consumers' side of handoff: each batch in one transaction."""
 
+import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
 
 import asyncpg
 import structlog
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
-from services.handoff.answers import AnswerBody, give_answer
-from services.handoff.batch import BatchJudging
+from services.handoff.batch import judge_batch
 from services.handoff.core.rules import Rule
-from services.handoff.core.seen import SeenLead
+from services.handoff.incoming import FirstStart, read_states
+from services.handoff.outcomes import take_answers
 from services.handoff.repository import HandoffRepository
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
-from shared import codec, offsets, outbox
+from shared import offsets, outbox
 from shared.clock import Clock
-from shared.errors import InvalidMessage, ProblemError
+from shared.errors import TransientError
+from shared.kafka.client import client_options
 from shared.kafka.dead_letter import dead_letter
 from shared.kafka.poison import handle_or_bury
 from shared.kafka.records import Batch, Record
 from shared.outbox import OutboxRow
-from shared.telemetry import CONSUMER_RECORDS, DEAD_LETTERS, QUALIFIED
-from shared.topics import QUALIFIED_LEADS
+from shared.settings import KafkaSettings
+from shared.telemetry import CONSUMER_BATCH_DURATION, CONSUMER_RECORDS, DEAD_LETTERS, QUALIFIED
+from shared.topics import HANDOFF_ANSWERS, LEAD_SCORES, dead_letter_topic
+
+STOP_WITHIN_S = 3.0
 
 log = structlog.get_logger()
 
 
-class Work(Protocol):
-    """What is done with the readable records of a batch, inside its transaction."""
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a batch came to: the records to publish, dead letters included; model and grade of each qualified lead."""
 
-    async def __call__(self, conn: asyncpg.Connection, records: Sequence[Record]) -> list[OutboxRow]:
-        """Returns what is to be published, dead letters included."""
+    published: Sequence[OutboxRow]
+    qualified: Sequence[tuple[str, str]] = ()
 
 
-class Handler:
-    """One consumer of handoff: positions, transaction, outbox; `work` does the rest."""
+class Handler(ABC):
+    """One consumer of handoff: positions, transaction, outbox; a subclass does the work on the records."""
 
-    def __init__(self, pool: asyncpg.Pool, settings: HandoffSettings, cluster_id: str, work: Work) -> None:
+    topic: str
+
+    def __init__(self, pool: asyncpg.Pool, settings: HandoffSettings, cluster_id: str, clock: Clock) -> None:
         self._pool = pool
         self._settings = settings
         self._cluster_id = cluster_id
-        self._work = work
+        self._clock = clock
+
+    @abstractmethod
+    async def _work(self, conn: asyncpg.Connection, records: Sequence[Record]) -> Done:
+        """Handle `records` inside their transaction."""
 
     async def load_positions(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """See BatchHandler."""
@@ -51,97 +66,98 @@ class Handler:
 
     async def begin_positions(self, positions: Mapping[TopicPartition, int]) -> None:
         """See BatchHandler."""
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire() as conn, conn.transaction():
             await offsets.begin_at(conn, SCHEMA, dict(positions), self._cluster_id)
 
     async def handle(self, batch: Batch) -> None:
         """See BatchHandler."""
-        await handle_or_bury(batch, self._handle, self._bury)
+        with CONSUMER_BATCH_DURATION.time():
+            await handle_or_bury(batch, self._handle, self._bury)
 
     async def _handle(self, batch: Batch) -> None:
         async with self._pool.acquire() as conn, conn.transaction():
             await offsets.advance(conn, SCHEMA, batch)
-            published = await self._work(conn, batch.records)
-            await outbox.append(conn, SCHEMA, published, self._settings.kafka.partitions)
-        topic = batch.records[0].topic
-        letters = sum(row.topic.endswith("-dlq") for row in published)
-        CONSUMER_RECORDS.labels(topic, "handled").inc(len(batch.records) - letters)
-        if letters:
-            DEAD_LETTERS.labels(topic, "invalid").inc(letters)
-            log.warning("dead_letters", count=letters, topic=topic)
+            done = await self._work(conn, batch.records)
+            await outbox.append(conn, SCHEMA, done.published, self._settings.kafka.partitions)
+        for labels in done.qualified:
+            QUALIFIED.labels(*labels).inc()
+        letters = sum(row.topic == dead_letter_topic(self.topic) for row in done.published)
+        CONSUMER_RECORDS.labels(self.topic, "handled").inc(len(batch.records) - letters)
+        self._count_letters(letters, "invalid")
 
     async def _bury(self, batch: Batch, reason: str) -> None:
         async with self._pool.acquire() as conn, conn.transaction():
             await offsets.advance(conn, SCHEMA, batch)
             letters = [dead_letter(record, reason) for record in batch.records]
             await outbox.append(conn, SCHEMA, letters, self._settings.kafka.partitions)
-        DEAD_LETTERS.labels(batch.records[0].topic, "refused").inc(len(batch.records))
-        log.warning("dead_letter", reason=reason, topic=batch.records[0].topic)
+        self._count_letters(len(batch.records), "refused")
+
+    def _count_letters(self, count: int, reason: str) -> None:
+        if count:
+            CONSUMER_RECORDS.labels(self.topic, "dead_letter").inc(count)
+            DEAD_LETTERS.labels(self.topic, reason).inc(count)
+            log.warning("dead_letters", count=count, topic=self.topic, reason=reason)
 
 
-class JudgeStates:
-    """The work on `lead-scores`."""
+class StateHandler(Handler):
+    """Judges the states of `lead-scores`."""
 
-    def __init__(self, rules: Sequence[Rule], installed_at: datetime, clock: Clock) -> None:
+    topic = LEAD_SCORES.name
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        settings: HandoffSettings,
+        cluster_id: str,
+        clock: Clock,
+        *,
+        rules: Sequence[Rule],
+        installed_at: datetime,
+    ) -> None:
+        super().__init__(pool, settings, cluster_id, clock)
         self._rules = rules
-        self._installed_at = installed_at
-        self._clock = clock
+        self._first_start = FirstStart(installed_at, {})
 
-    async def __call__(self, conn: asyncpg.Connection, records: Sequence[Record]) -> list[OutboxRow]:
-        """Judge the states; tombstones of merged leads were announced by their survivor and say nothing new."""
-        states, letters = [], []
-        for record in records:
-            if record.value is None:
-                continue
-            try:
-                states.append(SeenLead.of(_decode(record)))
-            except InvalidMessage as error:
-                letters.append(dead_letter(record, str(error)))
-        if not states:
-            return letters
-        judging = BatchJudging(HandoffRepository(conn), self._rules, self._installed_at, self._clock())
-        published = await judging.judge(states)
-        _count(published)
-        return [*letters, *published]
+    async def load_positions(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """See BatchHandler. Asked before anything is read, so that it is known by then what was there before."""
+        async with self._pool.acquire() as conn:
+            self._first_start = FirstStart(self._first_start.at, await HandoffRepository(conn).ends(self.topic))
+            return await offsets.load(conn, SCHEMA, partitions, self._cluster_id)
 
+    async def begin_positions(self, positions: Mapping[TopicPartition, int]) -> None:
+        """See BatchHandler. Notes where the partitions end too: what lies before was there before handoff."""
+        ends = await end_offsets(self._settings.kafka, positions.keys())
+        async with self._pool.acquire() as conn, conn.transaction():
+            await HandoffRepository(conn).note_ends(self.topic, {tp.partition: end for tp, end in ends.items()})
+            await offsets.begin_at(conn, SCHEMA, dict(positions), self._cluster_id)
 
-class TakeAnswers:
-    """The work on `handoff-answers`."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    async def __call__(self, conn: asyncpg.Connection, records: Sequence[Record]) -> list[OutboxRow]:
-        """Give each answer; one that cannot be taken becomes a dead letter that says why."""
-        published: list[OutboxRow] = []
-        for record in records:
-            try:
-                body = AnswerBody.read(_decode(record), with_id=True)
-                published += (await give_answer(conn, body.handoff_id or "", body, self._clock())).published
-            except (InvalidMessage, ProblemError) as error:
-                published.append(dead_letter(record, _why(error)))
-        return published
+    async def _work(self, conn: asyncpg.Connection, records: Sequence[Record]) -> Done:
+        incoming = read_states(records, self._first_start)
+        if not incoming.states:
+            return Done(incoming.letters)
+        ledger = await judge_batch(HandoffRepository(conn), self._rules, incoming.states, self._clock())
+        return Done([*incoming.letters, *ledger.published], ledger.qualified)
 
 
-def _why(error: Exception) -> str:
-    faults = "; ".join(f"{fault.pointer}: {fault.detail}" for fault in getattr(error, "errors", ()))
-    return f"{error} {faults}".strip()
+class AnswerHandler(Handler):
+    """Takes the answers of `handoff-answers`."""
+
+    topic = HANDOFF_ANSWERS.name
+
+    async def _work(self, conn: asyncpg.Connection, records: Sequence[Record]) -> Done:
+        return Done(await take_answers(conn, records, self._clock()))
 
 
-def _decode(record: Record) -> Any:
-    if record.value is None:
-        raise InvalidMessage("has no value")
+async def end_offsets(kafka: KafkaSettings, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+    """Where partitions end now. Raises TransientError while Kafka is away."""
+    consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False)
     try:
-        value = codec.decode(record.value)
-    except codec.JsonFault as error:
-        raise InvalidMessage(str(error)) from error
-    if b"\\u0000" in record.value and codec.has_nul(value):
-        raise InvalidMessage("holds a NUL character")
-    return value
-
-
-def _count(published: Sequence[OutboxRow]) -> None:
-    for row in published:
-        if row.topic == QUALIFIED_LEADS.name and row.value is not None:
-            body = codec.decode(row.value)
-            QUALIFIED.labels(body["model"]["name"], body["grade"] or "").inc()
+        await consumer.start()
+        found: Mapping[TopicPartition, int] = await consumer.end_offsets(list(partitions))
+    except KafkaError as error:
+        raise TransientError(f"Kafka does not say where topics end: {error}") from error
+    finally:
+        # aiokafka's own `stop` may wait for an absent Kafka without end.
+        with suppress(TimeoutError, KafkaError):
+            await asyncio.wait_for(consumer.stop(), STOP_WITHIN_S)
+    return found

@@ -1,71 +1,132 @@
-"""HTTP of the handoff service."""
+"""HTTP of the handoff service: thin, each route reads its parameters and calls one function."""
 
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 
-from services.handoff.answers import AnswerBody, give_answer
+from services.handoff.core.answers import Answer
+from services.handoff.outcomes import give_answer, not_found
 from services.handoff.reading import HandoffFilter, HandoffReader
 from services.handoff.tables import SCHEMA
 from shared import outbox
 from shared.clock import from_rfc3339
-from shared.errors import ProblemError
+from shared.codec import has_nul
+from shared.errors import FieldFault, ProblemError
+from shared.keys import ApiKey
+from shared.postgres import is_transient
 from shared.web import PageQuery, paginate, require
 
 router = APIRouter(tags=["handoffs"])
-READ, WRITE = Depends(require("handoffs:read")), Depends(require("handoffs:write"))
+
+State = Literal[
+    "qualified",
+    "assigned",
+    "accepted",
+    "rejected",
+    "recycled",
+    "converted",
+    "lost",
+    "expired",
+    "merged",
+    "lapsed",
+]
+MayRead = Depends(require("handoffs:read"))
+Writer = Annotated[ApiKey, Depends(require("handoffs:write"))]
 
 
-@router.get("/v1/handoffs", summary="Handoffs, the latest first", dependencies=[READ])
+@router.get("/v1/handoffs", summary="Handoffs, the latest crossing first", dependencies=[MayRead])
 async def list_handoffs(
     request: Request,
     page: PageQuery,
-    state: Annotated[str | None, Query(max_length=64)] = None,
-    queue: Annotated[str | None, Query(max_length=64)] = None,
-    lead: Annotated[UUID | None, Query(description="Handoffs of one lead.")] = None,
+    state: Annotated[State | None, Query(description="Where they stand.")] = None,
+    queue: Annotated[str | None, Query(max_length=100)] = None,
+    lead: Annotated[str | None, Query(max_length=200, description="Handoffs of one lead, by its id.")] = None,
 ) -> Response:
     """A page of handoffs without their history."""
-    after = (from_rfc3339(page.after[0]), UUID(page.after[1])) if page.after else None
-    wanted = HandoffFilter(state, queue, str(lead) if lead else None, after, page.limit)
-    found = await _reader(request).page(wanted)
+    _check_texts(queue=queue, lead=lead)
+    wanted = HandoffFilter(state, queue, lead, _place(page.after), page.limit)
+    async with _answering(request):
+        found = await _reader(request).page(wanted)
     shown = found[: page.limit]
     more = len(found) > page.limit
     return paginate(request, shown, (shown[-1]["crossed_at"], shown[-1]["id"]) if more else None)
 
 
-@router.get("/v1/handoffs/{handoff_id}", summary="One handoff with its history", dependencies=[READ])
+@router.get("/v1/handoffs/{handoff_id}", summary="One handoff with its history", dependencies=[MayRead])
 async def get_handoff(request: Request, handoff_id: str) -> dict[str, Any]:
     """Where the handoff stands and how it came there."""
-    return await _found(request, handoff_id)
+    async with _answering(request):
+        return await _found(request, _id(handoff_id))
 
 
-@router.post("/v1/handoffs/{handoff_id}/outcome", summary="What sales answers", dependencies=[WRITE])
-async def post_outcome(request: Request, handoff_id: str, body: Annotated[AnswerBody, Body()]) -> dict[str, Any]:
+@router.post("/v1/handoffs/{handoff_id}/outcome", summary="What sales answers")
+async def post_outcome(
+    request: Request, handoff_id: str, answer: Annotated[Answer, Body()], key: Writer
+) -> dict[str, Any]:
     """Accepted, rejected, recycled, converted or lost. The same answer again changes nothing."""
-    answer = AnswerBody.read(body.model_dump(), with_id=False)
-    pool = getattr(request.app.state, "pool", None)
-    if pool is None:
-        raise _not_ready()
-    async with pool.acquire() as conn, conn.transaction():
-        given = await give_answer(conn, handoff_id, answer, request.app.state.clock())
-        await outbox.append(conn, SCHEMA, given.published, request.app.state.settings.kafka.partitions)
-    return await _found(request, given.handoff.id)
+    state = request.app.state
+    wanted = _id(handoff_id)
+    async with _answering(request):
+        async with state.pool.acquire() as conn, conn.transaction():
+            published = await give_answer(conn, wanted, answer, key.name, state.clock())
+            await outbox.append(conn, SCHEMA, published, state.settings.kafka.partitions)
+        return await _found(request, wanted)
 
 
-async def _found(request: Request, handoff_id: str) -> dict[str, Any]:
-    found = await _reader(request).one(handoff_id)
-    if found is None:
-        raise ProblemError(404, "handoff_not_found", "There is no handoff with this id.")
-    return found
+@asynccontextmanager
+async def _answering(request: Request) -> AsyncIterator[None]:
+    """Raises ProblemError 503 where the database is away, or was never there yet."""
+    try:
+        if getattr(request.app.state, "reader", None) is None:
+            raise _unavailable()
+        yield
+    except ProblemError:
+        raise
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        raise _unavailable() from error
+
+
+def _unavailable() -> ProblemError:
+    return ProblemError(503, "unavailable", "The database does not answer.", headers={"Retry-After": "1"})
 
 
 def _reader(request: Request) -> HandoffReader:
-    reader: HandoffReader | None = getattr(request.app.state, "reader", None)
-    if reader is None:
-        raise _not_ready()
+    reader: HandoffReader = request.app.state.reader
     return reader
 
 
-def _not_ready() -> ProblemError:
-    return ProblemError(503, "not_ready", "The service is starting.", headers={"Retry-After": "1"})
+async def _found(request: Request, handoff_id: UUID) -> dict[str, Any]:
+    found = await _reader(request).one(handoff_id)
+    if found is None:
+        raise not_found()
+    return found
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise not_found() from None
+
+
+def _check_texts(**texts: str | None) -> None:
+    faults = [FieldFault(f"/query/{name}", "holds U+0000") for name, text in texts.items() if has_nul(text)]
+    if faults:
+        raise ProblemError(422, "invalid_fields", "Some fields are not as expected.", faults)
+
+
+def _place(after: Sequence[Any] | None) -> tuple[datetime, UUID] | None:
+    if after is None:
+        return None
+    try:
+        crossed_at, handoff_id = after
+        return from_rfc3339(crossed_at), UUID(handoff_id)
+    except (ValueError, TypeError, AttributeError):
+        fault = FieldFault("/query/after", "expected the value of a page's `next` link")
+        raise ProblemError(422, "invalid_cursor", "The cursor is not one of this list.", [fault]) from None

@@ -8,11 +8,14 @@ from shared.settings import Section, Settings
 
 
 class HandoffSection(Section):
-    """Limits of the consumers. `instance` names a consumer that keeps its partitions over a quick restart."""
+    """Limits of the consumers. `instance` names a consumer that keeps its partitions over a quick restart;
+    `expiry_every_s` is how often handoffs without an answer are looked for.
+    """
 
     group: str = "handoff"
     instance: str | None = None
     max_records: Annotated[int, Field(ge=1, le=20_000)] = 3_000
+    expiry_every_s: Annotated[float, Field(gt=0, le=3_600)] = 5.0
 
 
 class HandoffSettings(Settings):

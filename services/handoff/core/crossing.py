@@ -1,89 +1,91 @@
-"""When a lead crosses a rule's threshold: raised once per crossing, armed again only after it came down and was closed.
+"""When a lead crosses a rule: judged on its published states, in order.
 
-A rule is judged on a lead's published states in order. It is raised when it is met and armed; then it is not armed. It
-is armed again at the first judged state at which all hold: the state before was below `leave`, the cooldown is over,
-and the handoff is closed.
+Source: SCORING, section "Crossing". A rule is *armed* until it raises; it is armed again once the score lay below
+`leave` while the cooldown was over and the handoff closed.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.handoff.core.rules import Rule
-from services.handoff.core.seen import SeenLead
+from services.handoff.core.state import LeadState
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """What is remembered of one lead under one rule. `previous` is the last judged score in cents, None without one.
+class RuleMemory:
+    """What is remembered of one lead under one rule.
 
-    `open_handoff` is the id of the handoff that must be closed before the rule is armed again.
+    `version` is the state it was last judged with, `score` (cents, None: not scored) the score of that state, `cycle`
+    the last one raised and `crossed_at` when; `handoff` is the one that may still be open.
     """
 
     armed: bool = True
-    previous: int | None = None
     cycle: int = 0
     crossed_at: datetime | None = None
-    open_handoff: str | None = None
+    score: int | None = None
+    handoff: str | None = None
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """The memory after a state, and whether this state raised a new cycle."""
+class Crossing:
+    """A rule was raised: the cycle's number, when, and under which model."""
 
-    memory: Memory
-    raised: bool
+    cycle: int
+    crossed_at: datetime
+    model: str
 
 
-def judge(rule: Rule, memory: Memory, lead: SeenLead, *, closed: bool, silent: bool) -> Judgement:
-    """Judge one published state. `closed`: no handoff of the last cycle is open at `lead.evaluated_at`.
+def judge(
+    rule: Rule, memory: RuleMemory, state: LeadState, *, closed: bool, silent: bool
+) -> tuple[RuleMemory, Crossing | None]:
+    """Judge one state, which is later than all judged before. Pure.
 
-    A silent state marks the rule as met without raising a cycle.
+    `closed`: whether the handoff of the last cycle is closed at `state.evaluated_at`; true where there is none.
+    `silent`: a crossing is marked as met, but raises nothing. A state without the rule's model is not judged.
     """
-    score = lead.score(rule.model)
-    armed = memory.armed or _may_arm(rule, memory, lead.evaluated_at, closed)
-    met = score is not None and score >= rule.enter and rule.passes(lead)
-    if not (met and armed):
-        return Judgement(replace(memory, armed=armed, previous=score), raised=False)
-    if silent:
-        return Judgement(replace(memory, armed=False, previous=score), raised=False)
-    raised = replace(
+    name = state.model_name(rule.model)
+    if name is None:
+        return memory, None
+    model = state.models[name]
+    at = state.evaluated_at
+    armed = memory.armed or _armed_again(rule, memory, at, closed=closed)
+    met = model.cents is not None and model.cents >= rule.enter and rule.gate(state, model)
+    judged = replace(
         memory,
-        armed=False,
-        previous=score,
-        cycle=memory.cycle + 1,
-        crossed_at=lead.evaluated_at,
-        open_handoff=rule.handoff_id(lead.lead_id, memory.cycle + 1),
+        armed=armed and not met,
+        score=model.cents,
+        version=state.version,
+        handoff=None if closed else memory.handoff,
     )
-    return Judgement(raised, raised=True)
+    if not (met and armed) or silent:
+        return judged, None
+    crossing = Crossing(memory.cycle + 1, at, name)
+    return replace(judged, cycle=crossing.cycle, crossed_at=at), crossing
 
 
-def _may_arm(rule: Rule, memory: Memory, now: datetime, closed: bool) -> bool:
-    below = memory.previous is None or memory.previous < rule.leave
-    cooled = memory.crossed_at is None or now >= memory.crossed_at + rule.cooldown
-    return below and cooled and closed
+def _armed_again(rule: Rule, memory: RuleMemory, at: datetime, *, closed: bool) -> bool:
+    """The previous score counts: it held until `at`, while cooldown and handoff may have ended."""
+    below = memory.score is None or memory.score < rule.leave
+    cool = memory.crossed_at is None or at >= memory.crossed_at + rule.cooldown
+    return below and cool and closed
 
 
-def first_memory(rule: Rule, known_before: int | None) -> Memory:
-    """The memory of a rule that sees a lead for the first time.
-
-    `known_before` is the lead's last score in cents from before the rule existed, if it was known then: who was above
-    the threshold already is not handed over for the rule's sake.
-    """
-    if known_before is not None and known_before >= rule.enter:
-        return Memory(armed=False, previous=known_before)
-    return Memory(previous=known_before)
-
-
-def union(memories: Iterable[Memory]) -> Memory:
-    """The memory of a merged lead: met if any was, the greatest cycle, the later crossing.
-
-    `open_handoff` is left empty: which of several open handoffs stays is decided by their age.
-    """
-    known = list(memories)
-    return Memory(
-        armed=all(memory.armed for memory in known),
-        previous=max((memory.previous for memory in known if memory.previous is not None), default=None),
-        cycle=max(memory.cycle for memory in known),
-        crossed_at=max((memory.crossed_at for memory in known if memory.crossed_at), default=None),
+def union(survivor: RuleMemory, merged: RuleMemory) -> RuleMemory:
+    """What the survivor of a merge remembers; which handoff stays is decided by who knows the handoffs."""
+    return replace(
+        survivor,
+        armed=survivor.armed and merged.armed,
+        cycle=max(survivor.cycle, merged.cycle),
+        crossed_at=_later(survivor.crossed_at, merged.crossed_at),
+        # A rule that one part still fulfils has not been left, whatever the score of the other part was.
+        score=_greater(survivor.score, merged.score),
     )
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(one, other) if one and other else one or other
+
+
+def _greater(one: int | None, other: int | None) -> int | None:
+    return max(one, other) if one is not None and other is not None else one if other is None else other

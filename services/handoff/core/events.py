@@ -1,90 +1,90 @@
-"""What handoff publishes: qualified leads and the outcomes of handoffs."""
+"""What handoff publishes: qualified leads, and what became of them."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
-import orjson
-
+from services.handoff.core.handoff import Handoff, Step, crossing_key
 from services.handoff.core.rules import Rule
-from services.handoff.core.seen import SeenLead
+from services.handoff.core.state import LeadState
 from shared.clock import to_rfc3339
+from shared.codec import encode
 from shared.events import HANDOFF_OUTCOME, QUALIFIED, cloud_event_headers
 from shared.outbox import OutboxRow
 from shared.topics import HANDOFF_OUTCOMES, QUALIFIED_LEADS
 
 SOURCE = "kizashi/handoff"
-IMMEDIATE = "immediate"
 
 
-def qualified(lead: SeenLead, rule: Rule, cycle: int, handed_over_at: datetime) -> OutboxRow:
-    """The `qualified-leads` record of a new cycle."""
-    name = rule.model or lead.primary
-    state = lead.models[name]
+def qualified(handoff: Handoff, rule: Rule, state: LeadState) -> OutboxRow:
+    """The `qualified-leads` record of a new handoff; its id follows from (lead, rule, cycle)."""
+    model = state.models[handoff.model]
     body = {
-        "lead": {
-            "id": lead.lead_id,
-            "identifiers": lead.body.get("identifiers") or {},
-            "attributes": lead.body.get("attributes") or {},
-        },
+        "lead": {"id": state.lead_id, "identifiers": state.identifiers, "attributes": state.attributes},
         "rule": rule.id,
-        "cycle": cycle,
-        **{field: state.get(field) for field in ("score", "engagement", "fit", "grade", "level", "cell", "stage")},
-        "model": {"name": name, "version": state.get("version")},
-        "threshold": {"enter": rule.enter / 100, "leave": rule.leave / 100},
-        "crossed_at": to_rfc3339(lead.evaluated_at),
-        "handed_over_at": to_rfc3339(handed_over_at),
-        "reasons": state["reasons"],
-        "recent_activities": lead.body.get("recent_activities") or [],
+        "cycle": handoff.cycle,
+        "score": model.score,
+        "engagement": model.engagement,
+        "fit": model.fit,
+        "grade": model.grade,
+        "level": model.level,
+        "cell": model.cell,
+        "stage": model.stage,
+        "model": {"name": handoff.model, "version": model.version},
+        "threshold": {"enter": _points(rule.enter), "leave": _points(rule.leave)},
+        "crossed_at": to_rfc3339(handoff.crossed_at),
+        "handed_over_at": to_rfc3339(handoff.handed_over_at),
+        "reasons": model.reasons,
+        "recent_activities": state.recent_activities,
         "handoff": {
-            "id": rule.handoff_id(lead.lead_id, cycle),
-            "queue": rule.queue,
-            "owner": None,
-            "mode": IMMEDIATE,
+            "id": handoff.id,
+            "queue": handoff.queue,
+            "owner": handoff.owner,
+            "mode": handoff.mode,
             "extraction": None,
-            "respond_by": None,
+            "respond_by": _instant(handoff.respond_by),
         },
     }
     headers = cloud_event_headers(
-        id_=f"{lead.lead_id}:{rule.id}:{cycle}",
+        id_=crossing_key(handoff.lead_id, handoff.rule, handoff.cycle),
         source=SOURCE,
         type_=QUALIFIED,
-        time=lead.evaluated_at,
-        key=lead.lead_id,
+        time=handoff.crossed_at,
+        key=handoff.lead_id,
     )
-    return OutboxRow(QUALIFIED_LEADS.name, lead.lead_id.encode(), orjson.dumps(body), headers)
+    return OutboxRow(QUALIFIED_LEADS.name, handoff.lead_id.encode(), encode(body), headers)
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeOf:
-    """One step of one handoff, to be told."""
-
-    handoff_id: str
-    lead_id: str
-    rule: str
-    cycle: int
-    outcome: str
-    at: datetime
-    number: int
-    by: str | None = None
-    reason: str | None = None
-    until: datetime | None = None
-
-
-def outcome(told: OutcomeOf) -> OutboxRow:
-    """The `handoff-outcomes` record of a step; `number` is its place in the handoff's history."""
-    body: dict[str, Any] = {
-        "handoff_id": told.handoff_id,
-        "lead_id": told.lead_id,
-        "rule": told.rule,
-        "cycle": told.cycle,
-        "outcome": told.outcome,
-        "reason": told.reason,
-        "until": to_rfc3339(told.until) if told.until else None,
-        "by": told.by,
-        "at": to_rfc3339(told.at),
+def outcome(handoff: Handoff, step: Step) -> OutboxRow:
+    """The `handoff-outcomes` record of a step that `handoff` has taken."""
+    body = {
+        "handoff_id": handoff.id,
+        "lead_id": handoff.lead_id,
+        "rule": handoff.rule,
+        "cycle": handoff.cycle,
+        "queue": handoff.queue,
+        "outcome": step.state,
+        "reason": step.reason,
+        "until": _instant(step.until),
+        "by": step.by,
+        "at": to_rfc3339(step.at),
+        "model": {"name": handoff.model, "version": handoff.model_version},
+        "crossed_at": to_rfc3339(handoff.crossed_at),
     }
     headers = cloud_event_headers(
-        id_=f"{told.handoff_id}:{told.number}", source=SOURCE, type_=HANDOFF_OUTCOME, time=told.at, key=told.lead_id
+        id_=f"{handoff.id}:{handoff.revision}",
+        source=SOURCE,
+        type_=HANDOFF_OUTCOME,
+        time=step.at,
+        key=handoff.lead_id,
     )
-    return OutboxRow(HANDOFF_OUTCOMES.name, told.lead_id.encode(), orjson.dumps(body), headers)
+    return OutboxRow(HANDOFF_OUTCOMES.name, handoff.lead_id.encode(), encode(body), headers)
+
+
+def _points(cents: int | Fraction) -> float | int:
+    points = Fraction(cents) / 100
+    return int(points) if points.denominator == 1 else float(points)
+
+
+def _instant(instant: datetime | None) -> Any:
+    return None if instant is None else to_rfc3339(instant)

@@ -1,87 +1,100 @@
-"""A hand-over rule, ready to judge with: thresholds in cents and its gates as one test."""
+"""The rules in force: `handoff.yaml` read, checked and made ready to judge with."""
 
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 
-from services.handoff.core.seen import SeenLead
+from pydantic import ValidationError
 
-_NAMESPACE = uuid.UUID("8d9a52c6-5f9b-5c1e-9d0b-6b697a617368")
-Gate = Callable[[SeenLead], bool]
+from services.handoff.core.checks import structural_faults
+from services.handoff.core.file import HandoffFile, Queue, RuleEntry
+from services.handoff.core.gates import Gate, compile_gate
+from shared.conditions import Fault, distinct, faults_of
+from shared.documents import DocumentFaults, read_document
+from shared.errors import KizashiError
+
+DEFAULT_LEAVE = Fraction(9, 10)
+
+
+class RuleFaults(KizashiError):
+    """A file that does not validate, refused whole; `faults` pairs each fault with its line."""
+
+    def __init__(self, name: str, faults: list[tuple[Fault, int]]) -> None:
+        ordered = sorted(faults, key=lambda pair: pair[1])
+        super().__init__("\n".join(_describe(name, fault, line) for fault, line in ordered))
+        self.faults = tuple(ordered)
+
+
+def _describe(name: str, fault: Fault, line: int) -> str:
+    return f"{name}:{line}: {fault.where}: {fault.expected}" if fault.path else f"{name}:{line}: {fault.expected}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of `handoff.yaml`. `model` None is the primary; `gates` must all pass."""
+    """One rule, ready to judge with. `enter` and `leave` in cents; by default `leave` may lie between two cents."""
 
     id: str
     enter: int
-    leave: int
+    leave: Fraction
     cooldown: timedelta
     close_after: timedelta
-    queue: str
+    gate: Gate
     model: str | None
-    gates: tuple[Gate, ...]
-
-    def passes(self, lead: SeenLead) -> bool:
-        """Whether every gate lets this state through."""
-        return all(gate(lead) for gate in self.gates)
-
-    def handoff_id(self, lead_id: str, cycle: int) -> str:
-        """The id of the handoff of one cycle: the same under every replay."""
-        return str(uuid.uuid5(_NAMESPACE, f"{lead_id}:{self.id}:{cycle}"))
+    queue_name: str
+    queue: Queue
 
 
-class GateFacts:
-    """What the conditions of a gate may ask about (see shared.conditions.Scope)."""
+@dataclass(frozen=True, slots=True)
+class Handoffs:
+    """A valid file: its entries, and the line of each rule."""
 
-    __slots__ = ("attributes", "email_domain", "engagement", "fit", "grade", "level", "stage", "total")
+    file: HandoffFile
+    lines: tuple[int, ...]
 
-    def __init__(self, lead: SeenLead, state: Mapping[str, Any]) -> None:
-        self.attributes: Mapping[str, Any] = lead.body.get("attributes") or {}
-        email = (lead.body.get("identifiers") or {}).get("email")
-        self.email_domain = email.rpartition("@")[2] if isinstance(email, str) else None
-        self.total, self.engagement, self.fit = state["score"], state.get("engagement"), state.get("fit")
-        self.grade, self.level, self.stage = state["grade"], state["level"], state["stage"]
-
-
-def one_of(model: str | None, field: str, allowed: frozenset[str]) -> Gate:
-    """The field of the lead's state is one of those."""
-
-    def passes(lead: SeenLead) -> bool:
-        state = lead.state(model)
-        return state is not None and state[field] is not None and str(state[field]) in allowed
-
-    return passes
+    def rules(self) -> tuple[Rule, ...]:
+        """Every rule in file order."""
+        return tuple(_compile(entry, self.file.queues) for entry in self.file.rules)
 
 
-def at_least_known(model: str | None, share: float) -> Gate:
-    """So much of what fit rules ask about is known."""
+def load_rules(text: str, name: str = "handoff.yaml") -> Handoffs:
+    """Read YAML 1.2 or JSON; `name` stands before the line in messages. Raises RuleFaults with every fault."""
+    try:
+        document = read_document(text)
+    except DocumentFaults as error:
+        raise RuleFaults(name, error.faults) from None
+    tree = document.tree
+    if not isinstance(tree, Mapping):
+        raise RuleFaults(name, [(Fault((), "expected keys with values, such as rules: [...]"), 1)])
+    faults = list(structural_faults(tree))
+    file = None
+    try:
+        file = HandoffFile.model_validate(tree)
+    except ValidationError as error:
+        faults += faults_of(error)
+    if file is None or faults:
+        raise RuleFaults(name, [(fault, document.line(fault.path)) for fault in _one_each(faults)])
+    return Handoffs(file, tuple(document.line(("rules", index)) for index in range(len(file.rules))))
 
-    def passes(lead: SeenLead) -> bool:
-        state = lead.state(model)
-        return state is not None and state["coverage"] is not None and state["coverage"] >= share
 
-    return passes
-
-
-def has_attributes(names: tuple[str, ...]) -> Gate:
-    """Each of these attributes has a value."""
-
-    def passes(lead: SeenLead) -> bool:
-        attributes = lead.body.get("attributes") or {}
-        return all(attributes.get(name) not in (None, "") for name in names)
-
-    return passes
+def _one_each(faults: list[Fault]) -> list[Fault]:
+    """One fault per path: where the whole and the value name the same path, the first says more."""
+    by_path: dict[Any, Fault] = {}
+    for fault in distinct(faults):
+        by_path.setdefault(fault.path, fault)
+    return list(by_path.values())
 
 
-def fulfils(model: str | None, test: Callable[[Any], bool]) -> Gate:
-    """Compiled conditions hold."""
-
-    def passes(lead: SeenLead) -> bool:
-        state = lead.state(model)
-        return state is not None and test(GateFacts(lead, state))
-
-    return passes
+def _compile(entry: RuleEntry, queues: Mapping[str, Queue]) -> Rule:
+    return Rule(
+        id=entry.id,
+        enter=entry.enter,
+        leave=entry.enter * DEFAULT_LEAVE if entry.leave is None else Fraction(entry.leave),
+        cooldown=entry.cooldown,
+        close_after=entry.close_after,
+        gate=compile_gate(entry.require),
+        model=entry.model,
+        queue_name=entry.to,
+        queue=queues.get(entry.to, Queue()),
+    )

@@ -1,54 +1,55 @@
-"""Where a handoff stands, and which steps are allowed."""
+"""Where a handoff stands, and which steps it may take.
 
-from dataclasses import dataclass
-from datetime import datetime
+Source: CONTRACT, HTTP of handoff: qualified → assigned | accepted | rejected | recycled | expired; assigned → the same;
+accepted → converted | lost | recycled | rejected; merges and lapsed runs close what is open.
+"""
 
-from shared.errors import FieldFault, ProblemError
+from collections.abc import Mapping
+
+from shared.errors import KizashiError
 
 QUALIFIED, ASSIGNED, ACCEPTED = "qualified", "assigned", "accepted"
 REJECTED, RECYCLED, CONVERTED, LOST = "rejected", "recycled", "converted", "lost"
 EXPIRED, MERGED, LAPSED = "expired", "merged", "lapsed"
 
-STEPS: dict[str, frozenset[str]] = {
-    QUALIFIED: frozenset({ASSIGNED, ACCEPTED, REJECTED, RECYCLED, EXPIRED, MERGED, LAPSED}),
-    ASSIGNED: frozenset({ASSIGNED, ACCEPTED, REJECTED, RECYCLED, EXPIRED, MERGED, LAPSED}),
-    ACCEPTED: frozenset({CONVERTED, LOST, RECYCLED, REJECTED, MERGED}),
-}
-"""From an open state to the next; every other state is closed."""
-OPEN = frozenset(STEPS)
-UNANSWERED = frozenset({QUALIFIED, ASSIGNED})
-OUTCOMES = frozenset({ACCEPTED, REJECTED, RECYCLED, CONVERTED, LOST})
+OUTCOMES = (ACCEPTED, REJECTED, RECYCLED, CONVERTED, LOST)
 """What sales may answer."""
-WITH_REASON = frozenset({REJECTED, RECYCLED})
+NEED_REASON = frozenset({REJECTED, RECYCLED})
+WAITING = frozenset({QUALIFIED, ASSIGNED})
+"""States without an answer; only these expire."""
+
+_WITHOUT_ANSWER = frozenset({ASSIGNED, ACCEPTED, REJECTED, RECYCLED, EXPIRED, MERGED, LAPSED})
+STEPS: Mapping[str, frozenset[str]] = {
+    QUALIFIED: _WITHOUT_ANSWER,
+    ASSIGNED: _WITHOUT_ANSWER,
+    ACCEPTED: frozenset({CONVERTED, LOST, RECYCLED, REJECTED, MERGED}),
+    REJECTED: frozenset(),
+    RECYCLED: frozenset(),
+    CONVERTED: frozenset(),
+    LOST: frozenset(),
+    EXPIRED: frozenset(),
+    MERGED: frozenset(),
+    LAPSED: frozenset(),
+}
+STATES = tuple(STEPS)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An outcome as sales gave it: what, why, until when it rests, by whom, and when."""
+class IllegalStepError(KizashiError):
+    """A handoff cannot go from where it stands to where it is asked to go."""
 
-    outcome: str
-    reason: str | None
-    until: datetime | None
-    by: str | None
-    at: datetime
+    def __init__(self, state: str, wanted: str) -> None:
+        super().__init__(f"a handoff that is {state} cannot become {wanted}")
 
 
-def check_answer(outcome: str, reason: str | None) -> None:
-    """Raises ProblemError 422 for an unknown outcome and for a missing reason."""
-    if outcome not in OUTCOMES:
-        raise _invalid("/outcome", f"expected one of {', '.join(sorted(OUTCOMES))}")
-    if outcome in WITH_REASON and not (reason and reason.strip()):
-        raise _invalid("/reason", f"{outcome} needs a reason")
+def is_closed(state: str) -> bool:
+    """Whether nothing can follow: only then may the rule be armed again."""
+    return not STEPS[state]
 
 
-def step(state: str, outcome: str) -> bool:
-    """Whether the handoff moves: False where it is there already. Raises ProblemError 409 for an illegal step."""
-    if state == outcome:
+def changes(state: str, wanted: str) -> bool:
+    """Whether the step is one; False where it was taken already. Raises IllegalStepError."""
+    if state == wanted:
         return False
-    if outcome not in STEPS.get(state, ()):
-        raise ProblemError(409, "illegal_step", f"A handoff that is {state} cannot become {outcome}.")
+    if wanted not in STEPS[state]:
+        raise IllegalStepError(state, wanted)
     return True
-
-
-def _invalid(pointer: str, detail: str) -> ProblemError:
-    return ProblemError(422, "invalid_fields", "The answer cannot be taken.", [FieldFault(pointer, detail)])

@@ -1,0 +1,111 @@
+"""A lead's published state, as handoff reads it from `lead-scores`."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from shared import codec
+from shared.clock import from_rfc3339, to_rfc3339
+from shared.errors import InvalidMessage
+
+SILENT_CAUSES = frozenset({"model", "repair"})
+
+
+class _Body(BaseModel):
+    """Events may gain fields; those that are not known here are left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+def _instant(value: Any) -> Any:
+    return from_rfc3339(value) if isinstance(value, str) else value
+
+
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+LeadId = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ModelState(_Body):
+    """A lead under one model. An excluded lead has score None, and no sums, bands or stage."""
+
+    version: int = 0
+    score: float | None = None
+    engagement: float | None = None
+    fit: float | None = None
+    grade: str | None = None
+    level: str | None = None
+    cell: str | None = None
+    stage: str | None = None
+    coverage: float | None = None
+    reasons: list[dict[str, Any]] = Field(default_factory=list)
+
+    @property
+    def cents(self) -> int | None:
+        """The score in hundredths; published scores have two decimals."""
+        return None if self.score is None else round(self.score * 100)
+
+
+class LeadState(_Body):
+    """One `lead.score-changed.v1`. `version` rises for ever within a lead."""
+
+    lead_id: LeadId
+    version: Annotated[int, Field(ge=1)]
+    evaluated_at: Instant
+    cause: str = "activity"
+    silent: bool = False
+    merged_from: list[LeadId] = Field(default_factory=list)
+    identifiers: dict[str, Any] = Field(default_factory=dict)
+    attributes: dict[str, Any] = Field(default_factory=dict)
+    consent: dict[str, Any] = Field(default_factory=dict)
+    primary: str | None = None
+    models: dict[str, ModelState]
+    recent_activities: list[dict[str, Any]] = Field(default_factory=list)
+
+    def model_name(self, wanted: str | None) -> str | None:
+        """The model a rule asks for: by name, else the primary, else the first. None where the state lacks it."""
+        name = wanted or self.primary or next(iter(self.models), None)
+        return name if name in self.models else None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether what caused this state raises nothing."""
+        return self.silent or self.cause in SILENT_CAUSES
+
+    @property
+    def email_domain(self) -> str | None:
+        """The domain of the lead's e-mail address."""
+        email = self.identifiers.get("email")
+        return email.rpartition("@")[2] if isinstance(email, str) and "@" in email else None
+
+
+def parse_state(value: bytes) -> LeadState:
+    """A record's value. Raises InvalidMessage naming what is wrong, without quoting it."""
+    try:
+        return LeadState.model_validate(codec.decode(value))
+    except codec.JsonFault as error:
+        raise InvalidMessage(str(error)) from None
+    except ValidationError as error:
+        raise InvalidMessage(faults_text(error)) from None
+
+
+def faults_text(error: ValidationError) -> str:
+    """Pydantic's faults in one line, without the values, which may be personal."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(str(part) for part in item['loc']) or 'value'}: {item['msg']}" for item in found[:5])
+
+
+def encode_state(state: LeadState) -> bytes:
+    """What is kept of a lead's last state: enough to judge a rule that is added later; `parse_state` reads it back."""
+    return codec.encode(
+        {
+            "lead_id": state.lead_id,
+            "version": state.version,
+            "evaluated_at": to_rfc3339(state.evaluated_at),
+            "identifiers": state.identifiers,
+            "attributes": state.attributes,
+            "consent": state.consent,
+            "primary": state.primary,
+            "models": {name: model.model_dump(exclude={"reasons"}) for name, model in state.models.items()},
+        }
+    )

@@ -1,0 +1,87 @@
+"""Records of the topics that handoff reads, to values: what cannot be read becomes a dead letter."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from services.handoff.core.answers import AnswerRecord, parse_answer
+from services.handoff.core.state import LeadState, parse_state
+from shared.errors import InvalidMessage
+from shared.events import SCORE_CHANGED
+from shared.kafka.dead_letter import dead_letter
+from shared.kafka.records import Record
+from shared.outbox import OutboxRow
+
+SILENT_HEADER = "silent"
+GRACE = timedelta(minutes=10)
+"""Services of a new stack start within this time of each other; older states stem from leads that were there before."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStart:
+    """When handoff was started for the very first time, and where each partition of `lead-scores` ended then."""
+
+    at: datetime
+    ends: Mapping[int, int]
+
+    def was_there_before(self, record: Record, state: LeadState) -> bool:
+        """Whether a state was published, and was no longer fresh, before anybody asked for handoffs."""
+        return record.offset < self.ends.get(record.partition, 0) and state.evaluated_at < self.at - GRACE
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A state to judge; `silent` where its crossing shall raise nothing."""
+
+    state: LeadState
+    silent: bool
+
+
+@dataclass(slots=True)
+class Incoming:
+    """The states of a batch in order, and the dead letters."""
+
+    states: list[Arrived] = field(default_factory=list)
+    letters: list[OutboxRow] = field(default_factory=list)
+
+
+def read_states(records: Iterable[Record], first_start: FirstStart) -> Incoming:
+    """Read a batch of `lead-scores`. Tombstones of merged leads were announced by their survivor and say nothing."""
+    incoming = Incoming()
+    for record in records:
+        if record.value is None:
+            continue
+        try:
+            state = _read_state(record, record.value)
+        except InvalidMessage as error:
+            incoming.letters.append(dead_letter(record, str(error)))
+            continue
+        silent = _asks_for_silence(record) or first_start.was_there_before(record, state)
+        incoming.states.append(Arrived(state, silent))
+    return incoming
+
+
+def _read_state(record: Record, value: bytes) -> LeadState:
+    type_ = _header(record, "ce_type")
+    if type_ is not None and type_ != SCORE_CHANGED.encode():
+        raise InvalidMessage(f"expected ce_type {SCORE_CHANGED}")
+    state = parse_state(value)
+    if record.key is not None and record.key != state.lead_id.encode():
+        # The order of a lead's states holds within its own partition only.
+        raise InvalidMessage("expected the lead's id as key")
+    return state
+
+
+def _asks_for_silence(record: Record) -> bool:
+    return _header(record, SILENT_HEADER) in (b"true", b"1")
+
+
+def _header(record: Record, name: str) -> bytes | None:
+    return next((value for key, value in record.headers if key == name), None)
+
+
+def read_answer(record: Record) -> AnswerRecord:
+    """The answer a record of `handoff-answers` carries. Raises InvalidMessage."""
+    if record.value is None:
+        raise InvalidMessage("has no value")
+    return parse_answer(record.value)
