@@ -54,7 +54,8 @@ def tail(
         sys.stdout.flush()
         return count is None or printed < count
 
-    last = None if from_beginning else count or LAST
+    look_back = min(count or LAST, LAST) if follow else count or LAST
+    last = None if from_beginning else look_back
     try:
         asyncio.run(read_topic(kafka, topic, last=last, follow=follow, emit=emit))
     except KafkaError as error:
