@@ -43,7 +43,16 @@ _BOUNCES = {"hard_bounce": "hard", "invalid_email": "hard", "soft_bounce": "soft
 
 def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
     """One event, or an array of them."""
-    return each(json_items(delivery), lambda item: _item(an_object(item), options))
+    items = [single for item in json_items(delivery) for single in _singles(item)]
+    return each(items, lambda item: _item(an_object(item), options))
+
+
+def _singles(item: Any) -> list[Any]:
+    """Changes of lists name several addresses at once."""
+    addresses = item.get("email") if isinstance(item, dict) else None
+    return (
+        [{**item, "email": address} for address in addresses] if isinstance(addresses, list) and addresses else [item]
+    )
 
 
 def _item(item: dict[str, Any], options: Options) -> ParsedItem:

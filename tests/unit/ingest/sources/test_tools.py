@@ -286,6 +286,14 @@ def test_brevo_without_epoch_reads_the_date_in_the_configured_zone() -> None:
     assert received.taken[0].posted["occurred_at"] == "2018-03-06T02:10:23.000000Z"
 
 
+def test_brevo_joins_several_addresses_to_a_list_at_once() -> None:
+    told = {"event": "list_addition", "email": ["a@example.co.jp", "b@example.co.jp"], "list_id": [5], "ts": 1520331023}
+    received = reading("brevo", told)
+    assert types(received) == ["newsletter_subscribed", "newsletter_subscribed"]
+    assert len({taken.activity.id for taken in received.taken}) == 2
+    assert received.taken[0].posted["properties"]["list_ids"] == ["5"]
+
+
 def test_a_linkedin_lead_that_is_deleted_withdraws_all_consent() -> None:
     told = {**sample_of("linkedin"), "leadAction": "DELETED"}
     consent = reading("linkedin", told).taken[0].posted["consent"]
