@@ -20,7 +20,7 @@ EXHIBITION = (14, 15)
 # share a browser.
 COLD_LIMIT, WARM_LIMIT = 80, 92
 # Before it gets serious, even a coming customer stays so far below 50 that no mail click can be what crosses it.
-EARLY_LIMIT = 80
+EARLY_LIMIT = 68
 ENOUGH = 102
 
 
@@ -135,17 +135,16 @@ def _look_around(diary: Diary) -> None:
     _call(diary, diary.time(dice.below(diary.days), 10, 18))
 
 
-def _attend(diary: Diary, what: str, comes: bool) -> int:
-    """Register for an event and perhaps come. Returns the second it ends."""
+def _attend(diary: Diary, what: str, comes: bool, since: int = 0) -> None:
+    """Register for an event on day `since` or later (the last one, if there is none), and perhaps come."""
     dice = diary.dice
-    number = dice.below(len(WEBINARS if what == "webinar" else SEMINARS))
-    day = scaled((WEBINARS if what == "webinar" else SEMINARS)[number], diary.days)
+    dates = [scaled(day, diary.days) for day in (WEBINARS if what == "webinar" else SEMINARS)]
+    number, day = dice.pick([pair for pair in enumerate(dates) if pair[1] >= since] or [(len(dates) - 1, dates[-1])])
     event = {"event": f"{what}-{number + 1}"}
     starts = day * DAY + (16 if what == "webinar" else 14) * HOUR
     registered = diary.add(f"{what}_registered", starts - dice.between(1, 4) * DAY, event, details=dice.happens(50))
     if registered and comes:
         diary.add(f"{what}_attended", starts + dice.below(600), event)
-    return starts + 2 * HOUR
 
 
 def _call(diary: Diary, at: int) -> None:
@@ -218,8 +217,9 @@ def _order(diary: Diary, at: int) -> int:
 
 def _event(what: str) -> Callable[[Diary, int], int]:
     def step(diary: Diary, at: int) -> int:  # noqa: ARG001 - the event has a time of its own
-        _attend(diary, what, comes=True)
-        return 26
+        # One registers up to four days before: that, too, must lie after the early part.
+        _attend(diary, what, comes=True, since=diary.days * 2 // 5 + 4)
+        return 20
 
     return step
 

@@ -16,7 +16,7 @@ from deploy.demo.sample import DAYS, START, generate, start_for
 from shared.activity import KNOWN_TYPES
 
 EXAMPLES = ("example.co.jp", "example.com", "example.jp", "example.org", "example.net")
-HASH = "0cd43712fba613d8fc382108dbae2c7230f4e4fc817aed7e6a56e7f42dd786a9"
+HASH = "0ace8f535968c084851b94f544804f9845a85edafe9cf840da38d30717395035"
 ENTER = 5_000
 Activity = dict[str, Any]
 
