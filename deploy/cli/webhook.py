@@ -1,6 +1,7 @@
 """`kizashi webhook`: why a tool's webhook is refused, and what arrives."""
 
 import json
+import os
 import re
 import sys
 import time
@@ -13,8 +14,11 @@ import httpx2
 import orjson
 import typer
 
-from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, fail, stack_addresses
+from deploy.cli.common import DEFAULT_DATA_DIR, ConfigDir, DataDir, Json, fail, stack_addresses
+from deploy.local.paths import ROOT
 from services.ingest.sources.base import Delivery, Headers, Options
+from services.ingest.sources.config import Source
+from services.ingest.sources.file import load_webhooks
 from services.ingest.sources.receive import Received, receive
 from services.ingest.sources.registry import SOURCES
 from shared.clock import from_rfc3339, system_clock
@@ -41,8 +45,8 @@ def _instant(text: str) -> datetime:
         raise typer.BadParameter(f"{error}; expected RFC 3339 such as 2026-11-20T10:15:00+09:00") from None
 
 
-def _adapter(name: str) -> str:
-    if name not in SOURCES:
+def _adapter(name: str | None) -> str | None:
+    if name is not None and name not in SOURCES:
         raise typer.BadParameter(f"expected one of {' '.join(SOURCES)}")
     return name
 
@@ -80,13 +84,19 @@ def report(received: Received) -> dict[str, Any]:
 
 @app.command()
 def check(
-    adapter: Annotated[str, typer.Option(callback=_adapter, help="The tool: " + " ".join(SOURCES))],
-    secret: Annotated[list[str], typer.Option(help="A secret or public key of the source; several while rotating.")],
     headers: Annotated[Path, typer.Option(exists=True, dir_okay=False, help='The headers as {"Name": "value"}.')],
     body: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The body, byte for byte.")],
+    adapter: Annotated[str | None, typer.Option(callback=_adapter, help="The tool: " + " ".join(SOURCES))] = None,
+    secret: Annotated[
+        list[str] | None, typer.Option(help="A secret or public key of the source; several while rotating.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="A source of sources.yaml, in place of --adapter, --secret and --url.")
+    ] = None,
+    config_dir: ConfigDir = None,
     url: Annotated[
-        str, typer.Option(help="The public address as the tool requested it, query included.")
-    ] = DEFAULT_URL,
+        str | None, typer.Option(help="The public address as the tool requested it, query included.")
+    ] = None,
     method: Annotated[str, typer.Option(help="The request's method.")] = "POST",
     now: Annotated[
         datetime | None,
@@ -101,13 +111,13 @@ def check(
         lines = headers_of(headers.read_bytes())
     except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"not headers in JSON: {error}", param_hint="--headers") from None
+    known = _configured(source, config_dir) if source else _conventional(adapter, secret)
     received = receive(
-        SOURCES[adapter],
-        Delivery(method.upper(), url, lines, body.read_bytes()),
-        secret,
+        known.adapter,
+        Delivery(method.upper(), url or known.public_url or DEFAULT_URL, lines, body.read_bytes()),
+        [*known.secrets, *(secret or ())] if source else known.secrets,
         now=now or system_clock(),
-        # Older schemes are asked too: the question is what the request is, not what a source would accept.
-        options=Options(source=adapter, system=adapter, accept_v1=True),
+        options=known.options,
     )
     shown = report(received)
     if as_json:
@@ -115,6 +125,25 @@ def check(
     else:
         _print(shown)
     raise typer.Exit(0 if received.verdict.valid else 1)
+
+
+def _conventional(adapter: str | None, secrets: list[str] | None) -> Source:
+    """A source of that adapter with nothing particular to it."""
+    if adapter is None or not secrets:
+        missing = "--secret" if adapter else "--adapter"
+        raise typer.BadParameter("is needed, unless --source names a source of sources.yaml", param_hint=missing)
+    # Older schemes are asked too: the question is what the request is, not what a source would accept.
+    options = Options(source=adapter, system=adapter, accept_v1=True)
+    return Source(adapter, SOURCES[adapter], tuple(secrets), options)
+
+
+def _configured(name: str, config_dir: Path | None) -> Source:
+    sources = load_webhooks(config_dir or ROOT / "config", os.environ)
+    if name not in sources:
+        raise typer.BadParameter(f"expected one of {' '.join(sources) or '(none)'}", param_hint="--source")
+    if sources[name].disabled:
+        raise fail(f"source {name}: {sources[name].disabled}")
+    return sources[name]
 
 
 def _print(shown: dict[str, Any]) -> None:
