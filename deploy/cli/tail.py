@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
@@ -111,15 +112,19 @@ async def _print_last(
     last: int,
     emit: Emit,
 ) -> bool:
-    """The last records of all partitions together, by time; offsets may have holes, so the look back may grow."""
-    span = last
-    while True:
-        start = {tp: max(begin[tp], end[tp] - span) for tp in end}
+    """The last records of all partitions together, by time.
+
+    Offsets may have holes, so a partition that gave fewer than `last` is read again from further back.
+    """
+    span, found, wanting = last, list[dict[str, Any]](), set(end)
+    while wanting:
+        start = {tp: max(begin[tp], end[tp] - span) for tp in wanting}
         for tp, at in start.items():
             consumer.seek(tp, at)
-        found = [record async for records in _until(consumer, end) for record in records]
-        if len(found) >= last or start == begin:
-            break
+        kept = [record for record in found if record["partition"] not in {tp.partition for tp in wanting}]
+        found = kept + [record async for records in _until(consumer, end) for record in records]
+        counts = Counter(record["partition"] for record in found)
+        wanting = {tp for tp in wanting if counts[tp.partition] < last and start[tp] > begin[tp]}
         span *= 10
     found.sort(key=lambda record: (record["timestamp"], record["partition"], record["offset"]))
     return emit(found[-last:])

@@ -65,7 +65,8 @@ class Activities:
             _rejected(label, error.code).inc()
             raise
         LATE.count(_requests(label, "accepted"))
-        self._count(intake.sources, label)
+        if intake.sources:
+            self._count(intake.sources, label)
         answer = {"accepted": len(intake.ids), "ids": intake.ids, "durability": durability}
         return 202, [(b"content-type", b"application/json")], encode(answer)
 

@@ -12,16 +12,13 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from shared.clock import system_clock
+from shared.clock import system_clock, to_micros
 from shared.errors import ProblemError
 from shared.kafka.admin import ensure_topics
 from shared.keys import KeyStore
 from shared.settings import KafkaSettings
 from shared.topics import Topic
 from tests.conftest import KafkaServer
-
-
-BASE_MS = 1_795_000_000_000
 
 
 def kizashi(*arguments: str, **env: str) -> "subprocess.CompletedProcess[bytes]":
@@ -46,21 +43,22 @@ def topic(kafka_server: KafkaServer) -> str:
 async def _fill(bootstrap_servers: str, name: str) -> None:
     await ensure_topics(KafkaSettings(bootstrap_servers=bootstrap_servers, partitions=2), [Topic(name, (), 1)])
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, transactional_id=f"{name}-writer")
+    base_ms = to_micros(system_clock()) // 1_000
     await producer.start()
     try:
         async with producer.transaction():
             for number in range(14):
                 value = orjson.dumps({"number": number, "name": "山田"})
                 headers = [("ce_id", str(number).encode())]
-                at = BASE_MS + number
+                at = base_ms + number
                 await producer.send_and_wait(name, value, b"k", number % 2, timestamp_ms=at, headers=headers)
         await producer.begin_transaction()
         for _ in range(5):
             await producer.send_and_wait(name, b'{"never": "committed"}', partition=0)
         await producer.abort_transaction()
         async with producer.transaction():
-            await producer.send_and_wait(name, b"\xff\x00", key=b"\xff", partition=1, timestamp_ms=BASE_MS + 14)
-            await producer.send_and_wait(name, None, key=b"gone", partition=1, timestamp_ms=BASE_MS + 15)
+            await producer.send_and_wait(name, b"\xff\x00", key=b"\xff", partition=1, timestamp_ms=base_ms + 14)
+            await producer.send_and_wait(name, None, key=b"gone", partition=1, timestamp_ms=base_ms + 15)
     finally:
         await producer.stop()
 
