@@ -4,7 +4,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +27,8 @@ from shared.settings import Settings, load
 from shared.topics import LEAD_SCORES, QUALIFIED_LEADS
 
 _WITHOUT_HANDOFF = ("ingest", "scoring")
+# However fresh a state is when handoff starts for the first time, it was there before.
+_ALL_IS_HISTORY = {"KIZASHI_HANDOFF__FIRST_START_GRACE_S": "0"}
 _MOST_ORDERS_SHOWN = 20
 
 
@@ -68,12 +70,12 @@ def run(options: Options, report: Report) -> bool:
     began = time.monotonic()
     plan = plan_orders(options.dataset) if options.dataset else plan_sample(datetime.now(UTC))
     with _folder(options.data_dir) as folder:
-        with _stack(plan, folder, report, NAMES if not options.silent else _WITHOUT_HANDOFF) as stack:
+        with _stack(plan, folder, report, NAMES if not options.silent else _WITHOUT_HANDOFF, {}) as stack:
             sent, counted_s = asyncio.run(_feed(plan, stack, report))
             seen = None if options.silent else asyncio.run(_see(plan, stack, report, plan.labels))
         if options.silent:
             # Leads that exist when handoff starts for the first time are taken as known: nobody is told of them.
-            with _stack(plan, folder, report, NAMES) as stack:
+            with _stack(plan, folder, report, NAMES, _ALL_IS_HISTORY) as stack:
                 seen = asyncio.run(_see(plan, stack, report, ()))
     assert seen is not None
     return _tell(plan, options.silent, seen, sent, counted_s, time.monotonic() - began)
@@ -130,8 +132,8 @@ def _folder(given: Path | None) -> Iterator[Path]:
         yield folder
 
 
-def _stack(plan: Plan, folder: Path, report: Report, services: Sequence[str]) -> Stack:
-    return start(folder, config_dir=plan.config_dir, services=services, report=report)
+def _stack(plan: Plan, folder: Path, report: Report, services: Sequence[str], env: Mapping[str, str]) -> Stack:
+    return start(folder, config_dir=plan.config_dir, services=services, report=report, env=env)
 
 
 def _settings(stack: Stack) -> Settings:

@@ -4,8 +4,8 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 import asyncpg
 import structlog
@@ -116,12 +116,13 @@ class StateHandler(Handler):
     ) -> None:
         super().__init__(pool, settings, cluster_id, clock)
         self._rules = rules
-        self._first_start = FirstStart(installed_at, {})
+        grace = timedelta(seconds=settings.handoff.first_start_grace_s)
+        self._first_start = FirstStart(installed_at, {}, grace)
 
     async def load_positions(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """See BatchHandler. Asked before anything is read, so that it is known by then what was there before."""
         async with self._pool.acquire() as conn:
-            self._first_start = FirstStart(self._first_start.at, await HandoffRepository(conn).ends(self.topic))
+            self._first_start = replace(self._first_start, ends=await HandoffRepository(conn).ends(self.topic))
             return await offsets.load(conn, SCHEMA, partitions, self._cluster_id)
 
     async def begin_positions(self, positions: Mapping[TopicPartition, int]) -> None:

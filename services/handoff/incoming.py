@@ -19,14 +19,18 @@ GRACE = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class FirstStart:
-    """When handoff was started for the very first time, and where each partition of `lead-scores` ended then."""
+    """When handoff was started for the very first time, and where each partition of `lead-scores` ended then.
+
+    A state younger than `grace` at that time may be of a stack that is just starting as a whole.
+    """
 
     at: datetime
     ends: Mapping[int, int]
+    grace: timedelta = GRACE
 
     def was_there_before(self, record: Record, state: LeadState) -> bool:
         """Whether a state was published, and was no longer fresh, before anybody asked for handoffs."""
-        return record.offset < self.ends.get(record.partition, 0) and state.evaluated_at < self.at - GRACE
+        return record.offset < self.ends.get(record.partition, 0) and state.evaluated_at < self.at - self.grace
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,14 @@ from shared.settings import Section, Settings
 
 class HandoffSection(Section):
     """Limits of the consumers. `instance` names a consumer that keeps its partitions over a quick restart;
-    `expiry_every_s` is how often handoffs without an answer are looked for.
+    `expiry_every_s` is how often handoffs without an answer are looked for; a lead whose state was older
+    than `first_start_grace_s` when handoff was started for the very first time was there before and raises nothing.
     """
 
     group: str = "handoff"
     instance: str | None = None
     max_records: Annotated[int, Field(ge=1, le=20_000)] = 3_000
+    first_start_grace_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
     expiry_every_s: Annotated[float, Field(gt=0, le=3_600)] = 5.0
 
 
