@@ -91,10 +91,10 @@ class KafkaProgram:
         shutil.rmtree(self.folder / "tmp", ignore_errors=True)
         (self.folder / "tmp").mkdir()
         properties = self.folder / "server.properties"
-        self._write_properties(properties, self.folder / "data")
+        self._write_properties(properties, "data")
         if not (self.folder / "data" / "meta.properties").exists():
             self._format(jars)
-        return Launch(self._java(jars, "kafka.Kafka", str(properties)), os.environ | {"LC_ALL": "C.UTF-8"}, self.folder)
+        return Launch(self._java(jars, "kafka.Kafka", str(properties)), _environment(), self.folder)
 
     def ready(self, pid: int) -> bool:  # noqa: ARG002 - only one process can hold the port
         return kafka_answers(HOST, self.port)
@@ -110,7 +110,9 @@ class KafkaProgram:
             jars, "kafka.Kafka", str(self.folder / "server.properties"), aot=f"AOTCacheOutput={output}"
         )
         with (self.folder / "training.log").open("wb") as log:
-            process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
             try:
                 self._await_training(process)
                 process.terminate()
@@ -136,9 +138,11 @@ class KafkaProgram:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(self.folder / "data", ignore_errors=True)
         properties = self.folder / "format.properties"
-        self._write_properties(properties, draft)
+        self._write_properties(properties, draft.name)
         command = self._java(jars, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(properties))
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, timeout=FORMAT_TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command, env=_environment(), cwd=self.folder, capture_output=True, timeout=FORMAT_TIMEOUT_S, check=False
+        )
         if done.returncode != 0:
             raise KizashiError(
                 f"Kafka's log folder cannot be formatted: {done.stderr.decode(errors='replace')[-2000:]}"
@@ -146,20 +150,21 @@ class KafkaProgram:
         properties.unlink()
         draft.rename(self.folder / "data")
 
-    def _write_properties(self, path: Path, data: Path) -> None:
+    def _write_properties(self, path: Path, data: str) -> None:
         draft = path.with_suffix(".new")
         draft.write_text(
             "".join(f"{name}={value}\n" for name, value in self._settings(data).items()), encoding="latin-1"
         )
         draft.replace(path)
 
-    def _settings(self, data: Path) -> dict[str, str]:
+    def _settings(self, data: str) -> dict[str, str]:
         return {
             **BROKER_SETTINGS,
             "controller.quorum.voters": f"1@{HOST}:{self.controller_port}",
             "listeners": f"PLAINTEXT://{HOST}:{self.port},CONTROLLER://{HOST}:{self.controller_port}",
             "advertised.listeners": f"PLAINTEXT://{HOST}:{self.port}",
-            "log.dirs": property_text(str(data)),
+            # By name: a comma in a path would be read as two paths.
+            "log.dirs": data,
             **self.extra,
         }
 
@@ -188,17 +193,15 @@ def java() -> str:
     return str(JAVA)
 
 
+def _environment() -> dict[str, str]:
+    """Without the options that Java takes from the environment; file names in UTF-8 whatever the machine's language."""
+    unwanted = {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH"}
+    return {name: text for name, text in os.environ.items() if name not in unwanted} | {"LC_ALL": "C.UTF-8"}
+
+
 def new_cluster_id() -> str:
     """A random cluster id. One that starts with a dash would be taken for an option."""
     while True:
         text = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
         if not text.startswith("-"):
             return text
-
-
-def property_text(text: str) -> str:
-    """A value as a Java properties file has it: ISO 8859-1, the rest and backslashes escaped."""
-    escaped = text.replace("\\", "\\\\")
-    units = escaped.encode("utf-16-be")
-    pairs = (int.from_bytes(units[i : i + 2], "big") for i in range(0, len(units), 2))
-    return "".join(chr(unit) if 0x20 <= unit < 0x7F else f"\\u{unit:04x}" for unit in pairs)

@@ -40,8 +40,9 @@ def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="kizashi-stack-") as name:
         path = Path(name).resolve()
         path.chmod(0o711)
-        yield path / "data"
-        end_stack(DataFolder.at(path / "data"))
+        # A name that a careless setting would take apart.
+        yield path / "my data, ü"
+        end_stack(DataFolder.at(path / "my data, ü"))
 
 
 def options(folder: Path, **others: Any) -> StackOptions:

@@ -15,19 +15,6 @@ def test_cluster_id_never_looks_like_an_option(monkeypatch: pytest.MonkeyPatch) 
     assert kafka.new_cluster_id() == "AQEBAQEBAQEBAQEBAQEBAQ"
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("/data/kafka", "/data/kafka"),
-        ("/データ", "/\\u30c7\\u30fc\\u30bf"),
-        ("a\\b", "a\\\\b"),
-        ("/x 😀", "/x \\ud83d\\ude00"),
-    ],
-)
-def test_paths_are_written_as_java_reads_them(text: str, expected: str) -> None:
-    assert kafka.property_text(text) == expected
-
-
 def test_settings_keep_a_single_node_quick_and_strict() -> None:
     settings = kafka.BROKER_SETTINGS
     assert settings["auto.create.topics.enable"] == "false"
