@@ -3,7 +3,7 @@
 Made to cost little beside the server it measures (both often share two cores): raw protocols, no parsing beyond the
 status line and the end of the answer.
 
-    python -m tests.benchmarks.http_load URL --bodies FILE --header "Authorization: Bearer …" --connections 64 --seconds 5
+    python -m tests.benchmarks.http_load URL --bodies FILE --header "Authorization: Bearer …"
 """
 
 import argparse
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -30,7 +31,7 @@ class LoadResult:
 
     statuses: Counter[int] = field(default_factory=Counter)
     seconds: float = 0.0
-    latencies: array[float] = field(default_factory=lambda: array("d"))
+    latencies: "array[float]" = field(default_factory=lambda: array("d"))
     lost_connections: int = 0
 
     @property
@@ -72,8 +73,8 @@ class _Connection(asyncio.Protocol):
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports have the methods but not the base class.
+        self._transport = cast(asyncio.Transport, transport)
         self._run.open += 1
         for _ in range(self._run.pipeline):
             self._send()
