@@ -12,6 +12,7 @@ from services.handoff.core.answers import Answer
 from services.handoff.outcomes import give_answer, not_found
 from services.handoff.reading import HandoffFilter, HandoffReader
 from services.handoff.tables import SCHEMA
+from services.handoff.views import HandoffPage, HandoffWithHistory
 from shared import outbox
 from shared.clock import from_rfc3339
 from shared.codec import has_nul
@@ -38,7 +39,12 @@ MayRead = Depends(require("handoffs:read"))
 Writer = Annotated[ApiKey, Depends(require("handoffs:write"))]
 
 
-@router.get("/v1/handoffs", summary="Handoffs, the latest crossing first", dependencies=[MayRead])
+@router.get(
+    "/v1/handoffs",
+    summary="Handoffs, the latest crossing first",
+    dependencies=[MayRead],
+    responses={200: {"model": HandoffPage}},
+)
 async def list_handoffs(
     request: Request,
     page: PageQuery,
@@ -56,14 +62,23 @@ async def list_handoffs(
     return paginate(request, shown, (shown[-1]["crossed_at"], shown[-1]["id"]) if more else None)
 
 
-@router.get("/v1/handoffs/{handoff_id}", summary="One handoff with its history", dependencies=[MayRead])
+@router.get(
+    "/v1/handoffs/{handoff_id}",
+    summary="One handoff with its history",
+    dependencies=[MayRead],
+    responses={200: {"model": HandoffWithHistory}},
+)
 async def get_handoff(request: Request, handoff_id: str) -> dict[str, Any]:
     """Where the handoff stands and how it came there."""
     async with _answering(request):
         return await _found(request, _id(handoff_id))
 
 
-@router.post("/v1/handoffs/{handoff_id}/outcome", summary="What sales answers")
+@router.post(
+    "/v1/handoffs/{handoff_id}/outcome",
+    summary="What sales answers",
+    responses={200: {"model": HandoffWithHistory}},
+)
 async def post_outcome(
     request: Request, handoff_id: str, answer: Annotated[Answer, Body()], key: Writer
 ) -> dict[str, Any]:

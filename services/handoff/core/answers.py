@@ -28,13 +28,20 @@ Instant = Annotated[datetime, BeforeValidator(_instant)]
 class Answer(BaseModel):
     """One answer. `by` and `at` are filled where it is taken in, if the sender leaves them out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        str_strip_whitespace=True,
+        json_schema_extra={"example": {"outcome": "rejected", "reason": "no budget this year", "by": "sato"}},
+    )
 
     outcome: Literal["accepted", "rejected", "recycled", "converted", "lost"]
-    reason: Annotated[str | None, Field(max_length=2_000, validate_default=True)] = None
-    until: Instant | None = None
-    by: Annotated[str | None, Field(max_length=200)] = None
-    at: Instant | None = None
+    reason: Annotated[
+        str | None, Field(max_length=2_000, validate_default=True, description="Required for rejected and recycled.")
+    ] = None
+    until: Annotated[Instant | None, Field(description="RFC 3339; until when a recycled lead rests.")] = None
+    by: Annotated[str | None, Field(max_length=200, description="Who answered. Default: the key's name.")] = None
+    at: Annotated[Instant | None, Field(description="RFC 3339; when it was decided. Default: now.")] = None
 
     @field_validator("reason")
     @classmethod
