@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 from fastapi import FastAPI
 
-from shared.background import running, until_it_works
+from shared.background import or_die, running
 from shared.clock import Clock
 from shared.kafka.admin import ensure_topics, topics_ready
 from shared.kafka.consumer import ConsumerLoop
@@ -21,6 +21,7 @@ from shared.relay import Relay
 from shared.settings import Settings
 from shared.telemetry import CONSUMER_LAG
 from shared.version import VERSION
+from shared.waiting import until_it_works
 from shared.web import create_app
 
 POLLED_WITHIN_S = 30.0
@@ -63,15 +64,15 @@ class Backend(ABC):
             cluster_id = await until_it_works(self._prepare_kafka, self._note("kafka"))
             self.consumers = self.make_consumers(pool, cluster_id)
             async with asyncio.TaskGroup() as tasks:
-                for consumer in self.consumers.values():
-                    tasks.create_task(consumer.run())
-                tasks.create_task(self.relay.run())
-                tasks.create_task(self._tell_lag())
-                for loop in self.loops(pool):
-                    tasks.create_task(loop)
+                for loop in (*self._common_loops(), *self.loops(pool)):
+                    tasks.create_task(or_die(loop))
         finally:
             with suppress(TimeoutError):
                 await asyncio.wait_for(pool.close(), 2.0)
+
+    def _common_loops(self) -> Sequence[Coroutine[Any, Any, None]]:
+        consumers = [loop for item in self.consumers.values() for loop in (item.run(), item.watch())]
+        return [*consumers, self.relay.run(), self._tell_lag()]
 
     async def _prepare(self, app: FastAPI, pool: asyncpg.Pool) -> None:
         await upgrade(self.settings.database, self.migrations, self.name)

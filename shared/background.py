@@ -2,17 +2,11 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
 
 import structlog
-
-from shared.postgres import is_transient
-
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
-
-T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -35,25 +29,27 @@ async def running(main: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 
 
 def _die_of(task: "asyncio.Future[None]") -> None:
-    if task.cancelled():
-        return
-    log.critical("background_died", exc_info=task.exception())
+    if not task.cancelled():
+        _die(task.exception())
+
+
+async def or_die(work: Awaitable[None]) -> None:
+    """Await `work`; any error ends the process there and then.
+
+    Leaving it to the others' cancellation would wait for calls to Kafka that may never return.
+    """
+    try:
+        await work
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        _die(error)  # a cancellation nobody asked for: the loop has ended, and no one would notice
+    except Exception as error:
+        _die(error)
+
+
+def _die(error: BaseException | None) -> None:
+    log.critical("background_died", exc_info=error)
+    sys.stdout.flush()
     os._exit(1)
-
-
-async def until_it_works(work: Callable[[], Awaitable[T]], note: Callable[[str | None], None]) -> T:
-    """Repeat `work` until the servers it needs are there; `note` is told what is wrong meanwhile, None in the end."""
-    pause = FIRST_PAUSE_S
-    while True:
-        try:
-            result = await work()
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            note(f"{error or type(error).__name__}")
-            log.warning("waiting_for_server", problem=type(error).__name__, retry_in_s=pause)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_S)
-        else:
-            note(None)
-            return result

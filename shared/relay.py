@@ -62,7 +62,7 @@ class Relay:
                     raise
                 self.problem = f"postgres: {error}"
             await asyncio.sleep(pause)
-            pause = min(pause * 2, 5.0)
+            pause = min(pause * 2, 1.0)
 
     async def _hold_lock_and_publish(self) -> None:
         conn = await asyncpg.connect(

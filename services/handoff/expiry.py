@@ -10,8 +10,8 @@ from services.handoff.repository import HandoffRepository
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
 from shared import outbox
-from shared.background import until_it_works
 from shared.clock import Clock
+from shared.waiting import until_it_works
 
 CHUNK = 500
 

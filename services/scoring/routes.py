@@ -50,7 +50,7 @@ async def list_leads(
     min_score: Annotated[float | None, Query(description="Least stored score.", allow_inf_nan=False)] = None,
 ) -> Response:
     """A page of leads, without reasons."""
-    reader: LeadReader = request.app.state.reader
+    reader = _reader(request)
     after = str(page.after[0]) if page.after else None
     wanted = LeadFilter(_email(email), q, min_score, after, page.limit)
     found = await reader.leads(wanted, at)
@@ -69,7 +69,7 @@ async def get_lead(request: Request, lead_id: str, at: AtQuery) -> dict[str, Any
 @router.get("/v1/leads/{lead_id}/activities", summary="A lead's activities, newest first")
 async def list_activities(request: Request, lead_id: str, page: PageQuery, at: AtQuery) -> Response:
     """A page of activities as posted."""
-    reader: LeadReader = request.app.state.reader
+    reader = _reader(request)
     lead = await _found(request, lead_id, at)
     after = (from_rfc3339(page.after[0]), *page.after[1:]) if page.after else None
     found = await reader.activities(lead.id, page.limit, after)
@@ -78,8 +78,15 @@ async def list_activities(request: Request, lead_id: str, page: PageQuery, at: A
     return paginate(request, [activity_out(stored) for stored in shown], cursor_of(shown[-1]) if more else None)
 
 
+def _reader(request: Request) -> LeadReader:
+    reader: LeadReader | None = getattr(request.app.state, "reader", None)
+    if reader is None:
+        raise ProblemError(503, "not_ready", "The service is starting.", headers={"Retry-After": "1"})
+    return reader
+
+
 async def _found(request: Request, lead_id: str, at: datetime) -> StoredLead:
-    reader: LeadReader = request.app.state.reader
+    reader = _reader(request)
     found = await reader.lead(lead_id, at)
     if found is None:
         raise ProblemError(404, "lead_not_found", "There is no lead with this id.")

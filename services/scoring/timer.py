@@ -13,8 +13,8 @@ from services.scoring.repository import ScoringRepository
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
 from shared import outbox
-from shared.background import until_it_works
 from shared.clock import Clock
+from shared.waiting import until_it_works
 
 CHUNK = 500
 PAUSE_S = 0.5

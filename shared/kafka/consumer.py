@@ -6,8 +6,8 @@ shares out the partitions, and its committed offsets are a hint for lag tools.
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -23,8 +23,11 @@ from shared.settings import KafkaSettings
 MAX_RECORDS = 6_000
 POLL_MS = 200
 COMMIT_EVERY_S = 1.0
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 1.0
 STUCK_AFTER_S = 30.0
+ANSWER_WITHIN_S = 5.0
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -48,6 +51,18 @@ class BatchHandler(Protocol):
 
 class StuckError(KizashiError):
     """There are records to read, but none arrive: the process ends so that a fresh one reads on."""
+
+
+async def answered(call: Coroutine[Any, Any, T]) -> T:
+    """The result of a call to Kafka. Raises TimeoutError after 5 s, also where the call ignores its cancellation."""
+    task = asyncio.ensure_future(call)
+    done, _ = await asyncio.wait({task}, timeout=ANSWER_WITHIN_S)
+    if not done:
+        task.cancel()
+        raise TimeoutError(f"Kafka did not answer within {ANSWER_WITHIN_S:.0f} s")
+    if task.cancelled():  # the client gave up one of its own tasks; that is no cancellation of ours
+        raise ConnectionError("the Kafka client gave up the call")
+    return task.result()
 
 
 class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -117,7 +132,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                     f"Kafka does not hold the position this database stands at ({error}): it was restored, emptied or"
                     " kept too little. Nothing was skipped; follow the restore guide in docs/."
                 ) from error
-            except (KafkaError, ConnectionError) as error:
+            except (KafkaError, OSError) as error:  # OSError: connections, and answers that did not come in time
                 self.problem = f"kafka: {error or type(error).__name__}"
                 log.warning("kafka_away", problem=self.problem, retry_in_s=pause)
                 await asyncio.sleep(pause)
@@ -129,11 +144,15 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @staticmethod
     async def _stop(consumer: AIOKafkaConsumer) -> None:
-        """Leave the group if Kafka answers at all: aiokafka's own `stop` may wait for it without end."""
+        """Leave the group. Raises StuckError where that takes longer than Kafka's answer may: aiokafka's own `stop` can
+        wait for a broker without end and ignores being cancelled, so that only a new process gets rid of it.
+        """
         try:
-            await asyncio.wait_for(consumer.stop(), 3.0)
-        except (TimeoutError, KafkaError, ConnectionError):
-            await consumer._client.close()
+            await answered(consumer.stop())
+        except TimeoutError as error:
+            raise StuckError("the consumer cannot leave its group") from error
+        except (KafkaError, OSError) as error:
+            log.info("left_without_goodbye", problem=type(error).__name__)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         while True:
@@ -248,8 +267,10 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         if time.monotonic() - self._committed_at < COMMIT_EVERY_S or not self._positions:
             return
         self._committed_at = time.monotonic()
+        offsets = {tp: at for tp, at in self._positions.items() if tp in consumer.assignment()}
         try:
-            await consumer.commit({tp: at for tp, at in self._positions.items() if tp in consumer.assignment()})
+            # Without a limit it waits for a coordinator that a restarted broker may never name again.
+            await answered(consumer.commit(offsets))
         except CommitFailedError:
             # Another member holds these partitions by now; the rebalance that tells us so is on its way.
             log.info("commit_hint_refused", partitions=len(self._positions))
@@ -257,9 +278,17 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _check_progress(self, consumer: AIOKafkaConsumer) -> None:
         """aiokafka can stay connected without reading on after a broker restart (its issue 1154)."""
-        if time.monotonic() - self._progress_at < STUCK_AFTER_S:
+        if time.monotonic() - self._progress_at < STUCK_AFTER_S or not self._positions:
             return
         self._progress_at = time.monotonic()
-        ends = await consumer.end_offsets(list(self._positions)) if self._positions else {}
+        ends = await answered(consumer.end_offsets(list(self._positions)))
         if any(end > self._positions.get(tp, end) for tp, end in ends.items()):
             raise StuckError(f"records wait, but none arrived for {STUCK_AFTER_S:.0f} s")
+
+    async def watch(self) -> None:
+        """Run beside `run`: raises StuckError when the loop hangs in a call that never answers."""
+        while True:
+            await asyncio.sleep(1.0)
+            silent_s = time.monotonic() - self.polled_at
+            if self.polled_at and self.problem is None and silent_s > 2 * STUCK_AFTER_S:
+                raise StuckError(f"Kafka was not asked for {silent_s:.0f} s")
