@@ -11,10 +11,10 @@ import httpx2
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.local.stack import Stack
+from tests.conftest import PARTITIONS
 
 T = TypeVar("T")
 WITHIN_S = 30.0
-PARTITIONS = 6
 
 
 class Client:

@@ -7,7 +7,8 @@ import pytest
 
 from deploy.local import stack as local_stack
 from deploy.local.stack import Stack
-from tests.e2e.client import PARTITIONS, Client
+from tests.conftest import PARTITIONS
+from tests.e2e.client import Client
 
 CONFIG = Path("config")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from shared.settings import KafkaSettings
-from tests.conftest import KafkaServer
+from tests.conftest import PARTITIONS, KafkaServer
 from tests.integration.handoff.desk import Desk, open_desk
-from tests.integration.handoff.service import PARTITIONS, Stack
+from tests.integration.handoff.service import Stack
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from shared.kafka.records import Batch, Record
 from shared.migrate import upgrade
 from shared.postgres import create_pool
 from shared.settings import DatabaseSettings, KafkaSettings
+from tests.conftest import PARTITIONS
 from tests.unit.handoff.builders import body, day
 
 MIGRATIONS = Path("services/handoff/migrations")
-PARTITIONS = 6
 NOW = day(1)
 RULES = "rules:\n  - {id: hot, enter: 50, leave: 45, to: inside-sales, when: immediately}\n"
 STATES, ANSWERS = StateHandler.topic, AnswerHandler.topic

@@ -21,9 +21,9 @@ from shared.kafka.admin import ensure_topics
 from shared.kafka.partition import partition_for
 from shared.keys import create_key
 from shared.settings import KafkaSettings
+from tests.conftest import PARTITIONS
 
 RULES = "rules:\n  - {id: hot, enter: 50, leave: 45, close_after: 31d, to: inside-sales, when: immediately}\n"
-PARTITIONS = 12
 
 
 @dataclass

@@ -7,14 +7,14 @@ import pytest
 
 from shared.kafka.admin import ensure_topics
 from shared.settings import KafkaSettings
-from tests.conftest import KafkaServer
+from tests.conftest import PARTITIONS, KafkaServer
 from tests.integration.ingest.process import IngestProcess, running_ingest
 
 
 @pytest.fixture(scope="package")
 def topics(kafka_server: KafkaServer) -> KafkaServer:
     """The broker, with the topics of the product."""
-    kafka = KafkaSettings(bootstrap_servers=kafka_server.bootstrap_servers, partitions=6)
+    kafka = KafkaSettings(bootstrap_servers=kafka_server.bootstrap_servers, partitions=PARTITIONS)
     asyncio.run(ensure_topics(kafka))
     return kafka_server
 

@@ -19,6 +19,7 @@ from deploy.local.ports import free_block
 from shared.clock import system_clock
 from shared.keys import create_key
 from shared.topics import LEAD_ACTIVITIES
+from tests.conftest import PARTITIONS
 
 START_TIMEOUT_S = 60.0
 
@@ -79,6 +80,7 @@ def running_ingest(
         "KIZASHI_CONFIG_DIR": str(ROOT / "config"),
         "KIZASHI_IDENTITY_SECRET": "a secret",
         "KIZASHI_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
+        "KIZASHI_KAFKA__PARTITIONS": str(PARTITIONS),
         "KIZASHI_HTTP__PORT": str(port),
         **{f"KIZASHI_INGEST__{name.upper()}": value for name, value in limits.items()},
     }

@@ -19,10 +19,8 @@ from shared.clock import from_rfc3339, system_clock
 from shared.identity import Identifier, lead_id_for
 from shared.kafka.partition import partition_for
 from shared.keys import create_key, revoke_key
-from tests.conftest import KafkaServer
+from tests.conftest import PARTITIONS, KafkaServer
 from tests.integration.ingest.process import IngestProcess, records_of, running_ingest, wait_until
-
-PARTITIONS = 6
 
 
 def activity(source: str, number: int = 0) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from shared.kafka.admin import ensure_topics
 from shared.keys import create_key
 from shared.settings import KafkaSettings, load
 from shared.topics import LEAD_ACTIVITIES, REJECTED_WEBHOOKS
+from tests.conftest import PARTITIONS
 from tests.unit.ingest.sources.samples import SAMPLES
 
 DEADLINE_S = 20.0
@@ -103,7 +104,7 @@ async def running_desk(folder: Path, bootstrap_servers: str) -> AsyncIterator[De
         "KIZASHI_DATA_DIR": str(folder),
         "KIZASHI_IDENTITY_SECRET": "identity-secret-for-tests",
         "KIZASHI_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
-        "KIZASHI_KAFKA__PARTITIONS": "3",
+        "KIZASHI_KAFKA__PARTITIONS": str(PARTITIONS),
     }
     settings = load(IngestSettings, env)
     await ensure_topics(settings.kafka, [LEAD_ACTIVITIES, REJECTED_WEBHOOKS])

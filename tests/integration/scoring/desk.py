@@ -25,10 +25,10 @@ from shared.kafka.records import Batch, Record
 from shared.migrate import upgrade
 from shared.postgres import create_pool
 from shared.settings import DatabaseSettings, KafkaSettings
+from tests.conftest import PARTITIONS
 
 MIGRATIONS = Path("services/scoring/migrations")
 SECRET = "a secret of the tests"
-PARTITIONS = 6
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 MODEL = """
 model: test
