@@ -89,14 +89,14 @@ class Client:
             await consumer.stop()
 
 
-def wait_for(what: Callable[[], T | None], within_s: float = WITHIN_S) -> T:
-    """Ask until the answer is true."""
+def wait_for(what: Callable[[], T | None], within_s: float = WITHIN_S, found: Callable[[], object] = lambda: "") -> T:
+    """Ask until the answer is true; `found` tells, if it never is, what was there instead."""
     deadline = time.monotonic() + within_s
     while True:
         answer = what()
         if answer:
             return answer
-        assert time.monotonic() < deadline, f"did not happen within {within_s} s"
+        assert time.monotonic() < deadline, f"did not happen within {within_s} s: {found()}"
         time.sleep(0.1)
 
 
