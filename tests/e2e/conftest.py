@@ -1,7 +1,6 @@
 """A whole stack, started once: three services on a real Kafka and a real PostgreSQL."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -9,8 +8,7 @@ from deploy.local import stack as local_stack
 from deploy.local.stack import Stack
 from tests.conftest import PARTITIONS
 from tests.e2e.client import Client
-
-CONFIG = Path("config")
+from tests.e2e.webhook_sources import SECRETS, write_config
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +17,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     # PostgreSQL does not run as root and has to pass through.
     for parent in (folder, folder.parent, folder.parent.parent):
         parent.chmod(0o711)
-    env = {"KIZASHI_KAFKA__PARTITIONS": str(PARTITIONS)}
-    with local_stack.start(folder / "data", config_dir=CONFIG, env=env) as started:
+    env = {"KIZASHI_KAFKA__PARTITIONS": str(PARTITIONS), **SECRETS}
+    with local_stack.start(folder / "data", config_dir=write_config(folder / "config"), env=env) as started:
         yield started
 
 

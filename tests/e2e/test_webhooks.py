@@ -1,0 +1,193 @@
+"""Every tool's delivery, signed as the tool signs it, from the webhook's address to the score of a lead."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from deploy.local.stack import Stack
+from shared.clock import system_clock
+from shared.identity import EMAIL, EXTERNAL, Identifier, lead_id_for
+from tests.e2e.client import Client, reasons_sum, wait_for
+from tests.unit.ingest.sources.samples import SAMPLES, Sample
+from tests.unit.ingest.sources.signing import delivered
+
+WITHIN_S = 90.0
+MARK = uuid.uuid4().hex[:8]
+"""Of this run alone, so that a stack that is used twice knows two sets of people."""
+NUMBER = int(MARK, 16) % 10_000
+
+# What each sample earns by the rules of the shipped scoring.yaml.
+EARNED: dict[str, dict[str, float]] = {
+    "standard-webhooks": {"document-downloaded": 5},
+    "hubspot": {"section-manager-or-above": 10, "department-head-or-above": 5},
+    "marketo": {"pricing-page": 3, "page-viewed": 0.5},
+    "account-engagement": {"form-submitted": 2},
+    "salesforce": {"section-manager-or-above": 10, "department-head-or-above": 5},
+    "mautic": {"form-submitted": 2, "email-opened": 1, "email-clicked": 3, "section-manager-or-above": 10},
+    "mailchimp": {"unsubscribed": -15, "cap:engagement": 15},
+    "mandrill": {"email-clicked": 3, "unsubscribed": -15, "email-bounced": -5, "cap:engagement": 17},
+    "sendgrid": {
+        "email-opened": 1,
+        "email-clicked": 3,
+        "unsubscribed": -15,
+        "email-bounced": -5,
+        "cap:engagement": 16,
+    },
+    "postmark": {"email-opened": 1},
+    "brevo": {"email-opened": 1, "email-bounced": -5, "cap:engagement": 4},
+    "activecampaign": {"email-clicked": 3},
+    "customerio": {"email-clicked": 3},
+    "klaviyo": {"email-clicked": 3},
+    "segment": {"form-submitted": 2},
+    "rudderstack": {"form-submitted": 2},
+    "typeform": {"form-submitted": 2},
+    "calendly": {"meeting-booked": 10},
+    "google-ads": {"ad-lead-submitted": 3, "section-manager-or-above": 10},
+    "meta": {"ad-lead-submitted": 3},
+    "linkedin": {"ad-lead-submitted": 3},
+    "zoom": {"seminar-attended": 10},
+    "eventbrite": {"seminar-attended": 10},
+    "generic": {"quote-requested": 20},
+}
+# Tools whose deliveries hold ids alone, and the one in each sample.
+IDS_ONLY = {
+    "meta": f"44444444{NUMBER:04d}",
+    "linkedin": f"urn:li:leadGenFormResponse:{MARK}",
+    "eventbrite": f"attendee-2{NUMBER:04d}",
+    "klaviyo": f"01PROFILE{NUMBER:04d}",
+}
+# A contact's second event in HubSpot's sample is about another contact.
+OF_OTHERS = {"hubspot": 1}
+
+
+def email_of(adapter: str) -> str:
+    return f"taro.{adapter}.{MARK}@example.co.jp"
+
+
+def own(sample: Sample, name: str = "body") -> bytes:
+    """A body of the sample about a person of this tool and this run; contacts of a CRM get a job title."""
+    body, email = sample.bytes_of(name), email_of(sample.adapter)
+    for old, new in (
+        ("taro.yamada@example.co.jp", email),
+        ("taro.yamada%40example.co.jp", email.replace("@", "%40")),
+        ("+819012345678", f"+8190{NUMBER:04d}{NUMBER:04d}"),
+        ("anon-1", f"anon-{sample.adapter}-{MARK}"),
+        ("138017612137", f"138017{NUMBER:06d}"),
+        ("444444444444", IDS_ONLY["meta"]),
+        ("urn:li:leadGenFormResponse:4dcb1a", IDS_ONLY["linkedin"]),
+        ("/attendees/2/", f"/attendees/2{NUMBER:04d}/"),
+        ("01PROFILE", IDS_ONLY["klaviyo"]),
+        ('"lifecyclestage", "propertyValue": "lead"', '"jobtitle", "propertyValue": "営業部 部長"'),
+        ("</sf:Email>", "</sf:Email><sf:Title>営業部 部長</sf:Title>"),
+    ):
+        body = body.replace(old.encode(), new.encode())
+    return body
+
+
+def send(client: Client, sample: Sample, body: bytes) -> httpx2.Response:
+    """Deliver as the tool does: with its headers alone, and none of our keys."""
+    delivery = delivered(sample.adapter, sample.secret, body, sample.content_type, system_clock())
+    url = client.url("ingest", f"/v1/webhooks/{sample.adapter}?from=tool")
+    answer = httpx2.post(url, headers=list(delivery.headers), content=delivery.body, timeout=30, trust_env=False)
+    assert answer.status_code in (200, 202), (sample.adapter, answer.text)
+    return answer
+
+
+def identifier_of(adapter: str) -> tuple[dict[str, Any], Identifier]:
+    """What a sample's lead is known by: as posted, and as lead ids are made of it."""
+    if adapter in IDS_ONLY:
+        known = IDS_ONLY[adapter]
+        return {"external_ids": {adapter: known}}, Identifier(EXTERNAL, f"{adapter}:{known}")
+    return {"email": email_of(adapter)}, Identifier(EMAIL, email_of(adapter))
+
+
+class Leads:
+    """The leads of the samples, after everything posted so far was scored."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._secret = client.stack.data.identity_secret.read_bytes().strip()
+
+    def close(self, adapter: str) -> None:
+        """Put a last activity, worth nothing, behind all others of the lead: of one lead, all stand in order."""
+        marker = {"id": f"last-{adapter}-{MARK}", "type": "note_taken", "lead": identifier_of(adapter)[0]}
+        self._client.post(marker)
+
+    def read(self, adapter: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The lead with its reasons, and its activities without the last; waits until that is scored."""
+        id_ = lead_id_for(self._secret, identifier_of(adapter)[1])
+        http, url = self._client.http, self._client.url("scoring", f"/v1/leads/{id_}")
+
+        def complete() -> list[dict[str, Any]] | None:
+            answer = http.get(f"{url}/activities", params={"limit": 1000})
+            items: list[dict[str, Any]] = answer.json()["items"] if answer.is_success else []
+            rest = [item for item in items if item["type"] != "note_taken"]
+            return rest if len(rest) < len(items) else None
+
+        activities = wait_for(complete, WITHIN_S)
+        lead: dict[str, Any] = http.get(url).json()
+        return lead, activities
+
+
+@pytest.fixture(scope="module")
+def leads(stack: Stack) -> Iterator[Leads]:
+    """Everything delivered twice, as a tool does that missed the answer; then the test deliveries."""
+    with Client(stack) as client:
+        found = Leads(client)
+        for sample in SAMPLES:
+            send(client, sample, own(sample))
+            send(client, sample, own(sample, "retry" if "retry" in sample.told else "body"))
+        for sample in SAMPLES:
+            found.close(sample.adapter)
+        yield found
+
+
+@pytest.mark.parametrize("adapter", EARNED)
+def test_a_delivery_ends_in_a_score_and_counts_once(leads: Leads, adapter: str) -> None:
+    sample = next(sample for sample in SAMPLES if sample.adapter == adapter)
+    lead, activities = leads.read(adapter)
+    types = [told["type"] for told in sample.told["activities"]]
+    expected = types[: len(types) - OF_OTHERS.get(adapter, 0)]
+    assert sorted(item["type"] for item in activities) == sorted(expected)
+    assert {item["source"] for item in activities} == {adapter}
+    assert {reason["rule"]: reason["points"] for reason in lead["reasons"]} == EARNED[adapter]
+    assert lead["score"] == reasons_sum(lead) == sum(EARNED[adapter].values())
+
+
+def test_every_adapter_is_there() -> None:
+    assert set(EARNED) == {sample.adapter for sample in SAMPLES}
+
+
+# What withdraws the consent to mail: kind as the tool names it, among the properties of our activity.
+WITHDRAWALS = {
+    "mailchimp": {"unsubscribe"},
+    "mandrill": {"spam"},
+    "sendgrid": {"bounce", "spamreport"},
+    "brevo": {"hard_bounce"},
+}
+
+
+@pytest.mark.parametrize("adapter", WITHDRAWALS)
+def test_bounces_unsubscribes_and_complaints_are_changes_of_consent(leads: Leads, adapter: str) -> None:
+    _, activities = leads.read(adapter)
+    withdrawn = {item["properties"]["kind"]: item["consent"] for item in activities if item.get("consent")}
+    assert set(withdrawn) == WITHDRAWALS[adapter]
+    assert {(consent["email"], consent["source"]) for consent in withdrawn.values()} == {(False, adapter)}
+
+
+def test_test_deliveries_never_score(leads: Leads, client: Client) -> None:
+    sample = next(sample for sample in SAMPLES if sample.adapter == "google-ads")
+    body = {**json.loads(own(sample)), "lead_id": f"test-{MARK}", "is_test": True}
+    before, _ = leads.read("google-ads")
+    assert send(client, sample, json.dumps(body).encode()).json() == {}
+    client.post({"id": f"after-{MARK}", "type": "note_taken", "lead": {"email": email_of("google-ads")}})
+    lead = wait_for(
+        lambda: (found := client.lead(email_of("google-ads"))) and found["version"] > before["version"] and found,
+        WITHIN_S,
+    )
+    assert (lead["score"], lead["identifiers"]) == (before["score"], before["identifiers"])
+    assert len(leads.read("google-ads")[1]) == 1
