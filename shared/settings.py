@@ -53,6 +53,12 @@ class HttpSettings(Section):
     trusted_proxies: str = ""
 
 
+class OutgoingSettings(Section):
+    """Where calls to addresses of others may go besides public ones: `host:port`, comma-separated."""
+
+    allow: str = ""
+
+
 class Settings(Section):
     """What every service needs; a service adds one section of its own name."""
 
@@ -66,6 +72,7 @@ class Settings(Section):
     kafka: KafkaSettings = KafkaSettings()
     database: DatabaseSettings = DatabaseSettings()
     http: HttpSettings = HttpSettings()
+    outgoing: OutgoingSettings = OutgoingSettings()
 
     @property
     def key_store_path(self) -> Path:
