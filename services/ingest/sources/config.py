@@ -4,13 +4,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from services.ingest.sources.base import UTC_ZONE, Adapter, Options
 from services.ingest.sources.drafts import IGNORE
+from services.ingest.sources.fetchers import FETCHERS
+from services.ingest.sources.fetching import FetchOptions
 from services.ingest.sources.recipes import Mapped, Recipe, signed_parts
 from services.ingest.sources.registry import SOURCES
 from shared.conditions.faults import Fault, faults_of
@@ -98,6 +100,15 @@ class MappingConfig(Schema):
     fields: Annotated[dict[Text, Annotated[str, AfterValidator(_target)]], Field(min_length=1)]
 
 
+class FetchConfig(Schema):
+    """A source's access to its tool's API. What is left out is as the tool's own documentation has it."""
+
+    token: Text
+    api: Annotated[str, Field(pattern=r"^https?://[^/\s?#]+(?:/[^\s?#]*)?$")] | None = None
+    version: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")] | None = None
+    calls_per_minute: Annotated[int, Field(ge=1, le=60_000)] | None = None
+
+
 class WebhookConfig(Schema):
     """One source as configured."""
 
@@ -115,6 +126,15 @@ class WebhookConfig(Schema):
     allowed_origins: list[Text] = Field(default_factory=list)
     signature: SignatureConfig | None = None
     mapping: MappingConfig | None = None
+    fetch: FetchConfig | None = None
+
+    @field_validator("fetch")
+    @classmethod
+    def _askable(cls, fetch: FetchConfig | None, given: ValidationInfo) -> FetchConfig | None:
+        adapter = given.data.get("adapter")
+        if fetch is not None and adapter is not None and adapter not in FETCHERS:
+            raise ValueError(f"expected only for {' '.join(FETCHERS)}")
+        return fetch
 
     @field_validator("adapter")
     @classmethod
@@ -142,6 +162,7 @@ class Source:
     public_url: str | None = None
     allowed_origins: tuple[str, ...] = ()
     disabled: str | None = None
+    fetch: FetchOptions | None = None
 
 
 def read_webhooks(tree: Any, env: Mapping[str, str], region: str = "JP") -> tuple[dict[str, Source], list[Fault]]:
@@ -179,6 +200,17 @@ def _source(name: str, config: WebhookConfig, unset: list[str], region: str) -> 
         public_url=config.public_url,
         allowed_origins=tuple(config.allowed_origins),
         disabled=f"{', '.join(unset)} is not set" if unset else None,
+        fetch=_fetch(config) if config.fetch and not unset else None,
+    )
+
+
+def _fetch(config: WebhookConfig) -> FetchOptions:
+    tool, own = FETCHERS[config.adapter], cast("FetchConfig", config.fetch)
+    return FetchOptions(
+        token=own.token,
+        api=(own.api or tool.api).rstrip("/"),
+        version=own.version or tool.version,
+        calls_per_minute=own.calls_per_minute or tool.calls_per_minute,
     )
 
 

@@ -77,7 +77,9 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
     if "subscriptionType" in item:
         return _event(item, options)
     if isinstance(item.get("properties"), dict) and "lead" not in item:
-        return _record(item, options)
+        return contact_record(
+            item, options, kind="workflow", type_=options.activity or options.types.get("workflow") or "profile_updated"
+        )
     return flat_item(options, item, types=TYPES, ids=IDS)
 
 
@@ -108,7 +110,7 @@ def _event(item: dict[str, Any], options: Options) -> ParsedItem:
     )
 
 
-def _record(item: dict[str, Any], options: Options) -> ParsedItem:
+def contact_record(item: dict[str, Any], options: Options, *, kind: str, type_: str) -> ParsedItem:
     """A contact as the object API gives it: `properties` holds plain values, or objects with `value`."""
     values = {name: _plain(value) for name, value in item["properties"].items()}
     contact = text(item.get("vid")) or text(item.get("objectId")) or text(item.get("id")) or text(values.get("vid"))
@@ -116,12 +118,14 @@ def _record(item: dict[str, Any], options: Options) -> ParsedItem:
     at = from_any(changed, options.zone)
     known = person(values)
     opted_out = truth(values.get(_OPTED_OUT))
+    named = (contact, changed or canonical(item["properties"]))
     return posted(
         options,
         item,
-        id_=derived_id(options.source, contact, changed or canonical(item["properties"])),
-        kind="workflow",
-        type_=options.activity or options.types.get("workflow") or "profile_updated",
+        # A workflow's record and one that was fetched may tell of the same change.
+        id_=derived_id(options.source, *named, *(() if kind == "workflow" else (kind,))),
+        kind=kind,
+        type_=type_,
         at=at,
         lead=lead(options, email=known.get("email"), phone=known.get("phone"), external=contact),
         attributes=attributes(known),

@@ -4,7 +4,7 @@ Source: Meta's lead-ads webhook guides; the signature's vectors are those of the
 ids only: without the answers the lead is known by its `leadgen_id`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -50,7 +50,7 @@ def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
 
 def _item(entry: Any, change: dict[str, Any], options: Options) -> ParsedItem:
     value, kind = mapping(change.get("value")), text(change.get("field"))
-    answers = {text(field.get("name")) or "": _first(field) for field in map(mapping, listing(value.get("field_data")))}
+    answers = answers_of(value)
     known = person(answers)
     return posted(
         options,
@@ -67,6 +67,11 @@ def _item(entry: Any, change: dict[str, Any], options: Options) -> ParsedItem:
             "answers": {name: said for name, said in answers.items() if not our_name(name)},
         },
     )
+
+
+def answers_of(value: Mapping[str, Any]) -> dict[str, Any]:
+    """What was answered, by the names of the form's fields."""
+    return {text(field.get("name")) or "": _first(field) for field in map(mapping, listing(value.get("field_data")))}
 
 
 def _first(field: Any) -> Any:

@@ -86,14 +86,15 @@ def _sort(item: ParsedItem, position: int, received: Received, now: datetime, op
     elif isinstance(item, Ignored):
         received.ignored.append(item)
     else:
-        taken = _normalised(item, position, now, options)
+        taken = normalised(item, position, now, options)
         if isinstance(taken, Taken):
             received.taken.append(taken)
         else:
             received.refused.append(taken)
 
 
-def _normalised(item: Posted, position: int, now: datetime, options: Options) -> Taken | NotUnderstood:
+def normalised(item: Posted, position: int, now: datetime, options: Options) -> Taken | NotUnderstood:
+    """One activity as ingest keeps it, or why it cannot be kept."""
     try:
         posted, written = bounded(item.activity)
         # The encoder writes U+0000 in one way only; the same letters in a text are rare enough to look closer.
