@@ -70,9 +70,13 @@ class Client:
 
     def read(self, topic: str) -> list[dict[str, Any]]:
         """Every record of a topic, as a subscriber that reads from the beginning sees it."""
-        return asyncio.run(self._read(topic))
+        return [value for _, value in asyncio.run(self._read(topic)) if value is not None]
 
-    async def _read(self, topic: str) -> list[dict[str, Any]]:
+    def latest(self, topic: str) -> dict[str, dict[str, Any]]:
+        """The last value of each key; a key whose last record is a tombstone is not there."""
+        return {key: value for key, value in dict(asyncio.run(self._read(topic))).items() if value is not None}
+
+    async def _read(self, topic: str) -> list[tuple[str, dict[str, Any] | None]]:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.stack.addresses.bootstrap_servers)
         await consumer.start()
         try:
@@ -80,11 +84,13 @@ class Client:
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
             ends = await consumer.end_offsets(partitions)
-            values: list[dict[str, Any]] = []
+            found: list[tuple[str, dict[str, Any] | None]] = []
             while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
                 for records in (await consumer.getmany(timeout_ms=500)).values():
-                    values += [json.loads(record.value) for record in records if record.value is not None]
-            return values
+                    found += [
+                        (str(record.key, "utf-8"), record.value and json.loads(record.value)) for record in records
+                    ]
+            return found
         finally:
             await consumer.stop()
 

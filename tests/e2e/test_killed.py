@@ -20,25 +20,10 @@ from deploy.demo.plain_model import read_model
 from deploy.demo.sample import generate
 from deploy.local.stack import Stack
 from tests.e2e.client import Client, reasons_sum, wait_for
+from tests.e2e.people import own
 
 LEADS = 150
 SCORED_WITHIN_S = 90.0
-
-
-def own(activity: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The activity as one of this test alone: its own ids, its own people, their own browsers and telephones."""
-    mark = f"k{seed}"
-    lead = dict(activity["lead"])
-    if "email" in lead:
-        local, _, domain = lead["email"].partition("@")
-        lead["email"] = f"{local}@{mark}.{domain}"
-    if "anonymous_id" in lead:
-        lead["anonymous_id"] = f"{mark}-{lead['anonymous_id']}"
-    if "external_ids" in lead:
-        lead["external_ids"] = {system: f"{mark}-{known}" for system, known in lead["external_ids"].items()}
-    if "phone" in lead:
-        lead["phone"] = lead["phone"].replace("-0000-", f"-{seed % 10_000:04d}-")
-    return {**activity, "source": f"{activity['source']}-{mark}", "lead": lead}
 
 
 def kill(stack: Stack, name: str) -> None:
