@@ -77,6 +77,11 @@ INGEST_DUPLICATES: Final = Counter(
 SOURCE_LAST_RECEIVED: Final = Gauge(
     "kizashi_source_last_received_timestamp_seconds", "When a webhook source last sent something.", ("source",)
 )
+SOURCE_FETCHES: Final = Counter(
+    "kizashi_source_fetches",
+    "Questions to a tool's API about what its webhooks leave out: completed, ignored, gone, failed.",
+    ("source", "outcome"),
+)
 INGEST_PENDING_BYTES: Final = Gauge("kizashi_ingest_pending_bytes", "Bytes that wait for Kafka's acknowledgement.")
 PRODUCER_RESTARTS: Final = Counter(
     "kizashi_producer_restarts", "Times a Kafka producer was given up and made anew.", ("reason",)
@@ -113,6 +118,7 @@ METRICS: Final[tuple[MetricWrapperBase, ...]] = (
     INGEST_ACTIVITIES,
     INGEST_DUPLICATES,
     SOURCE_LAST_RECEIVED,
+    SOURCE_FETCHES,
     INGEST_PENDING_BYTES,
     PRODUCER_RESTARTS,
     CONSUMER_LAG,

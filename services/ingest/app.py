@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from services.ingest.fetching import check_access, completing, topics_of
 from services.ingest.handlers import Activities
 from services.ingest.publisher import KafkaPublisher
 from services.ingest.routes import activities_route
@@ -16,6 +17,7 @@ from services.ingest.webhooks import Webhooks
 from shared.background import running
 from shared.clock import Clock, system_clock
 from shared.keys import KeyStore
+from shared.outgoing import Rules
 from shared.topics import LEAD_ACTIVITIES, REJECTED_WEBHOOKS
 from shared.version import VERSION
 from shared.web import create_app
@@ -28,16 +30,18 @@ def build(settings: IngestSettings, clock: Clock = system_clock) -> FastAPI:
 
     Raises ConfigError where the identity secret is missing or sources.yaml is faulty.
     """
-    publisher = KafkaPublisher(settings.kafka, settings.ingest, [LEAD_ACTIVITIES.name, REJECTED_WEBHOOKS.name])
-    activities = Activities(settings, KeyStore(settings.key_store_path), clock, publisher)
-
     sources = load_webhooks(settings.config_dir, os.environ, settings.region)
+    check_access(sources, Rules.of(settings.outgoing.allow))
+    topics = [LEAD_ACTIVITIES.name, REJECTED_WEBHOOKS.name, *topics_of(sources)]
+    publisher = KafkaPublisher(settings.kafka, settings.ingest, topics)
+    activities = Activities(settings, KeyStore(settings.key_store_path), clock, publisher)
     webhooks = Webhooks(settings, sources, clock, publisher)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         webhooks.warn()
-        async with running(publisher.run):
+        completions = completing(settings, sources, publisher, clock, webhooks.count_fetch)
+        async with running(publisher.run), completions:
             yield
             await publisher.drain()
 

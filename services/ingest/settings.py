@@ -24,6 +24,8 @@ class IngestLimits(Section):
     compression: Literal["none", "lz4"] = "none"
     ack_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     retry_after_s: Positive = 2
+    fetch_give_up_s: Annotated[float, Field(gt=0, le=86_400)] = 600.0
+    """How long a tool's API that does not answer is asked again about one activity."""
 
 
 class IngestSettings(Settings):

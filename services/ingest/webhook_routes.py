@@ -139,4 +139,5 @@ def described(station: Station) -> dict[str, Any]:
         "duplicates": traffic.duplicates,
         "ignored": traffic.ignored,
         "rejected": dict(traffic.rejected),
+        "fetched": dict(traffic.fetched) if source.fetch else None,
     }

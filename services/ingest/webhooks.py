@@ -60,6 +60,10 @@ class Webhooks:
         self._durable = durable
         self.stations = {name: Station(source) for name, source in sources.items()}
 
+    def count_fetch(self, name: str, outcome: str) -> None:
+        """Note what became of a question to a source's tool."""
+        self.stations[name].traffic.fetched[outcome] += 1
+
     def warn(self) -> None:
         """Say at the start which sources will not work as configured."""
         for name, station in self.stations.items():

@@ -17,13 +17,14 @@ WATCH_S = 60.0
 
 @dataclass(slots=True)
 class Traffic:
-    """Counts of one source, in one process. `rejected` is by the first words of the reason."""
+    """Counts of one source, in one process. `rejected` is by the first words of the reason, `fetched` by outcome."""
 
     last_received_at: datetime | None = None
     accepted: int = 0
     duplicates: int = 0
     ignored: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    fetched: Counter[str] = field(default_factory=Counter)
     _ids: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
     _shown: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
     _number: int = 0
