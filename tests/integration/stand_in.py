@@ -8,6 +8,8 @@ from typing import Any
 
 from shared.codec import encode
 
+DEADLINE_S = 60.0
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -81,7 +83,12 @@ class StandIn:
     by_path: dict[str, list[Behaviour]] = field(default_factory=dict)
     """A plan of its own for requests whose path begins so."""
     asked: list[Asked] = field(default_factory=list)
-    sent: int = 0
+    _came: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def was_asked(self) -> None:
+        """Wait for the first request."""
+        async with asyncio.timeout(DEADLINE_S):
+            await self._came.wait()
 
     @property
     def url(self) -> str:
@@ -99,6 +106,7 @@ class StandIn:
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
             body = await reader.readexactly(int(headers.get("content-length", "0")))
             self.asked.append(Asked(method, path, headers, body))
+            self._came.set()
             plan = next((plan for start, plan in self.by_path.items() if path.startswith(start)), self.plan)
             await (plan.pop(0) if len(plan) > 1 else plan[0])(writer)
         except (ConnectionError, asyncio.IncompleteReadError):

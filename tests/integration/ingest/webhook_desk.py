@@ -20,11 +20,11 @@ from shared.codec import encode
 from shared.kafka.admin import ensure_topics
 from shared.keys import create_key
 from shared.settings import KafkaSettings, load
-from shared.topics import LEAD_ACTIVITIES, REJECTED_WEBHOOKS
+from shared.topics import REJECTED_WEBHOOKS
 from tests.conftest import PARTITIONS
 from tests.unit.ingest.sources.samples import SAMPLES
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 PUBLIC = "https://leads.example.co.jp/v1/webhooks/main"
 
 
@@ -96,19 +96,22 @@ def sources_yaml() -> bytes:
 
 
 @asynccontextmanager
-async def running_desk(folder: Path, bootstrap_servers: str) -> AsyncIterator[Desk]:
-    """The service from its start to its end."""
-    (folder / "sources.yaml").write_bytes(sources_yaml())
+async def running_desk(
+    folder: Path, bootstrap_servers: str, sources: bytes | None = None, **settings_of: str
+) -> AsyncIterator[Desk]:
+    """The service from its start to its end; `settings_of` are more of its environment, without `KIZASHI_`."""
+    (folder / "sources.yaml").write_bytes(sources or sources_yaml())
     env = {
         "KIZASHI_CONFIG_DIR": str(folder),
         "KIZASHI_DATA_DIR": str(folder),
         "KIZASHI_IDENTITY_SECRET": "identity-secret-for-tests",
         "KIZASHI_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
         "KIZASHI_KAFKA__PARTITIONS": str(PARTITIONS),
+        **{f"KIZASHI_{name}": value for name, value in settings_of.items()},
     }
     settings = load(IngestSettings, env)
-    await ensure_topics(settings.kafka, [LEAD_ACTIVITIES, REJECTED_WEBHOOKS])
-    key = create_key(settings.key_store_path, "admin", ["admin"], system_clock())
+    await ensure_topics(settings.kafka)
+    key = create_key(settings.key_store_path, f"admin-{time.monotonic_ns()}", ["admin"], system_clock())
     app = build(settings)
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app=app)
