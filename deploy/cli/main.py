@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("deploy.cli.score", "Score leads from files, without a stack."),
     "webhook": ("deploy.cli.webhook", "Check a webhook offline, or listen to a source."),
     "demo": ("deploy.cli.demo", "Run the whole chain on sample activities and check what comes out."),
+    "bench": ("deploy.cli.bench", "Measure how close this machine's limits are."),
     "setup": ("deploy.cli.setup", "Fetch what the local stack still lacks."),
 }
 

@@ -3,7 +3,7 @@
 Made to cost little beside the server it measures (both often share two cores): raw protocols, no parsing beyond the
 status line and the end of the answer.
 
-    python -m tests.benchmarks.http_load URL --bodies FILE --header "Authorization: Bearer …"
+    python -m deploy.bench.load URL --bodies FILE --header "Authorization: Bearer …"
 """
 
 import argparse

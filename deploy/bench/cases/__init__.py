@@ -1,0 +1,1 @@
+"""What is measured, one group per module; `registry` lists them."""

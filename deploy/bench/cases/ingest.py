@@ -1,0 +1,110 @@
+"""Ingest: one activity a request, batches, and what it takes in memory meanwhile."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from deploy.bench import java_perf
+from deploy.bench.load import LoadResult, MakeRequest, post, run_load
+from deploy.bench.measuring import Line, compare, line_of
+from deploy.bench.rig import cli_key, resident_mib, serving, stack_of
+from deploy.bench.sample import activities
+from deploy.local.stack import Stack
+from shared.errors import KizashiError
+from shared.kafka.admin import ensure_topics
+from shared.settings import KafkaSettings
+from shared.topics import Topic
+
+SECONDS = 4.0
+ROUNDS = 3
+BATCH = 500
+BODIES = 4_000
+SCRATCH = Topic("bench-scratch", ("bench",), 1)
+
+
+@dataclass(slots=True)
+class Target:
+    """An address under load, and the requests it gets."""
+
+    url: str
+    requests: Sequence[bytes]
+
+    def make(self, number: int) -> bytes:
+        """The number-th request."""
+        return self.requests[number % len(self.requests)]
+
+    async def load(self, connections: int) -> LoadResult:
+        """Load it for some seconds. Raises KizashiError for any answer but 202."""
+        make: MakeRequest = self.make
+        result = await run_load(self.url, make, connections=connections, seconds=SECONDS)
+        if set(result.statuses) != {202}:
+            raise KizashiError(f"{self.url} answered {dict(result.statuses)}")
+        return result
+
+    async def rate(self, connections: int) -> float:
+        """Answers per second."""
+        return (await self.load(connections)).per_second
+
+
+async def measure() -> AsyncIterator[Line]:
+    """ingest_single, ingest_single_64, ingest_single_64_p99, ingest_batch, memory_ingest."""
+    with stack_of(["ingest"]) as stack:
+        kafka = KafkaSettings(bootstrap_servers=stack.addresses.bootstrap_servers)
+        await ensure_topics(kafka, [SCRATCH])
+        arguments = (stack.addresses.bootstrap_servers, SCRATCH.name)
+        with (
+            serving("deploy.bench.limits.bare_asgi") as bare,
+            serving("deploy.bench.naive.ingest", *arguments) as naive,
+        ):
+            subject, limit, plain = (_single(url, stack) for url in (stack.addresses.services["ingest"], bare, naive))
+            yield await compare(
+                "ingest_single",
+                "requests/s",
+                lambda: subject.rate(256),
+                limit=lambda: limit.rate(256),
+                naive=lambda: plain.rate(256),
+            )
+            for line in await _with_64(subject, limit, plain):
+                yield line
+        yield await _batches(stack)
+        yield Line("memory_ingest", resident_mib(stack.process("ingest").pid), "MiB")
+
+
+async def _with_64(subject: Target, limit: Target, naive: Target) -> list[Line]:
+    rates: dict[str, list[float]] = {"value": [], "limit": [], "naive": []}
+    tails: dict[str, list[float]] = {"value": [], "limit": [], "naive": []}
+    for turn in range(ROUNDS + 1):
+        for role, target in (("value", subject), ("limit", limit), ("naive", naive)):
+            result = await target.load(64)
+            if turn:
+                rates[role].append(result.per_second)
+                tails[role].append(result.percentile(0.99))
+    return [
+        line_of("ingest_single_64", "requests/s", rates),
+        Line("ingest_single_64_p99", sorted(tails["value"])[1], "ms", naive=sorted(tails["naive"])[1]),
+    ]
+
+
+async def _batches(stack: Stack) -> Line:
+    sample = [orjson.dumps(one) for one in activities(20 * BATCH, 2_000)]
+    bodies = [b"[" + b",".join(sample[start : start + BATCH]) + b"]" for start in range(0, len(sample), BATCH)]
+    target = _target(stack.addresses.services["ingest"], stack, bodies)
+    size = sum(map(len, sample)) // len(sample)
+
+    async def in_batches() -> float:
+        return await target.rate(8) * BATCH
+
+    async def producer_performance() -> float:
+        return java_perf.records_per_second(stack.addresses.bootstrap_servers, SCRATCH.name, size)
+
+    return await compare("ingest_batch", "activities/s", in_batches, limit=producer_performance)
+
+
+def _single(url: str, stack: Stack) -> Target:
+    return _target(url, stack, [orjson.dumps(one) for one in activities(BODIES, 2_000)])
+
+
+def _target(url: str, stack: Stack, bodies: Sequence[bytes]) -> Target:
+    url = f"{url}/v1/activities"
+    return Target(url, [post(url, body, [f"Authorization: Bearer {cli_key(stack)}"]) for body in bodies])

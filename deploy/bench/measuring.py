@@ -1,0 +1,139 @@
+"""How a figure comes about: subject and limit by turns, the median of three after a discarded warm-up.
+
+On a shared machine absolute figures wander, the ratio of two things measured within the same minute does not. Where the
+limit itself wandered by more than a fifth, no ratio means anything, and none is given.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Literal
+
+ROUNDS = 3
+STEADY = 0.20
+"""Two measurements of one limit may differ by this share of the smaller."""
+
+Measure = Callable[[], Awaitable[float]]
+"""Does the work once and gives the figure, in the line's unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a line has to reach, `of` which of its figures; lower is better where `at_most`."""
+
+    of: Literal["value", "ratio", "factor"]
+    bound: float
+    aim: float
+    at_most: bool = False
+
+    def met_by(self, figure: float | None) -> bool:
+        """Whether the figure is on the right side of the bound; one that is missing is not."""
+        if figure is None:
+            return False
+        return figure <= self.bound if self.at_most else figure >= self.bound
+
+    def __str__(self) -> str:
+        return f"{self.of} {'≤' if self.at_most else '≥'} {self.bound:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table. `limit` and `naive` are of the same unit; `spread` is (highest - lowest) / median."""
+
+    name: str
+    value: float
+    unit: str
+    spread: float = 0.0
+    limit: float | None = None
+    limit_spread: float = 0.0
+    naive: float | None = None
+    problem: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """Value / limit; None without a limit, or where the limit was unsteady."""
+        return self.value / self.limit if self.limit and not self.problem else None
+
+    @property
+    def factor(self) -> float | None:
+        """Value / naive."""
+        return self.value / self.naive if self.naive else None
+
+    def figure(self, of: str) -> float | None:
+        """One of `value`, `ratio`, `factor`."""
+        return {"value": self.value, "ratio": self.ratio, "factor": self.factor}[of]
+
+    def to_json(self, goals: Sequence[Goal] = ()) -> Mapping[str, Any]:
+        """The line as `kizashi bench --json` prints it."""
+        return {
+            "name": self.name,
+            "value": round(self.value, 2),
+            "unit": self.unit,
+            "limit": _rounded(self.limit, 2),
+            "ratio": _rounded(self.ratio, 3),
+            "naive": _rounded(self.naive, 2),
+            "factor": _rounded(self.factor, 2),
+            "spread": round(self.spread, 3),
+            "limit_spread": round(self.limit_spread, 3),
+            "goals": [{"goal": str(goal), "aim": goal.aim, "met": goal.met_by(self.figure(goal.of))} for goal in goals],
+            **({"problem": self.problem} if self.problem else {}),
+        }
+
+
+async def compare(
+    name: str,
+    unit: str,
+    subject: Measure,
+    *,
+    limit: Measure | None = None,
+    naive: Measure | None = None,
+    rounds: int = ROUNDS,
+) -> Line:
+    """Measure by turns and take medians. A limit that wanders is measured anew once; then its line says so."""
+    measures = {"value": subject, "limit": limit, "naive": naive}
+    wanted = {role: measure for role, measure in measures.items() if measure is not None}
+    for measure in wanted.values():
+        await measure()
+    seen = await _by_turns(wanted, rounds)
+    if limit is not None and not steady(seen["limit"]):
+        seen = await _by_turns(wanted, rounds)
+    return line_of(name, unit, seen)
+
+
+async def _by_turns(wanted: Mapping[str, Measure], rounds: int) -> dict[str, list[float]]:
+    seen: dict[str, list[float]] = {role: [] for role in wanted}
+    for _ in range(rounds):
+        for role, measure in wanted.items():
+            seen[role].append(await measure())
+    return seen
+
+
+def line_of(name: str, unit: str, seen: Mapping[str, Sequence[float]]) -> Line:
+    """A line from its measurements: `value`, and where there are any `limit` and `naive`."""
+    limits, naive = seen.get("limit"), seen.get("naive")
+    unsteady = limits is not None and not steady(limits)
+    return Line(
+        name=name,
+        value=median(seen["value"]),
+        unit=unit,
+        spread=spread(seen["value"]),
+        limit=median(limits) if limits else None,
+        limit_spread=spread(limits) if limits else 0.0,
+        naive=median(naive) if naive else None,
+        problem=f"the limit wandered between {min(limits):,.0f} and {max(limits):,.0f}" if limits and unsteady else "",
+    )
+
+
+def steady(figures: Sequence[float]) -> bool:
+    """Whether the figures lie within a fifth of each other."""
+    return max(figures) - min(figures) <= STEADY * min(figures)
+
+
+def spread(figures: Sequence[float]) -> float:
+    """(highest - lowest) / median."""
+    middle = median(figures)
+    return (max(figures) - min(figures)) / middle if middle else 0.0
+
+
+def _rounded(figure: float | None, digits: int) -> float | None:
+    return None if figure is None else round(figure, digits)

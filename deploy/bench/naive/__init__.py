@@ -1,0 +1,1 @@
+"""The straightforward way of doing the same, kept for comparison."""

@@ -1,0 +1,53 @@
+"""Every line of the table: the group that measures it, and what it has to reach."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from deploy.bench.cases import ingest, latency, scoring, start
+from deploy.bench.measuring import Goal, Line
+
+Measure = Callable[[], AsyncIterator[Line]]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Lines that are measured together, on one stack."""
+
+    measure: Measure
+    lines: tuple[str, ...]
+
+
+GROUPS: tuple[Group, ...] = (
+    Group(
+        ingest.measure,
+        ("ingest_single", "ingest_single_64", "ingest_single_64_p99", "ingest_batch", "memory_ingest"),
+    ),
+    Group(scoring.measure, ("scoring", "scoring_hot_lead", "refold", "relay")),
+    Group(latency.measure, ("end_to_end_p99_20", "end_to_end_p99_80", "memory_scoring", "memory_handoff")),
+    Group(start.measure, ("start_warm",)),
+)
+
+GOALS: dict[str, tuple[Goal, ...]] = {
+    "ingest_single": (Goal("ratio", 0.40, 0.75), Goal("factor", 2.5, 5)),
+    "ingest_single_64": (Goal("factor", 2, 4),),
+    "ingest_single_64_p99": (Goal("value", 25, 10, at_most=True),),
+    "ingest_batch": (Goal("ratio", 0.40, 0.80),),
+    "memory_ingest": (Goal("value", 150, 110, at_most=True),),
+    "scoring": (Goal("ratio", 0.45, 0.65), Goal("factor", 12, 20)),
+    "scoring_hot_lead": (Goal("ratio", 0.8, 1.0),),
+    "refold": (Goal("value", 60_000, 150_000),),
+    "relay": (Goal("value", 15_000, 40_000),),
+    "end_to_end_p99_20": (Goal("value", 150, 40, at_most=True),),
+    "end_to_end_p99_80": (Goal("value", 600, 150, at_most=True),),
+    "memory_scoring": (Goal("value", 200, 150, at_most=True),),
+    "memory_handoff": (Goal("value", 150, 110, at_most=True),),
+    "start_warm": (Goal("value", 10, 5, at_most=True),),
+}
+
+
+def groups_for(names: tuple[str, ...]) -> tuple[Group, ...]:
+    """The groups that measure these lines; all of them for no names. Raises KeyError for a name that is no line."""
+    for name in names:
+        if name not in GOALS:
+            raise KeyError(name)
+    return tuple(group for group in GROUPS if not names or set(names) & set(group.lines))

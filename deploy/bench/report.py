@@ -1,0 +1,47 @@
+"""The table for people."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from deploy.bench.measuring import Goal, Line
+
+
+def table(lines: Sequence[Line], goals: dict[str, tuple[Goal, ...]]) -> Table:
+    """All lines, with what each had to reach."""
+    made = Table(box=None, header_style="bold")
+    made.add_column("name")
+    for heading in ("value", "unit", "limit", "ratio", "naive", "factor", "±", "goal"):
+        made.add_column(heading, justify="left" if heading in {"unit", "goal"} else "right")
+    for line in lines:
+        made.add_row(*_cells(line, goals.get(line.name, ())))
+    return made
+
+
+def markdown(lines: Sequence[Line], goals: dict[str, tuple[Goal, ...]]) -> str:
+    """The same as a Markdown table."""
+    head = (
+        "| name | value | unit | limit | ratio | naive | factor | ± | goal |\n|---|--:|---|--:|--:|--:|--:|--:|---|\n"
+    )
+    return head + "".join(f"| {' | '.join(_cells(line, goals.get(line.name, ())))} |\n" for line in lines)
+
+
+def _cells(line: Line, goals: Sequence[Goal]) -> list[str]:
+    verdicts = [f"{'✓' if goal.met_by(line.figure(goal.of)) else '✗'} {goal}" for goal in goals]
+    return [
+        line.name,
+        _number(line.value),
+        line.unit,
+        _number(line.limit),
+        "" if line.ratio is None else f"{line.ratio:.2f}",
+        _number(line.naive),
+        "" if line.factor is None else f"{line.factor:.1f}",
+        f"{line.spread:.0%}",
+        line.problem or ", ".join(verdicts),
+    ]
+
+
+def _number(figure: float | None) -> str:
+    if figure is None:
+        return ""
+    return f"{figure:,.0f}" if figure >= 1000 else f"{figure:.1f}"
