@@ -20,7 +20,14 @@ class Group:
 GROUPS: tuple[Group, ...] = (
     Group(
         ingest.measure,
-        ("ingest_single", "ingest_single_64", "ingest_single_64_p99", "ingest_batch", "memory_ingest"),
+        (
+            "ingest_single",
+            "ingest_single_64",
+            "ingest_single_64_p99",
+            "ingest_batch",
+            "webhook_sendgrid",
+            "memory_ingest",
+        ),
     ),
     Group(scoring.measure, ("scoring", "scoring_hot_lead", "refold", "relay")),
     Group(latency.measure, ("end_to_end_p99_20", "end_to_end_p99_80", "memory_scoring", "memory_handoff")),
@@ -32,6 +39,7 @@ GOALS: dict[str, tuple[Goal, ...]] = {
     "ingest_single_64": (Goal("factor", 2, 4),),
     "ingest_single_64_p99": (Goal("value", 25, 10, at_most=True),),
     "ingest_batch": (Goal("ratio", 0.40, 0.80),),
+    "webhook_sendgrid": (Goal("ratio", 0.5, 0.75),),
     "memory_ingest": (Goal("value", 150, 110, at_most=True),),
     "scoring": (Goal("ratio", 0.45, 0.65), Goal("factor", 12, 20)),
     "scoring_hot_lead": (Goal("ratio", 0.8, 1.0),),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import orjson
 
 from deploy.bench import java_perf
+from deploy.bench.cases import webhook
 from deploy.bench.load import LoadResult, MakeRequest, post, run_load
 from deploy.bench.measuring import Line, compare, line_of
 from deploy.bench.rig import cli_key, resident_mib, serving, stack_of
@@ -48,7 +49,7 @@ class Target:
 
 
 async def measure() -> AsyncIterator[Line]:
-    """ingest_single, ingest_single_64, ingest_single_64_p99, ingest_batch, memory_ingest."""
+    """ingest_single, ingest_single_64, ingest_single_64_p99, ingest_batch, webhook_sendgrid, memory_ingest."""
     with stack_of(["ingest"]) as stack:
         kafka = KafkaSettings(bootstrap_servers=stack.addresses.bootstrap_servers)
         await ensure_topics(kafka, [SCRATCH])
@@ -68,6 +69,7 @@ async def measure() -> AsyncIterator[Line]:
             for line in await _with_64(subject, limit, plain):
                 yield line
         yield await _batches(stack)
+        yield await _webhook(stack)
         yield Line("memory_ingest", resident_mib(stack.process("ingest").pid), "MiB")
 
 
@@ -86,11 +88,15 @@ async def _with_64(subject: Target, limit: Target, naive: Target) -> list[Line]:
     ]
 
 
-async def _batches(stack: Stack) -> Line:
+def _batched(stack: Stack) -> tuple[Target, int]:
+    """Batches of activities, and how long one activity is on average."""
     sample = [orjson.dumps(one) for one in activities(20 * BATCH, 2_000)]
     bodies = [b"[" + b",".join(sample[start : start + BATCH]) + b"]" for start in range(0, len(sample), BATCH)]
-    target = _target(stack.addresses.services["ingest"], stack, bodies)
-    size = sum(map(len, sample)) // len(sample)
+    return _target(stack.addresses.services["ingest"], stack, bodies), sum(map(len, sample)) // len(sample)
+
+
+async def _batches(stack: Stack) -> Line:
+    target, size = _batched(stack)
 
     async def in_batches() -> float:
         return await target.rate(8) * BATCH
@@ -99,6 +105,20 @@ async def _batches(stack: Stack) -> Line:
         return java_perf.records_per_second(stack.addresses.bootstrap_servers, SCRATCH.name, size)
 
     return await compare("ingest_batch", "activities/s", in_batches, limit=producer_performance)
+
+
+async def _webhook(stack: Stack) -> Line:
+    url = f"{stack.addresses.services['ingest']}/v1/webhooks/{webhook.SOURCE}"
+    signed = Target(url, [post(url, body, headers) for body, headers in webhook.requests()])
+    plain, _ = _batched(stack)
+
+    async def events() -> float:
+        return await signed.rate(8) * webhook.EVENTS
+
+    async def activities_as_they_are() -> float:
+        return await plain.rate(8) * BATCH
+
+    return await compare("webhook_sendgrid", "activities/s", events, limit=activities_as_they_are)
 
 
 def _single(url: str, stack: Stack) -> Target:
