@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("deploy.cli.doctor", "Check this machine and the set-up; say what to do."),
     "keys": ("deploy.cli.keys", "Create, list, revoke and expire API keys."),
     "tail": ("deploy.cli.tail", "Print the records of a topic."),
+    "dead-letters": ("deploy.cli.dead_letters", "List, show and replay what could not be processed."),
     "send": ("deploy.cli.send", "Post a file of activities to the ingest service."),
     "score": ("deploy.cli.score", "Score leads from files, without a stack."),
     "webhook": ("deploy.cli.webhook", "Check a webhook offline, or listen to a source."),

@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx2
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import ConsumerRecord
 
 from deploy.local.stack import Stack
-from tests.conftest import PARTITIONS
+from shared.kafka.reading import reading
+from shared.settings import KafkaSettings
 
 T = TypeVar("T")
 WITHIN_S = 30.0
@@ -68,31 +69,25 @@ class Client:
         """Post an outcome."""
         return self.http.post(self.url("handoff", f"/v1/handoffs/{handoff_id}/outcome"), json=body)
 
+    def records(self, topic: str) -> list["ConsumerRecord[bytes, bytes]"]:
+        """Every committed record of a topic, partition by partition."""
+
+        async def run() -> list["ConsumerRecord[bytes, bytes]"]:
+            async with reading(
+                KafkaSettings(bootstrap_servers=self.stack.addresses.bootstrap_servers), topic
+            ) as opened:
+                return [record async for records in opened.until_end() for record in records]
+
+        return asyncio.run(run())
+
     def read(self, topic: str) -> list[dict[str, Any]]:
-        """Every record of a topic, as a subscriber that reads from the beginning sees it."""
-        return [value for _, value in asyncio.run(self._read(topic)) if value is not None]
+        """The values of a topic, as a subscriber that reads from the beginning sees them."""
+        return [json.loads(record.value) for record in self.records(topic) if record.value is not None]
 
-    def latest(self, topic: str) -> dict[str, dict[str, Any]]:
+    def latest(self, topic: str) -> dict[bytes, dict[str, Any]]:
         """The last value of each key; a key whose last record is a tombstone is not there."""
-        return {key: value for key, value in dict(asyncio.run(self._read(topic))).items() if value is not None}
-
-    async def _read(self, topic: str) -> list[tuple[str, dict[str, Any] | None]]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.stack.addresses.bootstrap_servers)
-        await consumer.start()
-        try:
-            partitions = [TopicPartition(topic, part) for part in range(PARTITIONS)]
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            ends = await consumer.end_offsets(partitions)
-            found: list[tuple[str, dict[str, Any] | None]] = []
-            while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
-                for records in (await consumer.getmany(timeout_ms=500)).values():
-                    found += [
-                        (str(record.key, "utf-8"), record.value and json.loads(record.value)) for record in records
-                    ]
-            return found
-        finally:
-            await consumer.stop()
+        last = {record.key or b"": record.value for record in self.records(topic)}
+        return {key: json.loads(value) for key, value in last.items() if value is not None}
 
 
 def wait_for(what: Callable[[], T | None], within_s: float = WITHIN_S, found: Callable[[], object] = lambda: "") -> T:
