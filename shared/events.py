@@ -8,6 +8,7 @@ ACTIVITY = "lead.activity.v1"
 SCORE_CHANGED = "lead.score-changed.v1"
 QUALIFIED = "lead.qualified.v1"
 HANDOFF_OUTCOME = "lead.handoff-outcome.v1"
+HANDOFF_ANSWER = "lead.handoff-answer.v1"
 MERGED = "lead.merged.v1"
 
 Headers = list[tuple[str, bytes]]

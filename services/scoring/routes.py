@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.scoring.answers import activity_out, cursor_of, lead_out
 from services.scoring.reading import LeadFilter, LeadReader, StoredLead
+from services.scoring.views import ActivityPage, LeadPage, LeadWithReasons
 from shared.clock import from_rfc3339
 from shared.errors import FieldFault, ProblemError
 from shared.identity import normalise_email
@@ -40,7 +41,7 @@ def instant_of(
 AtQuery = Annotated[datetime, Depends(instant_of)]
 
 
-@router.get("/v1/leads", summary="Leads, by identifier, text or least score")
+@router.get("/v1/leads", summary="Leads, by identifier, text or least score", responses={200: {"model": LeadPage}})
 async def list_leads(
     request: Request,
     page: PageQuery,
@@ -60,13 +61,21 @@ async def list_leads(
     return paginate(request, items, (shown[-1].id,) if more else None)
 
 
-@router.get("/v1/leads/{lead_id}", summary="One lead, with reasons that add up to its score")
+@router.get(
+    "/v1/leads/{lead_id}",
+    summary="One lead, with reasons that add up to its score",
+    responses={200: {"model": LeadWithReasons}},
+)
 async def get_lead(request: Request, lead_id: str, at: AtQuery) -> dict[str, Any]:
     """The lead as of an instant; a merged id answers with the survivor."""
     return lead_out(await _found(request, lead_id, at), request.app.state.models, at, reasons=True)
 
 
-@router.get("/v1/leads/{lead_id}/activities", summary="A lead's activities, newest first")
+@router.get(
+    "/v1/leads/{lead_id}/activities",
+    summary="A lead's activities, newest first",
+    responses={200: {"model": ActivityPage}},
+)
 async def list_activities(request: Request, lead_id: str, page: PageQuery, at: AtQuery) -> Response:
     """A page of activities as posted."""
     reader = _reader(request)
