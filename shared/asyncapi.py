@@ -1,4 +1,4 @@
-"""Writes the AsyncAPI 3.0 document of all topics: `python -m shared.asyncapi > docs/asyncapi.yaml`."""
+"""Writes the AsyncAPI 3.1 document of all topics: `python -m shared.asyncapi > docs/asyncapi.yaml`."""
 
 import io
 import sys
@@ -32,6 +32,8 @@ MESSAGES: dict[str, tuple[str, ...]] = {
 }
 """The event types on each topic. Topics that are not here carry raw bytes."""
 
+RAW = {"type": "string", "format": "binary"}
+
 READ_BY: dict[str, tuple[str, ...]] = {
     LEAD_ACTIVITIES.name: ("scoring",),
     LEAD_SCORES.name: ("handoff",),
@@ -62,7 +64,7 @@ _CE: dict[str, str] = {
 def document() -> dict[str, Any]:
     """The document as plain data."""
     return {
-        "asyncapi": "3.0.0",
+        "asyncapi": "3.1.0",
         "info": {
             "title": "Kizashi topics",
             "version": VERSION,
@@ -76,7 +78,7 @@ def document() -> dict[str, Any]:
         "components": {
             "schemas": {type_: _embedded(type_) for type_ in schemas.types()},
             "messages": {type_: _message(type_) for types in MESSAGES.values() for type_ in types}
-            | {"raw": {"title": "Raw bytes", "contentType": "application/octet-stream", "payload": True}},
+            | {"raw": {"title": "Raw bytes", "contentType": "application/octet-stream", "payload": RAW}},
         },
     }
 
