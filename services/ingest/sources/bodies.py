@@ -10,6 +10,8 @@ from services.ingest.sources.base import Delivery, Unreadable
 from shared.codec import JsonFault, decode
 
 MAX_FIELDS = 10_000
+MAX_VALUES = 1_000_000
+"""Values in one JSON body: eight bytes each in the longest body, far less than any real one takes."""
 _MAX_NESTING = 12
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
@@ -19,17 +21,24 @@ def json_body(delivery: Delivery) -> Any:
     body = delivery.body.removeprefix(b"\xef\xbb\xbf")
     if not body.strip():
         raise Unreadable("the body is empty")
-    try:
-        return decode(body)
-    except JsonFault as error:
-        raise Unreadable(str(error)) from None
+    return _decoded(body)
 
 
 def json_text(written: str) -> Any:
     """JSON that stands inside a form field. Raises Unreadable."""
     try:
-        return decode(written.encode())
-    except (JsonFault, UnicodeEncodeError) as error:
+        return _decoded(written.encode())
+    except UnicodeEncodeError as error:
+        raise Unreadable(str(error)) from None
+
+
+def _decoded(body: bytes) -> Any:
+    # Millions of empty objects fit into the longest body; they would take seconds and gigabytes.
+    if body.count(b",") > MAX_VALUES:
+        raise Unreadable(f"the body holds more than {MAX_VALUES:,} values")
+    try:
+        return decode(body)
+    except JsonFault as error:
         raise Unreadable(str(error)) from None
 
 

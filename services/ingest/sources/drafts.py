@@ -17,6 +17,8 @@ from shared.identity import normalise_email, normalise_phone
 UNKNOWN, IGNORE = "unknown", "ignore"
 MAX_RAW = 16_384
 """Bytes of an activity up to which the raw item stays on it; a quarter of what an activity may hold."""
+MAX_ITEMS = 60_000
+"""Items in one request: as many as fit into 8 MiB at the size of the shortest real ones."""
 MAX_DEPTH = 28
 """Levels of an activity up to which the raw item stays on it; readers of the topic accept 32."""
 
@@ -179,9 +181,15 @@ def _network(address: str | None) -> str | None:
 
 
 def each(items: Iterable[Any], parse_one: Callable[[Any], ParsedItem]) -> list[ParsedItem]:
-    """Parse items one by one, so that one bad item costs no other."""
+    """Parse items one by one, so that one bad item costs no other.
+
+    Raises Unreadable for more than MAX_ITEMS, which no tool sends: millions of tiny ones would take minutes.
+    """
     results: list[ParsedItem] = []
-    for position, item in enumerate(items):
+    found = list(items)
+    if len(found) > MAX_ITEMS:
+        raise Unreadable(f"the body holds more than {MAX_ITEMS:,} items")
+    for position, item in enumerate(found):
         try:
             results.append(parse_one(item))
         except Unreadable as error:
