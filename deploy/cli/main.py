@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dead-letters": ("deploy.cli.dead_letters", "List, show and replay what could not be processed."),
     "send": ("deploy.cli.send", "Post a file of activities to the ingest service."),
     "score": ("deploy.cli.score", "Score leads from files, without a stack."),
+    "replay": ("deploy.cli.replay", "Fold all leads again and compare with what is stored."),
     "webhook": ("deploy.cli.webhook", "Check a webhook offline, or listen to a source."),
     "demo": ("deploy.cli.demo", "Run the whole chain on sample activities and check what comes out."),
     "bench": ("deploy.cli.bench", "Measure how close this machine's limits are."),

@@ -88,3 +88,20 @@ async def _version_of(conn: asyncpg.Connection, file: ModelFile) -> int:
         FROM_FILE,
     )
     return version
+
+
+async def in_force(conn: asyncpg.Connection, files: Sequence[ModelFile]) -> Models:
+    """The models of `files` under the versions they were published as; publishes nothing.
+
+    Raises ConfigError for a file that was changed since.
+    """
+    live = []
+    for file in files:
+        name = file.model.model
+        newest = await conn.fetchrow(
+            "SELECT version, digest FROM scoring.model_version WHERE name = $1 ORDER BY version DESC LIMIT 1", name
+        )
+        if newest is None or newest["digest"] != file.digest:
+            raise ConfigError(f"model {name}", "the one in force; the file was changed since the services started")
+        live.append(LiveModel(name, int(newest["version"]), compile_model(file.model)))
+    return Models(tuple(live))

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -88,6 +91,13 @@ class Client:
         """The last value of each key; a key whose last record is a tombstone is not there."""
         last = {record.key or b"": record.value for record in self.records(topic)}
         return {key: json.loads(value) for key, value in last.items() if value is not None}
+
+
+def kizashi(stack: Stack, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    """Run a command on the stack, as a user does."""
+    env = {name: text for name, text in os.environ.items() if not name.startswith("KIZASHI_")}
+    command = [sys.executable, "-m", "deploy.cli.main", *arguments, "--data-dir", str(stack.data.path)]
+    return subprocess.run(command, env=env, capture_output=True, timeout=120, check=False)
 
 
 def wait_for(what: Callable[[], T | None], within_s: float = WITHIN_S, found: Callable[[], object] = lambda: "") -> T:

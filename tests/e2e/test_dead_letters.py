@@ -1,9 +1,6 @@
 """Poison written straight to a topic: kept with its reason, shown, and counted once after it was put right."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from deploy.local.stack import Stack
 from shared.kafka.partition import partition_for
 from tests.conftest import PARTITIONS
-from tests.e2e.client import Client, wait_for
+from tests.e2e.client import Client, kizashi, wait_for
 
 LETTERS = "lead-activities-dlq"
 POISON: dict[str, bytes | None] = {
@@ -27,12 +24,6 @@ POISON: dict[str, bytes | None] = {
     "nul": b'{"id": "1", "type": "page_viewed", "lead": {"email": "a@example.com"}, "properties": {"p": "\\u0000"}}',
     "tombstone": None,
 }
-
-
-def kizashi(stack: Stack, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    env = {name: text for name, text in os.environ.items() if not name.startswith("KIZASHI_")}
-    command = [sys.executable, "-m", "deploy.cli.main", *arguments, "--data-dir", str(stack.data.path)]
-    return subprocess.run(command, env=env, capture_output=True, timeout=120, check=False)
 
 
 def places(client: Client, key: str) -> list[str]:

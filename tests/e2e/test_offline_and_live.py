@@ -1,4 +1,4 @@
-"""The demo's activities, scored by the running stack and by `kizashi score` from a file: the same numbers."""
+"""The demo's activities, scored by the running stack, by `kizashi score` and by `kizashi replay`: the same numbers."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from deploy.cli.score import app
 from deploy.demo.expectation import MODEL
 from deploy.demo.feed import Line, feed
 from deploy.demo.sample import generate
-from tests.e2e.client import Client, wait_for
+from tests.e2e.client import Client, kizashi, wait_for
 from tests.e2e.people import own
 
 COMPARED = ("score", "engagement", "fit", "grade", "level", "cell", "stage", "coverage")
@@ -36,6 +36,8 @@ def test_the_stack_and_the_offline_engine_agree_on_the_demo(client: Client, tmp_
         return offline - live, live - offline
 
     wait_for(lambda: not any(differences()), WITHIN_S, lambda: [side.most_common(3) for side in differences()])
+    replayed = kizashi(client.stack, "replay", "--json")
+    assert (replayed.returncode, json.loads(replayed.stdout)["differences"]) == (0, [])
 
 
 def scored_offline(folder: Path, lines: list[bytes]) -> Counter[bytes]:

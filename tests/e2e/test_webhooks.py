@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx2
+import orjson
 import pytest
 
 from deploy.local.stack import Stack
 from shared.clock import system_clock
 from shared.identity import EMAIL, EXTERNAL, Identifier, lead_id_for
 from tests.e2e.client import Client, reasons_sum, wait_for
+from tests.e2e.test_dead_letters import kizashi
 from tests.unit.ingest.sources.samples import SAMPLES, Sample
 from tests.unit.ingest.sources.signing import delivered
 
@@ -191,3 +193,29 @@ def test_test_deliveries_never_score(leads: Leads, client: Client) -> None:
     )
     assert (lead["score"], lead["identifiers"]) == (before["score"], before["identifiers"])
     assert len(leads.read("google-ads")[1]) == 1
+
+
+def test_what_was_not_understood_comes_back_after_a_fix(stack: Stack, client: Client) -> None:
+    """A source whose mapping was wrong: the requests it could not read are read by the mended configuration."""
+    sample, email = next(sample for sample in SAMPLES if sample.adapter == "generic"), email_of("mended")
+    told = {"nr": f"n-{MARK}", "what": "demo_requested", "who": {"mail": email}, "when": "2026-11-20T10:15:00+09:00"}
+    answer = send(client, sample, json.dumps(told).encode())
+    assert answer.json()["accepted"] == 0
+    letters = orjson.loads(kizashi(stack, "dead-letters", "list", "--topic", "rejected-webhooks", "--json").stdout)
+    (place,) = [one["place"] for one in letters if answer.headers["x-request-id"] in (one["key"] or "")]
+    replay = ("dead-letters", "replay", "--only", place)
+    assert kizashi(stack, *replay).returncode == 1
+    assert client.lead(email) is None
+
+    path = stack.config_dir / "sources.yaml"
+    tree = orjson.loads(path.read_bytes())
+    fields = {"who.mail": "lead.email"}
+    tree["webhooks"]["generic"]["mapping"] = {"type": "what", "id": ["nr"], "time": "when", "fields": fields}
+    path.write_bytes(orjson.dumps(tree))
+    for _ in range(2):
+        done = kizashi(stack, *replay)
+        assert done.returncode == 0, (done.stdout, done.stderr)
+    client.post({"id": f"last-mended-{MARK}", "type": "note_taken", "lead": {"email": email}})
+    lead = wait_for(lambda: (found := client.lead(email)) and found["score"] == 20 and found, WITHIN_S)
+    assert [(reason["rule"], reason["count"]) for reason in lead["reasons"]] == [("demo-requested", 1)]
+    assert lead["first_activity_at"] == "2026-11-20T01:15:00.000000Z"

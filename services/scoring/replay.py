@@ -1,0 +1,118 @@
+"""Folding every stored lead again from nothing and comparing: what `kizashi replay` does. Reads only."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from services.scoring.core.evaluate import evaluate
+from services.scoring.core.lead import LeadState, Models, is_current, refold
+from services.scoring.repository import ScoringRepository
+from shared.activity import Activity
+
+CHUNK = 500
+_FIRST = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A lead whose stored fold is not what its stored activities give; `stored` and `folded` are what differs."""
+
+    lead_id: str
+    what: str
+    stored: Any
+    folded: Any
+
+    def to_json(self) -> dict[str, Any]:
+        """As printed."""
+        return {"lead_id": self.lead_id, "what": self.what, "stored": self.stored, "folded": self.folded}
+
+
+@dataclass(slots=True)
+class Replay:
+    """What was found. `waiting` leads are about to be brought up to date by the service and were not compared."""
+
+    leads: int = 0
+    activities: int = 0
+    waiting: int = 0
+    differences: list[Difference] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """As printed with --json."""
+        return {
+            "leads": self.leads,
+            "activities": self.activities,
+            "waiting": self.waiting,
+            "differences": [one.to_json() for one in self.differences],
+        }
+
+
+async def replay(pool: asyncpg.Pool, models: Models, now: datetime, progress: Callable[[int, int], None]) -> Replay:
+    """Compare every lead; `progress` gets how many are done, of how many."""
+    found = Replay()
+    async with pool.acquire() as conn:
+        total = await conn.fetchval("SELECT count(*) FROM scoring.lead WHERE merged_into IS NULL")
+        found.differences += await _uneven(conn)
+        after, seen = _FIRST, 0
+        while chunk := await _compare_chunk(conn, models, now, after, found):
+            after, seen = chunk[-1], seen + len(chunk)
+            progress(seen, max(seen, total))
+    return found
+
+
+async def _uneven(conn: asyncpg.Connection) -> list[Difference]:
+    """Each key that was counted must have exactly one stored activity; both are read in one snapshot."""
+    keys, stored = await conn.fetchrow(
+        "SELECT (SELECT count(*) FROM scoring.activity_key), (SELECT count(*) FROM scoring.activity)"
+    )
+    return [] if keys == stored else [Difference("", "stored activities", stored, keys)]
+
+
+async def _compare_chunk(
+    conn: asyncpg.Connection, models: Models, now: datetime, after: str, found: Replay
+) -> Sequence[str]:
+    # One snapshot, so that a batch committed meanwhile is seen in the leads and in the activities, or in neither.
+    async with conn.transaction(isolation="repeatable_read", readonly=True):
+        rows = await conn.fetch(
+            "SELECT id::text, state FROM scoring.lead WHERE merged_into IS NULL AND id > $1 ORDER BY id LIMIT $2",
+            after,
+            CHUNK,
+        )
+        ids = [row[0] for row in rows]
+        history = await ScoringRepository(conn).activities_of(ids) if ids else {}
+    for lead_id, packed in rows:
+        _compare(models, lead_id, LeadState.unpack(packed), history[lead_id], now, found)
+    return ids
+
+
+def _compare(
+    models: Models, lead_id: str, stored: LeadState, activities: Collection[Activity], now: datetime, found: Replay
+) -> None:
+    found.leads += 1
+    found.activities += len(activities)
+    if not is_current(models, stored) or (stored.ahead_at is not None and stored.ahead_at <= now):
+        found.waiting += 1
+        return
+    folded = refold(models, activities, stored.profile.identifiers, now)
+    ours, theirs = _shown(models, stored, now), _shown(models, folded, now)
+    found.differences += [
+        Difference(lead_id, what, ours[what], theirs[what]) for what in ours if ours[what] != theirs[what]
+    ]
+
+
+def _shown(models: Models, state: LeadState, now: datetime) -> Mapping[str, Any]:
+    """Everything that a reader could see of a lead, part by part."""
+    profile = state.profile
+    parts: dict[str, Any] = {
+        "identifiers": profile.identifiers_out(),
+        "attributes": profile.attributes,
+        "recent activities": profile.recent,
+        "activities": profile.count,
+    }
+    for model in models.live:
+        if model.name in state.folds:
+            evaluation = evaluate(model.compiled, state.folds[model.name][1], state.instant(now))
+            parts |= {f"{model.name}: {name}": value for name, value in evaluation.to_json().items()}
+    return parts
