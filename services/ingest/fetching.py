@@ -110,13 +110,21 @@ class Fetching:
             try:
                 await consumer.start()
                 await self._read(consumer)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                log.warning("fetching_waits", problem="the Kafka client gave up one of its own tasks")
             except (KafkaError, OSError) as error:
                 log.warning("fetching_waits", problem=type(error).__name__)
-                await asyncio.sleep(PAUSE_S)
+            except Exception:
+                # Whatever it is, the deliveries of all tools must not end with it.
+                log.exception("fetching_failed")
             finally:
                 # A member that cannot say goodbye is missed by the group soon enough; deliveries must not suffer.
                 with suppress(KafkaError, OSError):
                     await answered(consumer.stop())
+            await asyncio.sleep(PAUSE_S)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         committed_at = time.monotonic()

@@ -1,12 +1,19 @@
 """The shipped configuration with every tool as a source of its own, and the secrets it names."""
 
+import json
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from services.ingest.sources.fetchers import FETCHERS
 from shared.codec import encode
 from shared.documents import read_document
 from tests.unit.ingest.sources.samples import SAMPLES
 from tests.unit.ingest.sources.signing import URL
+from tests.unit.ingest.sources.test_fetching import ANSWERS
 
 SHIPPED = Path("config")
 
@@ -19,8 +26,53 @@ SECRETS = {_variable(sample.adapter): sample.secret for sample in SAMPLES}
 """What the environment holds for `${NAME}` in the configuration."""
 
 
-def write_config(folder: Path) -> Path:
-    """Copy the shipped configuration to `folder`, with a source per adapter under the adapter's name."""
+def asked(adapter: str) -> str:
+    """The name of the second source of a tool that sends ids alone: the one that asks its API."""
+    return f"{adapter}-asked"
+
+
+def email_of(id_: str) -> str:
+    """Who the stand-in says is behind an id."""
+    return f"taro.{id_.lower()}@asked.example.co.jp"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        """Answer as the tool would, about whatever id stands in the path."""
+        adapter = next(name for name, start in STARTS.items() if self.path.startswith(start))
+        id_ = self.path.partition("?")[0].rstrip("/").rpartition("/")[2]
+        answer = json.loads(json.dumps(ANSWERS[adapter]).replace("taro.yamada@example.co.jp", email_of(id_)))
+        body = encode({**answer, "id": id_})
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+STARTS = {"hubspot": "/crm/", "meta": "/v24.0/", "linkedin": "/rest/", "eventbrite": "/v3/"}
+
+
+@contextmanager
+def tool_apis() -> Iterator[str]:
+    """A stand-in for the tools' APIs; `host:port`."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def write_config(folder: Path, apis: str) -> Path:
+    """Copy the shipped configuration to `folder`, with a source per adapter under the adapter's name, and one more for
+    tools that send ids alone.
+    """
     shutil.copytree(SHIPPED, folder)
     path = folder / "sources.yaml"
     tree = read_document(path.read_text(encoding="utf-8")).tree
@@ -31,5 +83,8 @@ def write_config(folder: Path) -> Path:
             "public_url": URL.partition("?")[0],
             "timezone": sample.told.get("timezone", "UTC"),
         }
+        if sample.adapter in FETCHERS:
+            own = tree["webhooks"][sample.adapter]
+            tree["webhooks"][asked(sample.adapter)] = {**own, "fetch": {"token": "token", "api": f"http://{apis}"}}
     path.write_bytes(encode(tree))  # JSON is YAML
     return folder
