@@ -130,7 +130,9 @@ class Fetching:
         committed_at = time.monotonic()
         while True:
             fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
-            worked = await self.handle([Record.of(raw) for records in fetched.values() for raw in records])
+            # Most records are of other sources: they cost no more than a look at a header.
+            own = [raw for records in fetched.values() for raw in records if _source_of(raw.headers) in self._desks]
+            worked = await self.handle([Record.of(raw) for raw in own])
             if fetched and (worked or time.monotonic() - committed_at > COMMIT_EVERY_S):
                 following = {TopicPartition(*tp): records[-1].offset + 1 for tp, records in fetched.items()}
                 await answered(consumer.commit(following))
@@ -152,7 +154,7 @@ class Fetching:
         """Questions by source and URL: of several with one answer, the last is asked."""
         asked: dict[bytes, dict[str, Asked]] = defaultdict(dict)
         for record in records:
-            name = next((value for header, value in record.headers if header == "ce_source"), b"")
+            name = _source_of(record.headers)
             desk = self._desks.get(name)
             if desk is None:
                 continue
@@ -245,6 +247,10 @@ def _question(record: Record, desk: _Desk) -> Asked | None:
         return None
     question = FETCHERS[source.adapter.name].ask(activity, source.options, desk.access)
     return Asked(record, activity, question) if question else None
+
+
+def _source_of(headers: Sequence[tuple[str, bytes]]) -> bytes:
+    return next((value for header, value in headers if header == "ce_source"), b"")
 
 
 def _trace(record: Record) -> list[tuple[str, bytes]]:
