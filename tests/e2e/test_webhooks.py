@@ -235,9 +235,9 @@ def test_what_was_not_understood_comes_back_after_a_fix(stack: Stack, client: Cl
     told = {"nr": f"n-{MARK}", "what": "demo_requested", "who": {"mail": email}, "when": "2026-11-20T10:15:00+09:00"}
     answer = send(client, sample, json.dumps(told).encode())
     assert answer.json()["accepted"] == 0
-    letters = orjson.loads(kizashi(stack, "dead-letters", "list", "--topic", "rejected-webhooks", "--json").stdout)
-    place = max((one for one in letters if one["origin"] == "generic"), key=lambda one: one["time"])["place"]
-    replay = ("dead-letters", "replay", "--only", place)
+    key = answer.headers["x-request-id"].encode()
+    (kept,) = [record for record in client.records("rejected-webhooks") if record.key == key]
+    replay = ("dead-letters", "replay", "--only", f"{kept.topic}/{kept.partition}/{kept.offset}")
     assert kizashi(stack, *replay).returncode == 1
     assert client.lead(email) is None
 

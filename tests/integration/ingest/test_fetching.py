@@ -114,18 +114,19 @@ async def test_every_tool_is_asked_and_the_answer_completes_the_lead(tmp_path: P
         for adapter, start in PATHS.items():
             # Failures that pass by themselves come first.
             tools.by_path[start] = [answer(500), close, answer(429, b"", ("Retry-After", "1")), json(ANSWERS[adapter])]
-            first = await open_.deliver(adapter)
+        first = {adapter: await open_.deliver(adapter) for adapter in PATHS}
+        for adapter, start in PATHS.items():
             second = await open_.completed(adapter)
             assert second["lead"]["email"] == "taro.yamada@example.co.jp"
-            assert second["lead"]["external_ids"].items() >= first["lead"]["external_ids"].items()
+            assert second["lead"]["external_ids"].items() >= first[adapter]["lead"]["external_ids"].items()
             # HubSpot's answer is the contact itself, whichever event led to it.
-            completes = None if adapter == "hubspot" else first["id"]
+            completes = None if adapter == "hubspot" else first[adapter]["id"]
             assert second["properties"].get("completes") == completes
             asked = [asked for asked in tools.asked if asked.path.startswith(start)]
             assert len(asked) >= 4
             assert {one.headers["authorization"] for one in asked} == {f"Bearer {TOKEN}"}
-            assert TOKEN not in json_text.dumps([first, second])
-            assert await open_.outcome(adapter, "completed") == 1
+            assert TOKEN not in json_text.dumps([first[adapter], second])
+            assert await open_.outcome(adapter, "completed") >= 1
 
 
 async def test_events_of_one_contact_are_one_question(tmp_path: Path, kafka_server: KafkaServer) -> None:
