@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from sqlalchemy.exc import DBAPIError
 
 from shared.background import or_die, running
 from shared.clock import Clock
+from shared.errors import ProblemError
 from shared.kafka.admin import ensure_topics, topics_ready
 from shared.kafka.consumer import ConsumerLoop
 from shared.migrate import upgrade
-from shared.postgres import create_engine, create_pool
+from shared.postgres import TRANSIENT, create_engine, create_pool, is_transient
 from shared.relay import Relay
 from shared.settings import Settings
 from shared.telemetry import CONSUMER_LAG
 from shared.version import VERSION
 from shared.waiting import until_it_works
-from shared.web import create_app
+from shared.web import create_app, respond
 
 POLLED_WITHIN_S = 30.0
 LAG_EVERY_S = 1.0
@@ -118,7 +120,7 @@ class Backend(ABC):
                 yield
             await self.engine.dispose()
 
-        return create_app(
+        app = create_app(
             title=self.title,
             version=VERSION,
             settings=self.settings,
@@ -127,6 +129,25 @@ class Backend(ABC):
             clock=self.clock,
             description=self.description,
         )
+        for kind in (*TRANSIENT, DBAPIError):
+            app.add_exception_handler(kind, _server_away)
+        return app
+
+
+def prepared(request: Request, name: str) -> Any:
+    """What `Backend.prepare` put into the application's state. Raises ProblemError 503 before it did."""
+    found = getattr(request.app.state, name, None)
+    if found is None:
+        raise ProblemError(503, "not_ready", "The service is starting.", headers={"Retry-After": "1"})
+    return found
+
+
+async def _server_away(request: Request, error: Exception) -> Response:
+    """PostgreSQL does not answer: the caller may try again. Raises any other error on."""
+    if not is_transient(error):
+        raise error
+    problem = ProblemError(503, "unavailable", "The database does not answer.", headers={"Retry-After": "1"})
+    return respond(problem, request)
 
 
 def _problem(consumer: ConsumerLoop) -> str | None:

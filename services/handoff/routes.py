@@ -1,7 +1,6 @@
 """HTTP of the handoff service: thin, each route reads its parameters and calls one function."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -14,11 +13,11 @@ from services.handoff.reading import HandoffFilter, HandoffReader
 from services.handoff.tables import SCHEMA
 from services.handoff.views import HandoffPage, HandoffWithHistory
 from shared import outbox
+from shared.backend import prepared
 from shared.clock import from_rfc3339
 from shared.codec import has_nul
 from shared.errors import FieldFault, ProblemError
 from shared.keys import ApiKey
-from shared.postgres import is_transient
 from shared.web import PageQuery, paginate, require
 
 router = APIRouter(tags=["handoffs"])
@@ -55,8 +54,7 @@ async def list_handoffs(
     """A page of handoffs without their history."""
     _check_texts(queue=queue, lead=lead)
     wanted = HandoffFilter(state, queue, lead, _place(page.after), page.limit)
-    async with _answering(request):
-        found = await _reader(request).page(wanted)
+    found = await _reader(request).page(wanted)
     shown = found[: page.limit]
     more = len(found) > page.limit
     return paginate(request, shown, (shown[-1]["crossed_at"], shown[-1]["id"]) if more else None)
@@ -70,8 +68,7 @@ async def list_handoffs(
 )
 async def get_handoff(request: Request, handoff_id: str) -> dict[str, Any]:
     """Where the handoff stands and how it came there."""
-    async with _answering(request):
-        return await _found(request, _id(handoff_id))
+    return await _found(request, _id(handoff_id))
 
 
 @router.post(
@@ -83,36 +80,16 @@ async def post_outcome(
     request: Request, handoff_id: str, answer: Annotated[Answer, Body()], key: Writer
 ) -> dict[str, Any]:
     """Accepted, rejected, recycled, converted or lost. The same answer again changes nothing."""
-    state = request.app.state
+    state, pool = request.app.state, prepared(request, "pool")
     wanted = _id(handoff_id)
-    async with _answering(request):
-        async with state.pool.acquire() as conn, conn.transaction():
-            published = await give_answer(conn, wanted, answer, key.name, state.clock())
-            await outbox.append(conn, SCHEMA, published, state.settings.kafka.partitions)
-        return await _found(request, wanted)
-
-
-@asynccontextmanager
-async def _answering(request: Request) -> AsyncIterator[None]:
-    """Raises ProblemError 503 where the database is away, or was never there yet."""
-    try:
-        if getattr(request.app.state, "reader", None) is None:
-            raise _unavailable()
-        yield
-    except ProblemError:
-        raise
-    except Exception as error:
-        if not is_transient(error):
-            raise
-        raise _unavailable() from error
-
-
-def _unavailable() -> ProblemError:
-    return ProblemError(503, "unavailable", "The database does not answer.", headers={"Retry-After": "1"})
+    async with pool.acquire() as conn, conn.transaction():
+        published = await give_answer(conn, wanted, answer, key.name, state.clock())
+        await outbox.append(conn, SCHEMA, published, state.settings.kafka.partitions)
+    return await _found(request, wanted)
 
 
 def _reader(request: Request) -> HandoffReader:
-    reader: HandoffReader = request.app.state.reader
+    reader: HandoffReader = prepared(request, "reader")
     return reader
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from services.scoring.answers import activity_out, cursor_of, lead_out
 from services.scoring.reading import LeadFilter, LeadReader, StoredLead
 from services.scoring.views import ActivityPage, LeadPage, LeadWithReasons
+from shared.backend import prepared
 from shared.clock import from_rfc3339
 from shared.errors import FieldFault, ProblemError
 from shared.identity import normalise_email
@@ -88,9 +89,7 @@ async def list_activities(request: Request, lead_id: str, page: PageQuery, at: A
 
 
 def _reader(request: Request) -> LeadReader:
-    reader: LeadReader | None = getattr(request.app.state, "reader", None)
-    if reader is None:
-        raise ProblemError(503, "not_ready", "The service is starting.", headers={"Retry-After": "1"})
+    reader: LeadReader = prepared(request, "reader")
     return reader
 
 

@@ -1,9 +1,7 @@
 """Services and servers are killed while a month of activities comes in; afterwards everything is exact."""
 
 import asyncio
-import os
 import random
-import signal
 import threading
 import time
 from collections import Counter, defaultdict
@@ -20,16 +18,11 @@ from deploy.demo.plain_model import read_model
 from deploy.demo.sample import generate
 from deploy.local.stack import Stack
 from tests.e2e.client import Client, reasons_sum, wait_for
+from tests.e2e.faults import kill
 from tests.e2e.people import own
 
 LEADS = 150
 SCORED_WITHIN_S = 90.0
-
-
-def kill(stack: Stack, name: str) -> None:
-    pid = stack.process(name).pid
-    if pid is not None:
-        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("victims", [("scoring", "handoff"), ("kafka", "postgres", "scoring")])

@@ -22,6 +22,7 @@ MAX_ITEMS = 60_000
 MAX_DEPTH = 28
 """Levels of an activity up to which the raw item stays on it; readers of the topic accept 32."""
 
+_NUMBERS = (int, float)
 # Fetchers and gateways that name themselves. A hint only: the agent alone never decides.
 _AGENTS = re.compile(
     r"googleimageproxy|yahoomailproxy|headlesschrome|phantomjs|barracuda|mimecast|proofpoint|safelinks|symantec"
@@ -99,7 +100,7 @@ def _deeper(value: Any, levels: int) -> bool:
 
 def present(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Without fields that say nothing: null, "", empty lists and objects. 0 and false are values."""
-    return {name: value for name, value in fields.items() if value or isinstance(value, int | float)}
+    return {name: value for name, value in fields.items() if value or isinstance(value, _NUMBERS)}
 
 
 def lead(
