@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tail": ("deploy.cli.tail", "Print the records of a topic."),
     "dead-letters": ("deploy.cli.dead_letters", "List, show and replay what could not be processed."),
     "send": ("deploy.cli.send", "Post a file of activities to the ingest service."),
+    "schedule": ("deploy.cli.schedule", "Show when scheduled hand-overs take place."),
     "score": ("deploy.cli.score", "Score leads from files, without a stack."),
     "replay": ("deploy.cli.replay", "Fold all leads again and compare with what is stored."),
     "webhook": ("deploy.cli.webhook", "Check a webhook offline, or listen to a source."),

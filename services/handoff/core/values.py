@@ -1,16 +1,24 @@
 """Kinds of values in `handoff.yaml`, and how they are read."""
 
 import re
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field
+from holidays import list_supported_countries
+from pydantic import BeforeValidator
 
 MAX_POINTS = 1_000_000
-_DAYS = "MON|TUE|WED|THU|FRI|SAT|SUN"
+_WEEK = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_DAYS = "|".join(_WEEK)
 _DAY_LIST = re.compile(rf"(?:{_DAYS})(?:-(?:{_DAYS}))?(?:,(?:{_DAYS})(?:-(?:{_DAYS}))?)*")
+_MONTH_DAY = "(?:[1-9]|[12][0-9]|3[01]|LAST)"
+_MONTH_DAYS = re.compile(rf"{_MONTH_DAY}(?:,{_MONTH_DAY})*", re.ASCII)
+_TIMES_EXPECTED = (
+    'expected days and a time, such as "FRI 09:00" or "MON-WED,FRI 17:30"; monthly: "1,15 09:00" or "LAST 09:00"'
+)
 _CLOCK = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 
 
@@ -63,11 +71,51 @@ def _hours(value: Any) -> str:
     return f"{begin}-{end}"
 
 
-def _every(value: Any) -> str:
+def _every(value: Any) -> "Times":
     days, space, at = value.partition(" ") if isinstance(value, str) else ("", "", "")
-    if not (space and _DAY_LIST.fullmatch(days) and _CLOCK.fullmatch(at)):
-        raise ValueError('expected days and a time, such as "FRI 09:00"')
-    return f"{days} {at}"
+    if not (space and _CLOCK.fullmatch(at)):
+        raise ValueError(_TIMES_EXPECTED)
+    clock = time.fromisoformat(at)
+    if _DAY_LIST.fullmatch(days):
+        return Times(clock, weekdays=weekdays_of(days))
+    if _MONTH_DAYS.fullmatch(days):
+        named = days.split(",")
+        return Times(clock, month_days=frozenset(int(one) for one in named if one != "LAST"), last="LAST" in named)
+    raise ValueError(_TIMES_EXPECTED)
+
+
+def weekdays_of(days: str) -> frozenset[int]:
+    """`MON-WED,FRI` as numbers, Monday 0; a span may go over the end of the week, as `SAT-MON`."""
+    found: set[int] = set()
+    for span in days.split(","):
+        first, _, last = span.partition("-")
+        begin, end = _WEEK.index(first), _WEEK.index(last or first)
+        found |= {(begin + step) % 7 for step in range((end - begin) % 7 + 1)}
+    return frozenset(found)
+
+
+def _country(value: Any) -> str:
+    if not isinstance(value, str) or value not in list_supported_countries():
+        raise ValueError("expected a country by its two capital letters, such as JP")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When in a week or a month, in local time: at `clock` on `weekdays` (Monday 0), or on `month_days` and the last
+    day of the month where `last`. A month that has no such day is passed over.
+    """
+
+    clock: time
+    weekdays: frozenset[int] = frozenset()
+    month_days: frozenset[int] = frozenset()
+    last: bool = False
+
+    def include(self, day: date) -> bool:
+        """Whether it is this day's turn."""
+        if day.weekday() in self.weekdays or day.day in self.month_days:
+            return True
+        return self.last and (day + timedelta(days=1)).day == 1
 
 
 Cents = Annotated[int, BeforeValidator(_cents)]
@@ -80,5 +128,5 @@ Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
 Day = Annotated[date, BeforeValidator(_date)]
 Days = Annotated[str, BeforeValidator(_days)]
 Hours = Annotated[str, BeforeValidator(_hours)]
-Every = Annotated[str, BeforeValidator(_every)]
-Country = Annotated[str, Field(pattern="^[A-Z]{2}$")]
+Every = Annotated[Times, BeforeValidator(_every)]
+Country = Annotated[str, BeforeValidator(_country)]
