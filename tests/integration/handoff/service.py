@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,6 +37,8 @@ class Stack:
     keys: dict[str, str] = field(default_factory=dict)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     port: int = 0
+    # Of this stack alone: the killed members of another's would hold partitions for a while.
+    group: str = field(default_factory=lambda: f"handoff-{uuid.uuid4().hex}")
 
     async def prepare(self) -> None:
         """Topics, configuration, keys."""
@@ -59,6 +62,7 @@ class Stack:
             "KIZASHI_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "KIZASHI_KAFKA__PARTITIONS": str(PARTITIONS),
             "KIZASHI_DATABASE__URL": self.database,
+            "KIZASHI_HANDOFF__GROUP": self.group,
         }
         log = (self.folder / "service.log").open("ab")
         process = subprocess.Popen([sys.executable, "-m", "services.handoff"], env=env, stdout=log, stderr=log)
