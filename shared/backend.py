@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from sqlalchemy.exc import DBAPIError
 
 from shared.background import or_die, running
@@ -24,7 +24,7 @@ from shared.settings import Settings
 from shared.telemetry import CONSUMER_LAG
 from shared.version import VERSION
 from shared.waiting import until_it_works
-from shared.web import create_app, respond
+from shared.web import committed_form, create_app, respond
 
 POLLED_WITHIN_S = 30.0
 LAG_EVERY_S = 1.0
@@ -132,6 +132,24 @@ class Backend(ABC):
         for kind in (*TRANSIENT, DBAPIError):
             app.add_exception_handler(kind, _server_away)
         return app
+
+
+def render_openapi(service: type[Backend], router: APIRouter) -> bytes:
+    """The OpenAPI document of a service, without starting any of it."""
+
+    async def no_parts() -> Mapping[str, str | None]:
+        return {}
+
+    app = create_app(
+        title=service.title,
+        version=VERSION,
+        settings=Settings(),
+        lifespan=None,
+        readiness=no_parts,
+        description=service.description,
+    )
+    app.include_router(router)
+    return committed_form(app.openapi())
 
 
 def prepared(request: Request, name: str) -> Any:

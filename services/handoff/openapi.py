@@ -2,31 +2,14 @@
 
 import sys
 
-import orjson
-
 from services.handoff.app import HandoffService
 from services.handoff.routes import router
-from shared.settings import Settings
-from shared.version import VERSION
-from shared.web import create_app
+from shared.backend import render_openapi
 
 
 def render() -> bytes:
-    """The document as committed: indented, keys sorted, a newline at the end. The same on every machine."""
-    app = create_app(
-        title=HandoffService.title,
-        version=VERSION,
-        settings=Settings(),
-        lifespan=None,
-        readiness=_no_parts,
-        description=HandoffService.description,
-    )
-    app.include_router(router)
-    return orjson.dumps(app.openapi(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
-
-
-async def _no_parts() -> dict[str, str | None]:
-    return {}
+    """The document as committed."""
+    return render_openapi(HandoffService, router)
 
 
 if __name__ == "__main__":

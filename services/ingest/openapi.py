@@ -4,21 +4,21 @@ import sys
 import tempfile
 from pathlib import Path
 
-import orjson
 from pydantic import SecretStr
 
 from services.ingest.app import build
 from services.ingest.settings import IngestSettings
+from shared.web import committed_form
 
 
 def render() -> bytes:
-    """The document as committed: indented, keys sorted, a newline at the end. The same on every machine."""
+    """The document as committed."""
     with tempfile.TemporaryDirectory() as empty:
         settings = IngestSettings(
             data_dir=Path(empty), config_dir=Path(empty), identity_secret=SecretStr("not used for documents")
         )
         document = build(settings).openapi()
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    return committed_form(document)
 
 
 if __name__ == "__main__":

@@ -73,9 +73,7 @@ async def publish(conn: asyncpg.Connection, files: Sequence[ModelFile]) -> Model
 
 async def _version_of(conn: asyncpg.Connection, file: ModelFile) -> int:
     name = file.model.model
-    newest = await conn.fetchrow(
-        "SELECT version, digest FROM scoring.model_version WHERE name = $1 ORDER BY version DESC LIMIT 1", name
-    )
+    newest = await _newest(conn, name)
     if newest is not None and newest["digest"] == file.digest:
         return int(newest["version"])
     version = newest["version"] + 1 if newest else 1
@@ -98,10 +96,15 @@ async def in_force(conn: asyncpg.Connection, files: Sequence[ModelFile]) -> Mode
     live = []
     for file in files:
         name = file.model.model
-        newest = await conn.fetchrow(
-            "SELECT version, digest FROM scoring.model_version WHERE name = $1 ORDER BY version DESC LIMIT 1", name
-        )
+        newest = await _newest(conn, name)
         if newest is None or newest["digest"] != file.digest:
             raise ConfigError(f"model {name}", "the one in force; the file was changed since the services started")
         live.append(LiveModel(name, int(newest["version"]), compile_model(file.model)))
     return Models(tuple(live))
+
+
+async def _newest(conn: asyncpg.Connection, name: str) -> Any:
+    """Version and digest of the newest version of a model, None if it was never published."""
+    return await conn.fetchrow(
+        "SELECT version, digest FROM scoring.model_version WHERE name = $1 ORDER BY version DESC LIMIT 1", name
+    )

@@ -1,9 +1,10 @@
 """What `/openapi.json` says beyond what the framework finds by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import HTMLResponse
@@ -71,6 +72,11 @@ def document(app: FastAPI, lean: Sequence[LeanRoute]) -> dict[str, Any]:
         _name_problems(schema)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def committed_form(described: Mapping[str, Any]) -> bytes:
+    """A document as it is committed: indented, keys sorted, a newline at the end. The same on every machine."""
+    return orjson.dumps(described, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
 def _name_problems(schema: dict[str, Any]) -> None:
