@@ -83,6 +83,8 @@ SOURCE_FETCHES: Final = Counter(
     ("source", "outcome"),
 )
 INGEST_PENDING_BYTES: Final = Gauge("kizashi_ingest_pending_bytes", "Bytes that wait for Kafka's acknowledgement.")
+SPOOL_BYTES: Final = Gauge("kizashi_ingest_spool_bytes", "Bytes on disk that wait for Kafka to come back.")
+INGEST_SPOOLED: Final = Counter("kizashi_ingest_spooled", "Requests kept on disk because Kafka was away.")
 PRODUCER_RESTARTS: Final = Counter(
     "kizashi_producer_restarts", "Times a Kafka producer was given up and made anew.", ("reason",)
 )
@@ -120,6 +122,8 @@ METRICS: Final[tuple[MetricWrapperBase, ...]] = (
     SOURCE_LAST_RECEIVED,
     SOURCE_FETCHES,
     INGEST_PENDING_BYTES,
+    SPOOL_BYTES,
+    INGEST_SPOOLED,
     PRODUCER_RESTARTS,
     CONSUMER_LAG,
     CONSUMER_RECORDS,

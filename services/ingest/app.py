@@ -1,7 +1,7 @@
 """The composition of the ingest service: the only place that names its parts."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -12,9 +12,10 @@ from services.ingest.publisher import KafkaPublisher
 from services.ingest.routes import activities_route
 from services.ingest.settings import IngestSettings
 from services.ingest.sources.file import load_webhooks
+from services.ingest.spool.spool import Spool
+from services.ingest.spooling import SpooledPublisher
 from services.ingest.webhook_routes import sources_router, webhook_route
 from services.ingest.webhooks import Webhooks
-from shared.background import running
 from shared.clock import Clock, system_clock
 from shared.keys import KeyStore
 from shared.outgoing import Rules
@@ -33,20 +34,18 @@ def build(settings: IngestSettings, clock: Clock = system_clock) -> FastAPI:
     sources = load_webhooks(settings.config_dir, os.environ, settings.region)
     check_access(sources, Rules.of(settings.outgoing.allow))
     topics = [LEAD_ACTIVITIES.name, REJECTED_WEBHOOKS.name, *topics_of(sources)]
-    publisher = KafkaPublisher(settings.kafka, settings.ingest, topics)
-    activities = Activities(settings, KeyStore(settings.key_store_path), clock, publisher)
-    webhooks = Webhooks(settings, sources, clock, publisher)
+    limits = settings.ingest
+    spool = Spool(settings.spool_path, limits.spool_max_bytes, limits.ack_timeout_s)
+    durable = SpooledPublisher(KafkaPublisher(settings.kafka, limits, topics), spool)
+    activities = Activities(settings, KeyStore(settings.key_store_path), clock, durable)
+    webhooks = Webhooks(settings, sources, clock, durable)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         webhooks.warn()
-        completions = completing(settings, sources, publisher, clock, webhooks.count_fetch)
-        async with running(publisher.run), completions:
+        completions = completing(settings, sources, durable, clock, webhooks.count_fetch)
+        async with durable.open(), completions:
             yield
-            await publisher.drain()
-
-    async def readiness() -> Mapping[str, str | None]:
-        return {"kafka": await publisher.fault()}
 
     app = create_app(
         title="Kizashi ingest",
@@ -54,7 +53,7 @@ def build(settings: IngestSettings, clock: Clock = system_clock) -> FastAPI:
         description=DESCRIPTION,
         settings=settings,
         lifespan=lifespan,
-        readiness=readiness,
+        readiness=durable.faults,
         lean=[activities_route(activities), webhook_route(webhooks)],
         clock=clock,
     )

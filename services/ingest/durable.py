@@ -1,6 +1,6 @@
 """Where accepted activities become durable: the seam between the HTTP side and what stands behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -26,6 +26,10 @@ class NotDurable(TransientError):
     """Nothing may be promised now; the text says why, for the sender's eyes too."""
 
 
+class Overloaded(NotDurable):
+    """Too much is under way already; nothing of this request has been sent anywhere."""
+
+
 class Durable(Protocol):
     """Takes records so that no crash loses them any more."""
 
@@ -35,5 +39,5 @@ class Durable(Protocol):
         Raises NotDurable. Called concurrently; never waits longer than its own deadline.
         """
 
-    async def fault(self) -> str | None:
-        """What is wrong now, None if nothing is; for readiness. Answers within two seconds."""
+    async def faults(self) -> Mapping[str, str | None]:
+        """Part by part what is wrong now, for readiness. Answers within two seconds."""

@@ -8,7 +8,7 @@ import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from services.ingest.durable import Durability, NotDurable, OutgoingRecord
+from services.ingest.durable import NotDurable, OutgoingRecord, Overloaded
 from services.ingest.lanes import Lanes, Ticket
 from services.ingest.settings import IngestLimits
 from shared.kafka.client import client_options
@@ -23,6 +23,8 @@ PROBE_LIMIT_S = 1.5
 PROBE_EVERY_S = 0.5
 WATCH_EVERY_S = 0.05
 DRAIN_LIMIT_S = 1.0
+
+NOT_YET = "not connected yet"
 
 log = structlog.get_logger()
 
@@ -77,18 +79,31 @@ class KafkaPublisher:
         self._link: Link | None = None
         self._open: dict[Ticket, None] = {}
         self._pending_bytes = 0
-        self._problem = "not connected yet"
+        self._problem = NOT_YET
         self._probed: tuple[float, str | None] = (-PROBE_EVERY_S, None)
         INGEST_PENDING_BYTES.set_function(lambda: self._pending_bytes)
 
-    async def publish(self, records: Sequence[OutgoingRecord]) -> Durability:
-        """See Durable.publish."""
+    @property
+    def connected(self) -> bool:
+        """Whether there is a producer that has not failed yet."""
+        return self._link is not None
+
+    @property
+    def tried(self) -> bool:
+        """Whether the first attempt to reach Kafka has ended, well or not."""
+        return self._link is not None or self._problem != NOT_YET
+
+    async def publish(self, records: Sequence[OutgoingRecord]) -> None:
+        """Return once every record is acknowledged. Records of calls begun earlier come first in their partition.
+
+        Raises Overloaded before anything is sent, else NotDurable, after which any of them may be in Kafka or not.
+        """
         link = self._link
         if link is None:
             raise NotDurable("Kafka is away")
         size = sum([record.size for record in records])
         if self._pending_bytes + size > self._limits.max_pending_bytes:
-            raise NotDurable("too much waits for Kafka's acknowledgement")
+            raise Overloaded("too much waits for Kafka's acknowledgement")
         ticket = Ticket(asyncio.get_running_loop().create_future(), len(records), size, time.monotonic())
         self._open[ticket] = None
         self._pending_bytes += size
@@ -102,10 +117,9 @@ class KafkaPublisher:
         finally:
             del self._open[ticket]
             self._pending_bytes -= size
-        return "kafka"
 
     async def fault(self) -> str | None:
-        """See Durable.fault. Asks Kafka itself, at most twice a second: a connection alone proves nothing."""
+        """What is wrong now. Asks Kafka itself, at most twice a second: a connection alone proves nothing."""
         link, now = self._link, time.monotonic()
         if link is None:
             return self._problem

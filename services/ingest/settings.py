@@ -1,5 +1,6 @@
 """Settings of the ingest service: `KIZASHI_INGEST__*`."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -22,6 +23,10 @@ class IngestLimits(Section):
     record_batch_bytes: Annotated[int, Field(ge=16_384, le=_MIB // 2)] = 262_144
     """One batch to one partition; well below the broker's default limit of 1 MiB."""
     compression: Literal["none", "lz4"] = "none"
+    spool_max_bytes: Positive = 1024 * _MIB
+    """Room on disk, per process, for what comes while Kafka is away; beyond it requests are refused with 503."""
+    spool_dir: Path | None = None
+    """Where that is kept; `spool` in the data folder if not said. Must outlive the process."""
     ack_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     retry_after_s: Positive = 2
     fetch_give_up_s: Annotated[float, Field(gt=0, le=86_400)] = 600.0
@@ -32,3 +37,8 @@ class IngestSettings(Settings):
     """All settings of the ingest service."""
 
     ingest: IngestLimits = IngestLimits()
+
+    @property
+    def spool_path(self) -> Path:
+        """The folder that all ingest processes of this machine share for their spools."""
+        return self.ingest.spool_dir or self.data_dir / "spool"

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def running_ingest(
     """Start the service with its own keys; `limits` are settings of its section, such as `ack_timeout_s="1"`."""
     port = free_block().services["ingest"]
     key_store = folder / "keys.json"
-    key = create_key(key_store, "test", ["activities:write"], system_clock())
+    key = create_key(key_store, uuid.uuid4().hex, ["activities:write"], system_clock())
     own = {
         "KIZASHI_DATA_DIR": str(folder),
         "KIZASHI_CONFIG_DIR": str(ROOT / "config"),
