@@ -32,10 +32,11 @@ ACCEPTED = {
 }
 ABOUT = (
     "One activity, or an array of at most 1,000; taken whole or refused whole. 202 means that every activity is stored"
-    " by Kafka on all in-sync replicas, or, while Kafka is away, synced to disk (`spool`). The same"
-    " `source` and `id` again changes nothing. Without `id`, one is made and returned; with an `Idempotency-Key` it is derived from the key, the source and the place in the array, so that a"
-    " retry means the same activities. CloudEvents 1.0 of type `lead.activity.v1` are taken in binary, structured and"
-    " batched mode; their `id`, `source` and `time` fill what the activity leaves open."
+    " by Kafka on all in-sync replicas, or, while Kafka is away, synced to disk (`spool`). The same `source` and `id`"
+    " again changes nothing. Without `id`, one is made and returned; with an `Idempotency-Key` it is derived from the"
+    " key, the source and the place in the array, so that a retry means the same activities. CloudEvents 1.0 of type"
+    " `lead.activity.v1` are taken in binary, structured and batched mode; their `id`, `source` and `time` fill what"
+    " the activity leaves open."
 )
 
 
