@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("deploy.cli.replay", "Fold all leads again and compare with what is stored."),
     "webhook": ("deploy.cli.webhook", "Check a webhook offline, or listen to a source."),
     "demo": ("deploy.cli.demo", "Run the whole chain on sample activities and check what comes out."),
+    "chaos": ("deploy.cli.chaos", "Break everything under load, then check the books."),
     "bench": ("deploy.cli.bench", "Measure how close this machine's limits are."),
     "setup": ("deploy.cli.setup", "Fetch what the local stack still lacks."),
 }

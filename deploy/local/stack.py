@@ -40,7 +40,9 @@ class AlreadyRunning(KizashiError):
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
-    """What a start is asked for. `services` are the names to start; `command` tells how (tests have their own)."""
+    """What a start is asked for. `services` are the names to start; `command` tells how (tests have their own).
+    `kafka_settings` come on top of the broker's own.
+    """
 
     data_dir: Path
     config_dir: Path | None = None
@@ -48,6 +50,7 @@ class StackOptions:
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     services: Sequence[str] = NAMES
     command: Callable[[str], tuple[str, ...]] = service_command
+    kafka_settings: Mapping[str, str] = field(default_factory=dict)
     ready_timeout_s: float = READY_TIMEOUT_S
 
 
@@ -144,10 +147,13 @@ class Stack:
     def _start_servers(self, block: ports.PortBlock) -> None:
         embedded = self.addresses.embedded
         if "kafka" in embedded:
-            self._supervise(self._servers, KafkaProgram(self.data.kafka, block.kafka, block.controller))
+            self._supervise(self._servers, self._kafka(block))
         if "postgres" in embedded:
             self._supervise(self._servers, PostgresProgram(self.data.postgres, block.postgres))
         self._await(self._servers)
+
+    def _kafka(self, block: ports.PortBlock) -> KafkaProgram:
+        return KafkaProgram(self.data.kafka, block.kafka, block.controller, extra=self._options.kafka_settings)
 
     def _start_services(self, block: ports.PortBlock) -> None:
         for name in self._options.services:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Literal
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -50,8 +51,10 @@ class OpenTopic:
 
 
 @asynccontextmanager
-async def reading(kafka: KafkaSettings, topic: str) -> AsyncIterator[OpenTopic]:
-    """Open a topic at its beginning, for committed records.
+async def reading(
+    kafka: KafkaSettings, topic: str, isolation: Literal["read_committed", "read_uncommitted"] = "read_committed"
+) -> AsyncIterator[OpenTopic]:
+    """Open a topic at its beginning.
 
     Raises KizashiError for a topic that does not exist, TransientError and KafkaError when Kafka does not answer.
     """
@@ -61,7 +64,7 @@ async def reading(kafka: KafkaSettings, topic: str) -> AsyncIterator[OpenTopic]:
     partitions = [TopicPartition(topic, number) for number in range(view.partitions[topic])]
     consumer = AIOKafkaConsumer(
         **client_options(kafka),
-        isolation_level="read_committed",
+        isolation_level=isolation,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         request_timeout_ms=10_000,

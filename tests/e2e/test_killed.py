@@ -19,7 +19,7 @@ from deploy.demo.sample import generate
 from deploy.local.stack import Stack
 from tests.e2e.client import Client, reasons_sum, wait_for
 from tests.e2e.faults import kill
-from tests.e2e.people import own
+from deploy.chaos.people import own
 
 LEADS = 150
 SCORED_WITHIN_S = 90.0

@@ -15,7 +15,7 @@ from deploy.demo.expectation import MODEL
 from deploy.demo.feed import Line, feed
 from deploy.demo.sample import generate
 from tests.e2e.client import Client, kizashi, wait_for
-from tests.e2e.people import own
+from deploy.chaos.people import own
 
 COMPARED = ("score", "engagement", "fit", "grade", "level", "cell", "stage", "coverage")
 WITHIN_S = 120.0

@@ -1,4 +1,4 @@
-"""The shipped sample as other people: several tests feed it into one stack."""
+"""The shipped sample as other people, so that it can be fed into one stack many times."""
 
 import re
 from typing import Any

@@ -1,0 +1,96 @@
+"""The books of a campaign: what the topics, the database and the disk hold when all is quiet."""
+
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import orjson
+
+from deploy.demo.judging import label_of
+from shared.kafka.reading import reading
+from shared.settings import KafkaSettings
+from shared.topics import DEAD_LETTERS, LEAD_SCORES, QUALIFIED_LEADS
+
+_COUNTS = {
+    "activity ids": "SELECT count(*) FROM scoring.activity_key",
+    "activities": "SELECT count(*) FROM scoring.activity",
+}
+_LEFT = {
+    "rows in scoring's outbox": "SELECT count(*) FROM scoring.outbox",
+    "rows in handoff's outbox": "SELECT count(*) FROM handoff.outbox",
+    "locks that somebody waits for": "SELECT count(*) FROM pg_locks WHERE NOT granted",
+    "transactions open for over five seconds": (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND xact_start < now() - interval '5s'"
+    ),
+}
+_VERSIONS = "SELECT id::text, version FROM scoring.lead WHERE merged_into IS NULL"
+_CYCLES = "SELECT lead_id::text, rule, cycle FROM handoff.handoff"
+
+
+@dataclass(slots=True)
+class Books:
+    """`states`: last published state by label, as bytes; `versions`: every version of a lead id, as published;
+    `qualified`: records that a reader of committed data sees; `uncommitted`: how many there are for any reader.
+    """
+
+    states: dict[str, bytes] = field(default_factory=dict)
+    labels_twice: list[str] = field(default_factory=list)
+    versions: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    stored_versions: dict[str, int] = field(default_factory=dict)
+    qualified: list[dict[str, Any]] = field(default_factory=list)
+    uncommitted: int = 0
+    cycles: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    counts: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+
+
+async def read_books(kafka: KafkaSettings, database: str) -> Books:
+    """Read everything once. The stack must be quiet."""
+    books = Books()
+    await _read_states(kafka, books)
+    books.qualified = [orjson.loads(value) async for _, value in _records(kafka, QUALIFIED_LEADS.name) if value]
+    async with reading(kafka, QUALIFIED_LEADS.name, "read_uncommitted") as opened:
+        books.uncommitted = sum([len(records) async for records in opened.until_end()])
+    for topic in DEAD_LETTERS:
+        async with reading(kafka, topic.name) as opened:
+            books.left[f"records on {topic.name}"] = sum(opened.end.values())
+    connection = await asyncpg.connect(database)
+    try:
+        books.counts = {name: await connection.fetchval(query) for name, query in _COUNTS.items()}
+        books.left |= {name: await connection.fetchval(query) for name, query in _LEFT.items()}
+        books.stored_versions = dict(await connection.fetch(_VERSIONS))
+        books.cycles = Counter(tuple(row) for row in await connection.fetch(_CYCLES))
+    finally:
+        await connection.close()
+    return books
+
+
+def spool_files(spool: Path) -> int:
+    """How many files of kept requests there are, damaged ones included."""
+    return len([path for path in spool.rglob("*") if path.suffix in {".frames", ".damaged"}])
+
+
+async def _read_states(kafka: KafkaSettings, books: Books) -> None:
+    latest: dict[bytes, bytes | None] = {}
+    async for key, value in _records(kafka, LEAD_SCORES.name):
+        latest[key] = value
+        if value is not None:
+            state = orjson.loads(value)
+            books.versions[state["lead_id"]].append(state["version"])
+    for value in filter(None, latest.values()):
+        label = label_of(orjson.loads(value))
+        if label in books.states:
+            books.labels_twice.append(label)
+        books.states[label] = value
+
+
+async def _records(kafka: KafkaSettings, topic: str) -> AsyncIterator[tuple[bytes, bytes | None]]:
+    """Key and value of every committed record, each partition's in order."""
+    async with reading(kafka, topic) as opened:
+        async for records in opened.until_end():
+            for record in records:
+                yield record.key or b"", record.value

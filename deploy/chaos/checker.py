@@ -1,0 +1,87 @@
+"""The independent checker: the books beside what a plain program computes from what was sent. Pure.
+
+It shares no code with the services: the demo's own grouping and scoring decide what must have come out.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import orjson
+
+from deploy.chaos.books import Books
+from deploy.demo.expectation import ENTER, MODEL, Outcome, score
+from deploy.demo.grouping import group, in_order
+from deploy.demo.judging import check_lead, check_records, label_of
+from deploy.demo.plain_model import PlainModel, read_model
+
+RULE = "hot"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What must have come of one wave."""
+
+    activities: int
+    outcomes: tuple[Outcome, ...]
+
+
+def expect(posted: Iterable[dict[str, Any]], model: PlainModel | None = None) -> Expected:
+    """What the activities of one wave must lead to, under the shipped model."""
+    ordered = in_order(posted)
+    model = model or read_model(MODEL)
+    return Expected(len(ordered), tuple(score(found, model) for found in group(ordered)))
+
+
+def check(books: Books, waves: Iterable[Expected]) -> list[str]:
+    """Every difference in words; empty where nothing was lost, doubled, reordered or left over."""
+    states, activities, hot = dict(books.states), 0, list[str]()
+    differences: list[str] = []
+    for wave in waves:
+        activities += wave.activities
+        for outcome in wave.outcomes:
+            differences += _state_differs(states.pop(outcome.lead, None), outcome)
+            if outcome.score >= ENTER:
+                hot.append(outcome.lead)
+    differences += [f"{label}: published, but nobody was to be called so" for label in states]
+    differences += [f"{label}: two leads are called so" for label in books.labels_twice]
+    differences += [
+        f"{count:,} {name}, expected {activities:,}" for name, count in books.counts.items() if count != activities
+    ]
+    differences += check_records(books.qualified, hot, RULE)
+    differences += _records_differ(books)
+    differences += _versions_differ(books)
+    differences += [f"{count:,} {name}" for name, count in books.left.items() if count]
+    return differences
+
+
+def _state_differs(value: bytes | None, outcome: Outcome) -> list[str]:
+    if value is None:
+        return [f"{outcome.lead}: never published"]
+    state = orjson.loads(value)
+    return check_lead({**state, **state["models"][state["primary"]]}, outcome)
+
+
+def _records_differ(books: Books) -> Iterator[str]:
+    published = Counter((record["lead"]["id"], record["rule"], record["cycle"]) for record in books.qualified)
+    if books.uncommitted != len(books.qualified):
+        yield f"{books.uncommitted:,} qualified leads for any reader, {len(books.qualified):,} for a careful one"
+    for cycle in published.keys() - books.cycles.keys():
+        yield f"{cycle}: published, but not stored"
+    for cycle in books.cycles.keys() - published.keys():
+        yield f"{cycle}: stored, but not published"
+    for record in books.qualified:
+        if not record["lead"].get("identifiers"):
+            yield f"{label_of(record['lead'])}: handed over without identifiers"
+
+
+def _versions_differ(books: Books) -> Iterator[str]:
+    for lead_id, versions in books.versions.items():
+        if any(later <= earlier for earlier, later in pairwise(versions)):
+            yield f"{lead_id}: versions do not rise: {versions}"
+    for lead_id, version in books.stored_versions.items():
+        published = books.versions.get(lead_id, [0])[-1]
+        if published != version:
+            yield f"{lead_id}: version {version} is stored, {published} published"

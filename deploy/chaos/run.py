@@ -1,0 +1,148 @@
+"""A campaign from its start to its verdict."""
+
+import asyncio
+import os
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.chaos.books import read_books, spool_files
+from deploy.chaos.checker import check, expect
+from deploy.chaos.disturber import Disturber
+from deploy.chaos.load import Load, wave
+from deploy.chaos.plan import Fault, draw
+from deploy.chaos.stack import SufferingStack, suffering_stack
+from deploy.demo.expectation import MODEL
+from deploy.demo.feed import Sent
+from deploy.demo.plain_model import read_model
+from deploy.demo.watching import Watcher
+from deploy.local.report import Report
+from deploy.local.services import service_env
+from shared.errors import KizashiError
+from shared.settings import Settings, load
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a campaign is asked for; `plant` names a bug that is put in on purpose."""
+
+    seed: int
+    kills: int
+    others: int
+    activities: int
+    per_second: float
+    plant: str = ""
+    data_dir: Path | None = None
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was done, and every difference between the books and what they should hold."""
+
+    options: Options
+    faults: Counter[tuple[str, str]] = field(default_factory=Counter)
+    sent: Sent = field(default_factory=Sent)
+    activities: int = 0
+    leads: int = 0
+    qualified: int = 0
+    seconds: float = 0.0
+    settled_s: float = 0.0
+    differences: list[str] = field(default_factory=list)
+
+    @property
+    def kills(self) -> int:
+        """How many processes were killed."""
+        return sum(count for (kind, _), count in self.faults.items() if kind == "kill")
+
+
+def run(options: Options, report: Report) -> Verdict:
+    """Run a campaign on a stack of its own. Raises KizashiError when the stack does not start."""
+    verdict = Verdict(options)
+    began = time.monotonic()
+    with (
+        _folder(options.data_dir) as folder,
+        suffering_stack(folder, report, seed=options.seed, plant=options.plant) as stack,
+    ):
+        waves = _suffer(options, stack, report, verdict)
+        healed = time.monotonic()
+        asyncio.run(_check(options, stack, waves, report, verdict))
+        verdict.settled_s = time.monotonic() - healed
+    verdict.seconds = time.monotonic() - began
+    return verdict
+
+
+def _suffer(options: Options, stack: SufferingStack, report: Report, verdict: Verdict) -> int:
+    """Load and faults together; returns how many waves were sent."""
+    plan: list[Fault] = draw(options.seed, options.kills, options.others)
+    disturber = Disturber(stack, report)
+    with report.part("Faults", "done", len(plan)) as part:
+        load_ = Load(
+            url=stack.state.addresses.services["ingest"],
+            key=stack.data.cli_key.read_text(encoding="ascii").strip(),
+            seed=options.seed,
+            per_second=options.per_second,
+            at_least=options.activities,
+            on_progress=lambda _: None,
+        )
+        sender = threading.Thread(target=load_.run, name="load", daemon=True)
+        sender.start()
+        try:
+            disturber.run(plan, lambda done: part.advance(done, len(plan)))
+        finally:
+            load_.stop.set()
+    with report.part("Activities", "sent", options.activities) as part:
+        while sender.is_alive():
+            sender.join(0.5)
+            part.advance(min(load_.sent.activities, options.activities), options.activities)
+    if load_.error is not None:
+        raise KizashiError(f"the load could not be sent: {load_.error}") from load_.error
+    verdict.faults, verdict.sent = disturber.done, load_.sent
+    return load_.waves
+
+
+async def _check(options: Options, stack: SufferingStack, waves: int, report: Report, verdict: Verdict) -> None:
+    settings = _settings(stack)
+    model = read_model(MODEL)
+    with report.part("Expectation", "computed", waves) as part:
+        expected = []
+        for number in range(waves):
+            expected.append(expect(wave(options.seed, number), model))
+            part.advance(number + 1, waves)
+    verdict.activities = sum(one.activities for one in expected)
+    verdict.leads = sum(len(one.outcomes) for one in expected)
+    with report.part("Activities", "counted", verdict.activities) as part:
+        async with Watcher(settings) as watcher:
+            try:
+                await watcher.until_counted(verdict.activities, lambda done: part.advance(done, verdict.activities))
+                await watcher.until_handed_over(0)
+            except KizashiError as error:
+                verdict.differences.append(str(error))
+    with report.part("Books", "checked"):
+        books = await read_books(settings.kafka, settings.database.url.get_secret_value())
+        books.left["files in the spool"] = spool_files(stack.data.path / "spool")
+        verdict.qualified = len(books.qualified)
+        verdict.differences += check(books, expected)
+
+
+def _settings(stack: SufferingStack) -> Settings:
+    """The servers themselves, without the gates."""
+    now = stack.state
+    return load(Settings, service_env(os.environ, stack.data, now.addresses, now.config_dir, 1))
+
+
+@contextmanager
+def _folder(given: Path | None) -> Iterator[Path]:
+    """Another account passes through, as PostgreSQL does not run as root. A folder that was named stays."""
+    if given is not None:
+        given.mkdir(parents=True, exist_ok=True)
+        yield given.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="kizashi-chaos-", ignore_cleanup_errors=True) as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o711)
+        yield folder
