@@ -12,7 +12,7 @@ import orjson
 from deploy.demo.judging import label_of
 from shared.kafka.reading import reading
 from shared.settings import KafkaSettings
-from shared.topics import DEAD_LETTERS, LEAD_SCORES, QUALIFIED_LEADS
+from shared.topics import DEAD_LETTERS, LEAD_ACTIVITIES, LEAD_SCORES, QUALIFIED_LEADS, dead_letter_topic
 
 _COUNTS = {
     "activity ids": "SELECT count(*) FROM scoring.activity_key",
@@ -34,7 +34,8 @@ _CYCLES = "SELECT lead_id::text, rule, cycle FROM handoff.handoff"
 @dataclass(slots=True)
 class Books:
     """`states`: last published state by label, as bytes; `versions`: every version of a lead id, as published;
-    `qualified`: records that a reader of committed data sees; `uncommitted`: how many there are for any reader.
+    `qualified`: records that a reader of committed data sees; `uncommitted`: how many there are for any reader;
+    `order`: by record key, each activity ("source id") where it first stands; `letters`: values of dead activities.
     """
 
     states: dict[str, bytes] = field(default_factory=dict)
@@ -44,6 +45,8 @@ class Books:
     qualified: list[dict[str, Any]] = field(default_factory=list)
     uncommitted: int = 0
     cycles: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    order: dict[bytes, list[str]] = field(default_factory=lambda: defaultdict(list))
+    letters: Counter[bytes] = field(default_factory=Counter)
     counts: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
 
@@ -55,7 +58,12 @@ async def read_books(kafka: KafkaSettings, database: str) -> Books:
     books.qualified = [orjson.loads(value) async for _, value in _records(kafka, QUALIFIED_LEADS.name) if value]
     async with reading(kafka, QUALIFIED_LEADS.name, "read_uncommitted") as opened:
         books.uncommitted = sum([len(records) async for records in opened.until_end()])
+    await _read_order(kafka, books)
+    letters = dead_letter_topic(LEAD_ACTIVITIES.name)
+    books.letters = Counter([value or b"" async for _, value in _records(kafka, letters)])
     for topic in DEAD_LETTERS:
+        if topic.name == letters:
+            continue
         async with reading(kafka, topic.name) as opened:
             books.left[f"records on {topic.name}"] = sum(opened.end.values())
     connection = await asyncpg.connect(database)
@@ -86,6 +94,20 @@ async def _read_states(kafka: KafkaSettings, books: Books) -> None:
         if label in books.states:
             books.labels_twice.append(label)
         books.states[label] = value
+
+
+async def _read_order(kafka: KafkaSettings, books: Books) -> None:
+    seen: set[str] = set()
+    async with reading(kafka, LEAD_ACTIVITIES.name) as opened:
+        async for records in opened.until_end():
+            for record in records:
+                headers = dict(record.headers)
+                if "ce_id" not in headers:
+                    continue
+                name = f"{headers['ce_source'].decode()} {headers['ce_id'].decode()}"
+                if name not in seen:
+                    seen.add(name)
+                    books.order[record.key].append(name)
 
 
 async def _records(kafka: KafkaSettings, topic: str) -> AsyncIterator[tuple[bytes, bytes | None]]:

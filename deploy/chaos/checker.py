@@ -4,7 +4,7 @@ It shares no code with the services: the demo's own grouping and scoring decide 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -22,25 +22,35 @@ RULE = "hot"
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must have come of one wave."""
+    """What must have come of one wave. `sent`: its activities ("source id") in the order of sending, each once."""
 
     activities: int
+    sent: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
 
 
 def expect(posted: Iterable[dict[str, Any]], model: PlainModel | None = None) -> Expected:
     """What the activities of one wave must lead to, under the shipped model."""
+    posted = list(posted)
+    sent = tuple(dict.fromkeys(f"{activity['source']} {activity['id']}" for activity in posted))
     ordered = in_order(posted)
     model = model or read_model(MODEL)
-    return Expected(len(ordered), tuple(score(found, model) for found in group(ordered)))
+    return Expected(len(ordered), sent, tuple(score(found, model) for found in group(ordered)))
 
 
-def check(books: Books, waves: Iterable[Expected]) -> list[str]:
-    """Every difference in words; empty where nothing was lost, doubled, reordered or left over."""
+def check(
+    books: Books, waves: Iterable[Expected], broken: Mapping[bytes, int], doubtful: Collection[bytes]
+) -> list[str]:
+    """Every difference in words; empty where nothing was lost, doubled, reordered or left over.
+
+    `broken`: how often each unreadable record was written; `doubtful`: those that may have been written once.
+    """
     states, activities, hot = dict(books.states), 0, list[str]()
     differences: list[str] = []
+    sent: dict[str, int] = {}
     for wave in waves:
         activities += wave.activities
+        sent.update((name, len(sent) + at) for at, name in enumerate(wave.sent))
         for outcome in wave.outcomes:
             differences += _state_differs(states.pop(outcome.lead, None), outcome)
             if outcome.score >= ENTER:
@@ -53,6 +63,8 @@ def check(books: Books, waves: Iterable[Expected]) -> list[str]:
     differences += check_records(books.qualified, hot, RULE)
     differences += _records_differ(books)
     differences += _versions_differ(books)
+    differences += _order_differs(books, sent)
+    differences += _letters_differ(books, broken, doubtful)
     differences += [f"{count:,} {name}" for name, count in books.left.items() if count]
     return differences
 
@@ -75,6 +87,22 @@ def _records_differ(books: Books) -> Iterator[str]:
     for record in books.qualified:
         if not record["lead"].get("identifiers"):
             yield f"{label_of(record['lead'])}: handed over without identifiers"
+
+
+def _order_differs(books: Books, sent: Mapping[str, int]) -> Iterator[str]:
+    for names in books.order.values():
+        for earlier, later in pairwise(names):
+            if sent.get(earlier, -1) > sent.get(later, -1):
+                yield f"{later}: stands behind {earlier} on the topic, but was sent before it"
+
+
+def _letters_differ(books: Books, broken: Mapping[bytes, int], doubtful: Collection[bytes]) -> Iterator[str]:
+    for value, count in broken.items():
+        if books.letters[value] != count:
+            yield f"{value!r}: {books.letters[value]} dead letters, expected {count}"
+    for value, count in books.letters.items():
+        if value not in broken and (value not in doubtful or count > 1):
+            yield f"{value!r}: {count} dead letters, expected {int(value in doubtful)} at most"
 
 
 def _versions_differ(books: Books) -> Iterator[str]:

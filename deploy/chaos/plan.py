@@ -8,9 +8,11 @@ from typing import Literal, TypeVar
 
 T = TypeVar("T")
 SERVICES = ("ingest", "scoring", "handoff")
+SECOND = "scoring-2"
+"""A second process of scoring: both share the partitions, and meet on leads."""
 SERVERS = ("kafka", "postgres")
 SUPERVISOR = "supervisor"
-PROCESSES = (*SERVICES, *SERVERS, SUPERVISOR)
+PROCESSES = (*SERVICES, SECOND, *SERVERS, SUPERVISOR)
 LINKS = ("ingest-kafka", "scoring-kafka", "scoring-postgres", "handoff-kafka", "handoff-postgres")
 
 Kind = Literal["kill", "freeze", "latency", "reset", "half_open", "cut", "slow_close", "disk_full", "clock_jump"]

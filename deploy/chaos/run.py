@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,7 @@ from shared.settings import Settings, load
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a campaign is asked for; `plant` names a bug that is put in on purpose."""
+    """What a campaign is asked for; `plant` names a bug that is put in on purpose, `lure` are faults for it."""
 
     seed: int
     kills: int
@@ -37,6 +37,7 @@ class Options:
     activities: int
     per_second: float
     plant: str = ""
+    lure: Sequence[Fault] = ()
     data_dir: Path | None = None
 
 
@@ -68,22 +69,23 @@ def run(options: Options, report: Report) -> Verdict:
         _folder(options.data_dir) as folder,
         suffering_stack(folder, report, seed=options.seed, plant=options.plant) as stack,
     ):
-        waves = _suffer(options, stack, report, verdict)
+        load_ = _suffer(options, stack, report, verdict)
         healed = time.monotonic()
-        asyncio.run(_check(options, stack, waves, report, verdict))
+        asyncio.run(_check(options, stack, load_, report, verdict))
         verdict.settled_s = time.monotonic() - healed
     verdict.seconds = time.monotonic() - began
     return verdict
 
 
-def _suffer(options: Options, stack: SufferingStack, report: Report, verdict: Verdict) -> int:
-    """Load and faults together; returns how many waves were sent."""
-    plan: list[Fault] = draw(options.seed, options.kills, options.others)
+def _suffer(options: Options, stack: SufferingStack, report: Report, verdict: Verdict) -> Load:
+    """Load and faults together; returns what was sent."""
+    plan: list[Fault] = [*draw(options.seed, options.kills, options.others), *options.lure]
     disturber = Disturber(stack, report)
     with report.part("Faults", "done", len(plan)) as part:
         load_ = Load(
             url=stack.state.addresses.services["ingest"],
             key=stack.data.cli_key.read_text(encoding="ascii").strip(),
+            kafka=_settings(stack).kafka,
             seed=options.seed,
             per_second=options.per_second,
             at_least=options.activities,
@@ -102,17 +104,17 @@ def _suffer(options: Options, stack: SufferingStack, report: Report, verdict: Ve
     if load_.error is not None:
         raise KizashiError(f"the load could not be sent: {load_.error}") from load_.error
     verdict.faults, verdict.sent = disturber.done, load_.sent
-    return load_.waves
+    return load_
 
 
-async def _check(options: Options, stack: SufferingStack, waves: int, report: Report, verdict: Verdict) -> None:
+async def _check(options: Options, stack: SufferingStack, load_: Load, report: Report, verdict: Verdict) -> None:
     settings = _settings(stack)
     model = read_model(MODEL)
-    with report.part("Expectation", "computed", waves) as part:
+    with report.part("Expectation", "computed", load_.waves) as part:
         expected = []
-        for number in range(waves):
+        for number in range(load_.waves):
             expected.append(expect(wave(options.seed, number), model))
-            part.advance(number + 1, waves)
+            part.advance(number + 1, load_.waves)
     verdict.activities = sum(one.activities for one in expected)
     verdict.leads = sum(len(one.outcomes) for one in expected)
     with report.part("Activities", "counted", verdict.activities) as part:
@@ -126,7 +128,7 @@ async def _check(options: Options, stack: SufferingStack, waves: int, report: Re
         books = await read_books(settings.kafka, settings.database.url.get_secret_value())
         books.left["files in the spool"] = spool_files(stack.data.path / "spool")
         verdict.qualified = len(books.qualified)
-        verdict.differences += check(books, expected)
+        verdict.differences += check(books, expected, load_.broken, load_.doubtful)
 
 
 def _settings(stack: SufferingStack) -> Settings:

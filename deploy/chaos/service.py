@@ -20,13 +20,16 @@ from shared import clock
 LOOK_EVERY_S = 0.05
 
 
-def command(name: str, kafka: int, postgres: int | None, clock_file: Path, plant: str = "") -> tuple[str, ...]:
-    """How the stack starts a service; ports are those of its gates."""
+def command(
+    name: str, instance: str, kafka: int, postgres: int | None, clock_file: Path, plant: str = ""
+) -> tuple[str, ...]:
+    """How the stack starts service `name`, a member of its group as `instance`; ports are those of its gates."""
     return (
         sys.executable,
         "-m",
         "deploy.chaos.service",
         name,
+        f"--instance={instance}",
         f"--kafka={kafka}",
         f"--clock-file={clock_file}",
         *((f"--postgres={postgres}",) if postgres else ()),
@@ -55,12 +58,14 @@ def main() -> None:
     """Set the environment and the clock, then become the service."""
     parser = argparse.ArgumentParser()
     parser.add_argument("name")
+    parser.add_argument("--instance", required=True)
     parser.add_argument("--kafka", type=int, required=True)
     parser.add_argument("--postgres", type=int)
     parser.add_argument("--clock-file", type=Path, required=True)
     parser.add_argument("--plant", default="")
     given = parser.parse_args()
     os.environ["KIZASHI_KAFKA__BOOTSTRAP_SERVERS"] = f"{HOST}:{given.kafka}"
+    os.environ["KIZASHI_SCORING__INSTANCE"] = os.environ["KIZASHI_HANDOFF__INSTANCE"] = given.instance
     if given.postgres:
         url = urlsplit(os.environ["KIZASHI_DATABASE__URL"])
         behind = url._replace(netloc=f"{url.netloc.rpartition(':')[0]}:{given.postgres}")

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from deploy.chaos.gates import Gates
-from deploy.chaos.plan import LINKS, SUPERVISOR
+from deploy.chaos.plan import LINKS, SECOND, SUPERVISOR
 from deploy.chaos.service import command
 from deploy.local import state
 from deploy.local.end import end_stack
@@ -32,10 +32,12 @@ SETUP = "chaos.json"
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What the supervisor needs to know, in a file of the data folder. `gates`: link to port; `inner`: service to the
-    port of the Kafka listener behind its gate; `plant`: a bug put in on purpose.
+    port of the Kafka listener behind its gate; `second`: port of the second scoring process; `plant`: a bug put in on
+    purpose.
     """
 
     base: int
+    second: int
     gates: dict[str, int]
     inner: dict[str, int]
     plant: str = ""
@@ -66,7 +68,7 @@ class SufferingStack:
         block, behind, before = PortBlock(self._options.port_base), free_block(), free_block()
         gates = dict(zip(LINKS, before.all, strict=False))
         inner = dict(zip(("ingest", "scoring", "handoff"), behind.all, strict=False))
-        self._setup = Setup(block.base, gates, inner, plant)
+        self._setup = Setup(block.base, behind.all[-1], gates, inner, plant)
         (folder / SETUP).write_text(json.dumps(asdict(self._setup)), encoding="ascii")
         upstreams = {
             link: (port, inner[link.partition("-")[0]] if link.endswith("kafka") else block.postgres)
@@ -152,15 +154,19 @@ def main(arguments: list[str]) -> int:
 
     def of(name: str) -> tuple[str, ...]:
         gates: Mapping[str, int] = setup.gates
+        service = "scoring" if name == SECOND else name
         clock_file = given.data_dir / f"{name}.clock"
-        return command(name, gates[f"{name}-kafka"], gates.get(f"{name}-postgres"), clock_file, setup.plant)
+        kafka, postgres = gates[f"{service}-kafka"], gates.get(f"{service}-postgres")
+        return command(service, name, kafka, postgres, clock_file, setup.plant)
 
     options = StackOptions(
         data_dir=given.data_dir,
         config_dir=given.config_dir,
         port_base=given.port_base,
-        env=dict(os.environ),
+        # Soon enough for the spool to be needed in most outages.
+        env={**os.environ, "KIZASHI_INGEST__ACK_TIMEOUT_S": "1"},
         command=of,
+        more_services={SECOND: setup.second},
         kafka_settings=setup.kafka_settings,
     )
     return run_until_ended(options, Lines(), lambda _: None)

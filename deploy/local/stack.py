@@ -41,7 +41,7 @@ class AlreadyRunning(KizashiError):
 @dataclass(frozen=True, slots=True)
 class StackOptions:
     """What a start is asked for. `services` are the names to start; `command` tells how (tests have their own).
-    `kafka_settings` come on top of the broker's own.
+    `more_services` are further processes by name, each on its port; `kafka_settings` come on top of the broker's own.
     """
 
     data_dir: Path
@@ -49,6 +49,7 @@ class StackOptions:
     port_base: int | None = None
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     services: Sequence[str] = NAMES
+    more_services: Mapping[str, int] = field(default_factory=dict)
     command: Callable[[str], tuple[str, ...]] = service_command
     kafka_settings: Mapping[str, str] = field(default_factory=dict)
     ready_timeout_s: float = READY_TIMEOUT_S
@@ -156,8 +157,8 @@ class Stack:
         return KafkaProgram(self.data.kafka, block.kafka, block.controller, extra=self._options.kafka_settings)
 
     def _start_services(self, block: ports.PortBlock) -> None:
-        for name in self._options.services:
-            port = block.services[name]
+        ports_of = {name: block.services[name] for name in self._options.services}
+        for name, port in {**ports_of, **self._options.more_services}.items():
             program = ServiceProgram(name, port, self._env_of(port), self._options.command(name))
             self._supervise(self._services, program)
 

@@ -23,6 +23,7 @@ from shared.outbox import OutboxRow, append
 from shared.settings import DatabaseSettings, KafkaSettings
 from shared.topics import Topic
 from tests.conftest import KafkaServer, PostgresServer
+from tests.integration.shared.relay_process import STEPS
 
 MIGRATIONS = Path("services/scoring/migrations")
 PARTITIONS = 3
@@ -54,13 +55,14 @@ class Bench:
             await append(conn, "scoring", made, PARTITIONS)
 
     @contextmanager
-    def relay(self) -> Iterator[subprocess.Popen[bytes]]:
+    def relay(self, *step: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A relay; one with a step kills itself there."""
         env = {
             **os.environ,
             "KIZASHI_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "KIZASHI_DATABASE__URL": self.database.url.get_secret_value(),
         }
-        process = subprocess.Popen([sys.executable, "-m", "tests.integration.shared.relay_process"], env=env)
+        process = subprocess.Popen([sys.executable, "-m", "tests.integration.shared.relay_process", *step], env=env)
         try:
             yield process
         finally:
@@ -122,6 +124,22 @@ async def test_kill_9_of_the_relay_loses_doubles_and_reorders_nothing(bench: Ben
     finally:
         await conn.close()
     assert bench.written > 1_000
+    await bench.assert_exact()
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_death_at_every_step(bench: Bench, step: str) -> None:
+    conn = await asyncpg.connect(bench.database.url.get_secret_value())
+    try:
+        for _ in range(3):
+            with bench.relay(step) as relay:
+                while relay.poll() is None:
+                    await _load(bench, conn, 0.1)
+            assert relay.returncode == -signal.SIGKILL
+        with bench.relay():
+            await bench.drained(conn)
+    finally:
+        await conn.close()
     await bench.assert_exact()
 
 

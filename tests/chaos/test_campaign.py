@@ -1,0 +1,15 @@
+"""The fault campaign: every process killed and frozen, connections broken, disks full, clocks wrong; then the books."""
+
+import random
+
+from deploy.chaos.run import Options, run
+from deploy.local.report import Silent
+
+
+def test_nothing_is_lost_and_nothing_counts_twice() -> None:
+    seed = random.SystemRandom().randrange(1_000_000)
+    print("seed", seed)
+    verdict = run(Options(seed, kills=16, others=16, activities=15_000, per_second=400), Silent())
+    assert verdict.differences == []
+    assert verdict.kills == 16
+    assert verdict.qualified > 50
