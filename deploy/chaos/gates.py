@@ -60,6 +60,12 @@ class Gate:
         self._cut, self._latency_s, self._close_after_s = False, 0.0, 0.0
         self._open.set()
 
+    async def close(self) -> None:
+        """End everything."""
+        if self._server is not None:
+            self._server.close()
+        self.reset()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._cut:
             _reset(writer)
@@ -98,6 +104,13 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
+async def _rest_cancelled() -> None:
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class Gates:
     """All gates, on an event loop and a thread of their own, which outlive the stack."""
 
@@ -130,9 +143,13 @@ class Gates:
         self._loop.call_soon_threadsafe(self._gates[link].heal)
 
     def close(self) -> None:
-        """Stop forwarding."""
+        """End all connections, the loop and the thread."""
+        for gate in self._gates.values():
+            self._run(gate.close())
+        self._run(_rest_cancelled())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        self._loop.close()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
