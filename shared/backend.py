@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from shared.background import or_die, running
 from shared.clock import Clock
 from shared.errors import ProblemError
-from shared.kafka.admin import ensure_topics, topics_ready
+from shared.kafka.admin import ClusterView, ensure_topics, topics_ready
 from shared.kafka.consumer import ConsumerLoop
 from shared.migrate import upgrade
 from shared.postgres import TRANSIENT, create_engine, create_pool, is_transient
@@ -51,7 +51,7 @@ class Backend(ABC):
         """Once the schema is there: read and note what the loops need. Repeated while PostgreSQL is away."""
 
     @abstractmethod
-    def make_consumers(self, pool: asyncpg.Pool, cluster_id: str) -> Mapping[str, ConsumerLoop]:
+    def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
         """The consumers, by the name under which `/readyz` shows them."""
 
     @abstractmethod
@@ -63,8 +63,8 @@ class Backend(ABC):
         pool = await create_pool(self.settings.database, name=self.name)
         try:
             await until_it_works(lambda: self._prepare(app, pool), self._note("postgres"))
-            cluster_id = await until_it_works(self._prepare_kafka, self._note("kafka"))
-            self.consumers = self.make_consumers(pool, cluster_id)
+            cluster = await until_it_works(self._prepare_kafka, self._note("kafka"))
+            self.consumers = self.make_consumers(pool, cluster)
             async with asyncio.TaskGroup() as tasks:
                 for loop in (*self._common_loops(), *self.loops(pool)):
                     tasks.create_task(or_die(loop))
@@ -80,7 +80,7 @@ class Backend(ABC):
         await upgrade(self.settings.database, self.migrations, self.name)
         await self.prepare(app, pool)
 
-    async def _prepare_kafka(self) -> str:
+    async def _prepare_kafka(self) -> ClusterView:
         await ensure_topics(self.settings.kafka)
         return await topics_ready(self.settings.kafka)
 

@@ -8,18 +8,21 @@ from collections.abc import Collection
 
 import asyncpg
 from aiokafka import TopicPartition
-from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, func
+from sqlalchemy import BigInteger, Column, DateTime, Integer, MetaData, Table, Text, func, text
 
 from shared.errors import KizashiError
+from shared.kafka.admin import ClusterView
 from shared.kafka.records import Batch
+
+GUIDE = "follow docs/backup.md"
 
 
 class Fenced(KizashiError):
     """Another process has moved these positions: drop the batch and read them again."""
 
 
-class ForeignClusterError(KizashiError):
-    """The positions in the database belong to another Kafka cluster than the one that is connected."""
+class ForeignKafkaError(KizashiError):
+    """The positions in the database belong to another Kafka, or another topic of that name, than the connected one."""
 
 
 def offsets_table(metadata: MetaData) -> Table:
@@ -31,45 +34,59 @@ def offsets_table(metadata: MetaData) -> Table:
         Column("partition", Integer, primary_key=True),
         Column("next_offset", BigInteger, nullable=False),
         Column("cluster_id", Text, nullable=False),
+        Column("topic_id", Text, nullable=False, server_default=text("''")),
         Column("moved_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     )
 
 
 async def load(
-    conn: asyncpg.Connection, schema: str, partitions: Collection[TopicPartition], cluster_id: str
+    conn: asyncpg.Connection, schema: str, partitions: Collection[TopicPartition], cluster: ClusterView
 ) -> dict[TopicPartition, int]:
     """Positions of `partitions`; those never read before are missing.
 
-    Raises ForeignClusterError when a position was noted with another cluster.
+    Raises ForeignKafkaError when a position was noted with another cluster, or with another topic of the same name.
     """
     rows = await conn.fetch(
-        f"SELECT topic, partition, next_offset, cluster_id FROM {schema}.consumer_offset"
+        f"SELECT topic, partition, next_offset, cluster_id, topic_id FROM {schema}.consumer_offset"
         " WHERE (topic, partition) IN (SELECT * FROM unnest($1::text[], $2::int[]))",
         [tp.topic for tp in partitions],
         [tp.partition for tp in partitions],
     )
     for row in rows:
-        if row["cluster_id"] != cluster_id:
-            raise ForeignClusterError(
-                f"{schema}.consumer_offset knows {row['topic']}-{row['partition']} of Kafka {row['cluster_id']},"
-                f" but the connected cluster is {cluster_id}. Connect the Kafka that belongs to this database;"
-                " if it is lost for good, follow the restore guide in docs/."
-            )
+        _check_origin(schema, row, cluster)
     return {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
 
 async def begin_at(
-    conn: asyncpg.Connection, schema: str, positions: dict[TopicPartition, int], cluster_id: str
+    conn: asyncpg.Connection, schema: str, positions: dict[TopicPartition, int], cluster: ClusterView
 ) -> None:
     """Note where partitions that were never read begin; positions that exist stay."""
     await conn.execute(
-        f"INSERT INTO {schema}.consumer_offset (topic, partition, next_offset, cluster_id)"
-        " SELECT *, $4 FROM unnest($1::text[], $2::int[], $3::bigint[]) ON CONFLICT DO NOTHING",
+        f"INSERT INTO {schema}.consumer_offset (topic, partition, next_offset, topic_id, cluster_id)"
+        " SELECT *, $5 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[]) ON CONFLICT DO NOTHING",
         [tp.topic for tp in positions],
         [tp.partition for tp in positions],
         list(positions.values()),
-        cluster_id,
+        [cluster.topic_ids.get(tp.topic, "") for tp in positions],
+        cluster.cluster_id,
     )
+
+
+def _check_origin(schema: str, row: asyncpg.Record, cluster: ClusterView) -> None:
+    """A position counts in the Kafka and in the topic it was noted with, and in no other."""
+    where = f"{schema}.consumer_offset knows {row['topic']}-{row['partition']}"
+    if row["cluster_id"] != cluster.cluster_id:
+        raise ForeignKafkaError(
+            f"{where} of Kafka {row['cluster_id']}, but the connected cluster is {cluster.cluster_id}."
+            f" Connect the Kafka that belongs to this database; if it is lost for good, {GUIDE}."
+        )
+    topic_id = cluster.topic_ids.get(row["topic"])
+    # Positions that an earlier release noted have no topic id.
+    if row["topic_id"] and topic_id and row["topic_id"] != topic_id:
+        raise ForeignKafkaError(
+            f"{where} of topic {row['topic_id']}, but the topic of that name is {topic_id} now: it was deleted and made"
+            f" again, or another Kafka was restored under this id. Nothing was skipped; {GUIDE}."
+        )
 
 
 async def advance(conn: asyncpg.Connection, schema: str, batch: Batch) -> None:

@@ -26,7 +26,7 @@ from services.scoring.tables import SCHEMA
 from shared.activity import parse_posted, to_record
 from shared.clock import system_clock
 from shared.identity import lead_id_for
-from shared.kafka.admin import ensure_topics
+from shared.kafka.admin import ClusterView, ensure_topics
 from shared.kafka.client import client_options
 from shared.kafka.consumer import ConsumerLoop
 from shared.kafka.partition import partition_for
@@ -86,7 +86,9 @@ class Desk:
 
     async def consume(self, topic: str, wanted: int, max_records: int, pool: Any = None) -> float:
         """Score `wanted` records of `topic` as the service does, publishing meanwhile; records per second."""
-        timed = Timed(ActivityHandler(pool or self.pool, self.settings, self.models, "bench", system_clock), wanted)
+        timed = Timed(
+            ActivityHandler(pool or self.pool, self.settings, self.models, ClusterView("bench"), system_clock), wanted
+        )
         group = f"bench-{next(_numbers)}-{time.time_ns()}"
         loop = ConsumerLoop(self.settings.kafka, [topic], group, timed, max_records=max_records)
         async with _running(loop.run()), _running(Relay(self.settings, SCHEMA).run()):

@@ -20,6 +20,7 @@ from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
 from shared.backend import Backend
 from shared.clock import Clock, system_clock
+from shared.kafka.admin import ClusterView
 from shared.kafka.consumer import ConsumerLoop
 from shared.settings import load
 from shared.telemetry import configure_logging
@@ -54,14 +55,12 @@ class HandoffService(Backend):
             self._installed_at = await HandoffRepository(conn).install(self.clock())
         app.state.pool, app.state.reader = pool, HandoffReader(self.engine)
 
-    def make_consumers(self, pool: asyncpg.Pool, cluster_id: str) -> Mapping[str, ConsumerLoop]:
+    def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
         """See Backend."""
         assert self._installed_at is not None
         settings, group = self._settings, self._settings.handoff.group
-        states = StateHandler(
-            pool, settings, cluster_id, self.clock, rules=self._rules, installed_at=self._installed_at
-        )
-        answers = AnswerHandler(pool, settings, cluster_id, self.clock)
+        states = StateHandler(pool, settings, cluster, self.clock, rules=self._rules, installed_at=self._installed_at)
+        answers = AnswerHandler(pool, settings, cluster, self.clock)
         return {"consumer": self._consumer(states, group), "answers": self._consumer(answers, f"{group}-answers")}
 
     def _consumer(self, handler: Handler, group: str) -> ConsumerLoop:

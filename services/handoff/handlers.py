@@ -22,6 +22,7 @@ from services.handoff.tables import SCHEMA
 from shared import offsets, outbox
 from shared.clock import Clock
 from shared.errors import TransientError
+from shared.kafka.admin import ClusterView
 from shared.kafka.client import client_options
 from shared.kafka.dead_letter import dead_letter
 from shared.kafka.poison import handle_or_bury
@@ -49,10 +50,10 @@ class Handler(ABC):
 
     topic: str
 
-    def __init__(self, pool: asyncpg.Pool, settings: HandoffSettings, cluster_id: str, clock: Clock) -> None:
+    def __init__(self, pool: asyncpg.Pool, settings: HandoffSettings, cluster: ClusterView, clock: Clock) -> None:
         self._pool = pool
         self._settings = settings
-        self._cluster_id = cluster_id
+        self._cluster = cluster
         self._clock = clock
 
     @abstractmethod
@@ -62,12 +63,12 @@ class Handler(ABC):
     async def load_positions(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """See BatchHandler."""
         async with self._pool.acquire() as conn:
-            return await offsets.load(conn, SCHEMA, partitions, self._cluster_id)
+            return await offsets.load(conn, SCHEMA, partitions, self._cluster)
 
     async def begin_positions(self, positions: Mapping[TopicPartition, int]) -> None:
         """See BatchHandler."""
         async with self._pool.acquire() as conn, conn.transaction():
-            await offsets.begin_at(conn, SCHEMA, dict(positions), self._cluster_id)
+            await offsets.begin_at(conn, SCHEMA, dict(positions), self._cluster)
 
     async def handle(self, batch: Batch) -> None:
         """See BatchHandler."""
@@ -108,13 +109,13 @@ class StateHandler(Handler):
         self,
         pool: asyncpg.Pool,
         settings: HandoffSettings,
-        cluster_id: str,
+        cluster: ClusterView,
         clock: Clock,
         *,
         rules: Sequence[Rule],
         installed_at: datetime,
     ) -> None:
-        super().__init__(pool, settings, cluster_id, clock)
+        super().__init__(pool, settings, cluster, clock)
         self._rules = rules
         grace = timedelta(seconds=settings.handoff.first_start_grace_s)
         self._first_start = FirstStart(installed_at, {}, grace)
@@ -123,14 +124,14 @@ class StateHandler(Handler):
         """See BatchHandler. Asked before anything is read, so that it is known by then what was there before."""
         async with self._pool.acquire() as conn:
             self._first_start = replace(self._first_start, ends=await HandoffRepository(conn).ends(self.topic))
-            return await offsets.load(conn, SCHEMA, partitions, self._cluster_id)
+            return await offsets.load(conn, SCHEMA, partitions, self._cluster)
 
     async def begin_positions(self, positions: Mapping[TopicPartition, int]) -> None:
         """See BatchHandler. Notes where the partitions end too: what lies before was there before handoff."""
         ends = await end_offsets(self._settings.kafka, positions.keys())
         async with self._pool.acquire() as conn, conn.transaction():
             await HandoffRepository(conn).note_ends(self.topic, {tp.partition: end for tp, end in ends.items()})
-            await offsets.begin_at(conn, SCHEMA, dict(positions), self._cluster_id)
+            await offsets.begin_at(conn, SCHEMA, dict(positions), self._cluster)
 
     async def _work(self, conn: asyncpg.Connection, records: Sequence[Record]) -> Done:
         incoming = read_states(records, self._first_start)

@@ -20,6 +20,7 @@ from services.scoring.tables import SCHEMA
 from services.scoring.timer import run_timer
 from shared.backend import Backend
 from shared.clock import Clock, system_clock
+from shared.kafka.admin import ClusterView
 from shared.kafka.consumer import ConsumerLoop
 from shared.settings import load
 from shared.telemetry import configure_logging
@@ -49,10 +50,10 @@ class ScoringService(Backend):
             self._models = await model_store.publish(conn, self._files)
         app.state.models, app.state.reader = self._models, LeadReader(self.engine, self._models)
 
-    def make_consumers(self, pool: asyncpg.Pool, cluster_id: str) -> Mapping[str, ConsumerLoop]:
+    def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
         """See Backend."""
         section = self._settings.scoring
-        handler = ActivityHandler(pool, self._settings, self._models, cluster_id, self.clock)
+        handler = ActivityHandler(pool, self._settings, self._models, cluster, self.clock)
         consumer = ConsumerLoop(
             self._settings.kafka,
             [LEAD_ACTIVITIES.name],

@@ -16,6 +16,7 @@ from services.scoring.tables import SCHEMA
 from shared import offsets, outbox
 from shared.clock import Clock
 from shared.identity import lead_id_for
+from shared.kafka.admin import ClusterView
 from shared.kafka.dead_letter import dead_letter
 from shared.kafka.poison import handle_or_bury
 from shared.kafka.records import Batch
@@ -31,24 +32,24 @@ class ActivityHandler:
     """Turns records of `lead-activities` into scores. One per process."""
 
     def __init__(
-        self, pool: asyncpg.Pool, settings: ScoringSettings, models: Models, cluster_id: str, clock: Clock
+        self, pool: asyncpg.Pool, settings: ScoringSettings, models: Models, cluster: ClusterView, clock: Clock
     ) -> None:
         self._pool = pool
         self._settings = settings
         self._models = models
-        self._cluster_id = cluster_id
+        self._cluster = cluster
         self._clock = clock
         self._lead_id_for = partial(lead_id_for, settings.identity_key)
 
     async def load_positions(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """See BatchHandler."""
         async with self._pool.acquire() as conn:
-            return await offsets.load(conn, SCHEMA, partitions, self._cluster_id)
+            return await offsets.load(conn, SCHEMA, partitions, self._cluster)
 
     async def begin_positions(self, positions: Mapping[TopicPartition, int]) -> None:
         """See BatchHandler."""
         async with self._pool.acquire() as conn:
-            await offsets.begin_at(conn, SCHEMA, dict(positions), self._cluster_id)
+            await offsets.begin_at(conn, SCHEMA, dict(positions), self._cluster)
 
     async def handle(self, batch: Batch) -> None:
         """See BatchHandler."""

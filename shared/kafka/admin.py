@@ -1,24 +1,26 @@
 """Creating topics and telling one Kafka from another."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from shared.errors import ConfigError, TransientError
 from shared.kafka.client import client_options
+from shared.kafka.topic_ids import topic_ids
 from shared.settings import KafkaSettings
 from shared.topics import ALL, Topic
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterView:
-    """What a start needs to know of the Kafka it talks to."""
+    """What a start needs to know of the Kafka it talks to: its id, and of each topic the partitions and the id."""
 
     cluster_id: str
-    partitions: dict[str, int]
+    partitions: Mapping[str, int] = field(default_factory=dict)
+    topic_ids: Mapping[str, str] = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -61,19 +63,20 @@ def _new_topic(topic: Topic, kafka: KafkaSettings) -> NewTopic:
 
 
 async def view_cluster(kafka: KafkaSettings, topics: Sequence[str]) -> ClusterView:
-    """The cluster's id and how many partitions each of `topics` has; topics that do not exist are missing.
+    """The cluster's id, and partitions and id of each of `topics`; topics that do not exist are missing.
 
     Raises TransientError when Kafka cannot be reached.
     """
     async with admin_client(kafka) as client:
         cluster = await client.describe_cluster()
         described = await client.describe_topics(list(topics))
+        ids = await topic_ids(client, topics) if topics else {}
     counts = {item["topic"]: len(item["partitions"]) for item in described if not item["error_code"]}
-    return ClusterView(cluster_id=str(cluster["cluster_id"]), partitions=counts)
+    return ClusterView(str(cluster["cluster_id"]), counts, ids)
 
 
-async def topics_ready(kafka: KafkaSettings, topics: Sequence[Topic] = ALL) -> str:
-    """Check that every topic is there with the configured number of partitions; returns the cluster's id.
+async def topics_ready(kafka: KafkaSettings, topics: Sequence[Topic] = ALL) -> ClusterView:
+    """Check that every topic is there with the configured number of partitions; returns what was seen.
 
     Raises TransientError while a topic is missing, ConfigError where one has another number of partitions: the place
     of a key would differ between its writers.
@@ -85,4 +88,4 @@ async def topics_ready(kafka: KafkaSettings, topics: Sequence[Topic] = ALL) -> s
             raise TransientError(f"topic {topic.name} is not there yet")
         if count != kafka.partitions:
             raise ConfigError("KIZASHI_KAFKA__PARTITIONS", f"{count}, as many as topic {topic.name} has")
-    return view.cluster_id
+    return view

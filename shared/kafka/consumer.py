@@ -130,7 +130,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             except OffsetOutOfRangeError as error:
                 raise KizashiError(
                     f"Kafka does not hold the position this database stands at ({error}): it was restored, emptied or"
-                    " kept too little. Nothing was skipped; follow the restore guide in docs/."
+                    " kept too little. Nothing was skipped; follow docs/backup.md."
                 ) from error
             except (KafkaError, OSError) as error:  # OSError: connections, and answers that did not come in time
                 self.problem = f"kafka: {error or type(error).__name__}"

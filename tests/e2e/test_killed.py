@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from deploy.chaos.people import own
 from deploy.demo.expectation import ENTER, MODEL, Outcome, score
 from deploy.demo.feed import Line, feed
 from deploy.demo.grouping import group, in_order
@@ -19,7 +20,6 @@ from deploy.demo.sample import generate
 from deploy.local.stack import Stack
 from tests.e2e.client import Client, reasons_sum, wait_for
 from tests.e2e.faults import kill
-from deploy.chaos.people import own
 
 LEADS = 150
 SCORED_WITHIN_S = 90.0

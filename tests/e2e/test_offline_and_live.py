@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 from typer.testing import CliRunner
 
+from deploy.chaos.people import own
 from deploy.cli.score import app
 from deploy.demo.expectation import MODEL
 from deploy.demo.feed import Line, feed
 from deploy.demo.sample import generate
 from tests.e2e.client import Client, kizashi, wait_for
-from deploy.chaos.people import own
 
 COMPARED = ("score", "engagement", "fit", "grade", "level", "cell", "stage", "coverage")
 WITHIN_S = 120.0

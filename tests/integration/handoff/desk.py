@@ -16,6 +16,7 @@ from services.handoff.repository import HandoffRepository
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
 from shared import offsets
+from shared.kafka.admin import ClusterView
 from shared.kafka.partition import partition_for
 from shared.kafka.records import Batch, Record
 from shared.migrate import upgrade
@@ -43,9 +44,9 @@ class Desk:
 
     def handler(self, topic: str = STATES) -> Handler:
         if topic == ANSWERS:
-            return AnswerHandler(self.pool, self.settings, "cluster", lambda: self.now)
+            return AnswerHandler(self.pool, self.settings, ClusterView("cluster"), lambda: self.now)
         return StateHandler(
-            self.pool, self.settings, "cluster", lambda: self.now, rules=self.rules, installed_at=day(0)
+            self.pool, self.settings, ClusterView("cluster"), lambda: self.now, rules=self.rules, installed_at=day(0)
         )
 
     def published(self, lead: str, score: float | None, at: float = 1, **more: Any) -> tuple[str, bytes]:
@@ -65,7 +66,7 @@ class Desk:
             self.ends[tp] = offset + 1
         made.sort(key=lambda record: record.partition)
         async with self.pool.acquire() as conn:
-            await offsets.begin_at(conn, SCHEMA, dict.fromkeys(expected, 0), "cluster")
+            await offsets.begin_at(conn, SCHEMA, dict.fromkeys(expected, 0), ClusterView("cluster"))
         return Batch(made, expected, {tp: self.ends[tp] for tp in expected})
 
     async def states(self, *records: tuple[str, bytes | None]) -> None:

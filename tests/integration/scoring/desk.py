@@ -20,6 +20,7 @@ from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
 from shared.activity import Activity, parse_posted, to_record
 from shared.identity import Identifier, lead_id_for
+from shared.kafka.admin import ClusterView
 from shared.kafka.partition import partition_for
 from shared.kafka.records import Batch, Record
 from shared.migrate import upgrade
@@ -66,7 +67,7 @@ class Desk:
     ends: dict[TopicPartition, int] = field(default_factory=dict)
 
     def handler(self) -> ActivityHandler:
-        return ActivityHandler(self.pool, self.settings, self.models, "cluster", lambda: self.now)
+        return ActivityHandler(self.pool, self.settings, self.models, ClusterView("cluster"), lambda: self.now)
 
     async def batch(self, records: Sequence[tuple[int, bytes | None]]) -> Batch:
         """Values as records of the given partitions, at their ends."""

@@ -1,6 +1,6 @@
 """The ingest service's HTTP side with a place for records that is only a list."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,8 +31,8 @@ class ListedRecords:
         self.records.extend(records)
         return "kafka"
 
-    async def fault(self) -> str | None:
-        return self.refuses
+    async def faults(self) -> Mapping[str, str | None]:
+        return {"kafka": self.refuses}
 
 
 @pytest.fixture
@@ -52,16 +52,13 @@ def key(settings: IngestSettings) -> str:
 
 @pytest.fixture
 async def client(settings: IngestSettings, durable: ListedRecords, key: str) -> AsyncIterator[httpx2.AsyncClient]:
-    async def ready() -> dict[str, str | None]:
-        return {"kafka": await durable.fault()}
-
     activities = Activities(settings, KeyStore(settings.key_store_path), lambda: NOW, durable)
     app = create_app(
         title="Ingest",
         version="0",
         settings=settings,
         lifespan=None,
-        readiness=ready,
+        readiness=durable.faults,
         lean=[activities_route(activities)],
         clock=lambda: NOW,
     )
