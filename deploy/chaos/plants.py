@@ -4,6 +4,7 @@ A bug is put into the running process by replacing one function of the service; 
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,8 +38,9 @@ class Plant:
     lure: tuple[Fault, ...] = ()
 
 
-def _kills(target: str, pause: float = 1.0) -> tuple[Fault, ...]:
-    return (Fault("kill", target, pause=pause),)
+def _kills(*targets: str) -> tuple[Fault, ...]:
+    """With time enough in between for the process to be at work again."""
+    return tuple(Fault("kill", target, pause=4.0) for target in targets)
 
 
 def _replace(owner: Any, name: str, value: Any) -> None:
@@ -120,7 +122,7 @@ def _relay_by_cursor() -> None:
 
     async def slow_append(conn: asyncpg.Connection, *arguments: Any) -> None:
         await append(conn, *arguments)
-        await asyncio.sleep(WINDOW_S)
+        await asyncio.sleep(random.uniform(0, 2 * WINDOW_S))  # noqa: S311 - no secret
 
     append = outbox.append
     _replace(relay.Relay, "_next_round", next_round)
@@ -133,7 +135,7 @@ def _events_after_the_commit() -> None:
     async def append(conn: asyncpg.Connection, *arguments: Any) -> None:
         if arguments[1]:
             await conn.execute("COMMIT")
-            await asyncio.sleep(WINDOW_S)
+            await asyncio.sleep(2 * WINDOW_S)
             await conn.execute("BEGIN")
         await right(conn, *arguments)
 
@@ -143,11 +145,12 @@ def _events_after_the_commit() -> None:
 
 def _spool_before_the_sync() -> None:
     async def flush(self: Any) -> None:
-        for _, kept in self._waiting:
-            if not kept.done():
-                kept.set_result(None)
-        await asyncio.sleep(5 * WINDOW_S)
-        self._waiting = [(frame, asyncio.get_running_loop().create_future()) for frame, _ in self._waiting]
+        answered = list(self._waiting)
+        for _, kept in answered:
+            kept.set_result(None)
+        await asyncio.sleep(15 * WINDOW_S)
+        loop = asyncio.get_running_loop()
+        self._waiting[: len(answered)] = [(frame, loop.create_future()) for frame, _ in answered]
         await right(self)
 
     right = spool.Spool._flush
@@ -263,7 +266,7 @@ PLANTS: dict[str, Plant] = {
     "no-dedupe": Plant("a known activity counts again", _no_dedupe),
     "dedupe-by-arrival": Plant("an activity is known by its id and when it arrived", _dedupe_by_arrival),
     "relay-without-memory": Plant(
-        "a restarted relay sends its last round anew", _relay_without_memory, _kills("handoff")
+        "a restarted relay sends its last round anew", _relay_without_memory, _kills("scoring", "scoring-2")
     ),
     "relay-by-cursor": Plant("the relay reads ids above the last one only", _relay_by_cursor),
     "relay-repeats": Plant("the relay repeats a round under new sequences", _qualified_twice),

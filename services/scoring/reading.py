@@ -63,12 +63,12 @@ class LeadReader:
             target = (await conn.execute(select(lead.c.merged_into).where(lead.c.id == key))).one_or_none()
             if target is None:
                 return None
-            found = await self._stored(conn, select(lead).where(lead.c.id == (target[0] or key)), at)
+            found = await self._stored(conn, _with_state().where(lead.c.id == (target[0] or key)), at)
         return found[0] if found else None
 
     async def leads(self, wanted: LeadFilter, at: datetime) -> list[StoredLead]:
         """A page of leads by id, one more than its limit if there are more."""
-        query = select(lead).where(lead.c.merged_into.is_(None)).order_by(lead.c.id).limit(wanted.limit + 1)
+        query = _with_state().where(lead.c.merged_into.is_(None)).order_by(lead.c.id).limit(wanted.limit + 1)
         if wanted.email is not None:
             query = query.where(lead.c.id.in_(_owned_by(wanted.email)))
         if wanted.text is not None:
@@ -111,6 +111,11 @@ class LeadReader:
 
     def _as_of(self, state: LeadState, history: Sequence[Activity], at: datetime) -> LeadState:
         return refold(self._models, history, state.profile.identifiers, at)
+
+
+def _with_state() -> Select[Any]:
+    """Leads but those of which only the version is known, as their activities are about to be read again."""
+    return select(lead).where(lead.c.state != b"")
 
 
 def _owned_by(email: str) -> Select[tuple[UUID]]:

@@ -45,7 +45,10 @@ def _ignore(_: str | None) -> None:
 async def _next_ids(pool: asyncpg.Pool, after: str) -> list[str]:
     async with pool.acquire() as conn:
         rows = await conn.fetch(
-            "SELECT id::text FROM scoring.lead WHERE id > $1 AND merged_into IS NULL ORDER BY id LIMIT $2", after, CHUNK
+            "SELECT id::text FROM scoring.lead WHERE id > $1 AND merged_into IS NULL AND state <> ''"
+            " ORDER BY id LIMIT $2",
+            after,
+            CHUNK,
         )
     return [row[0] for row in rows]
 

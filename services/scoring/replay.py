@@ -53,7 +53,7 @@ async def replay(pool: asyncpg.Pool, models: Models, now: datetime, progress: Ca
     """Compare every lead; `progress` gets how many are done, of how many."""
     found = Replay()
     async with pool.acquire() as conn:
-        total = await conn.fetchval("SELECT count(*) FROM scoring.lead WHERE merged_into IS NULL")
+        total = await conn.fetchval("SELECT count(*) FROM scoring.lead WHERE merged_into IS NULL AND state <> ''")
         found.differences += await _uneven(conn)
         after, seen = _FIRST, 0
         while chunk := await _compare_chunk(conn, models, now, after, found):
@@ -76,7 +76,8 @@ async def _compare_chunk(
     # One snapshot, so that a batch committed meanwhile is seen in the leads and in the activities, or in neither.
     async with conn.transaction(isolation="repeatable_read", readonly=True):
         rows = await conn.fetch(
-            "SELECT id::text, state FROM scoring.lead WHERE merged_into IS NULL AND id > $1 ORDER BY id LIMIT $2",
+            "SELECT id::text, state FROM scoring.lead WHERE merged_into IS NULL AND state <> '' AND id > $1"
+            " ORDER BY id LIMIT $2",
             after,
             CHUNK,
         )

@@ -1,0 +1,102 @@
+"""`kizashi restore`: a backup, or a database restored by other means, brought up to what stands in Kafka."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.cli.common import DEFAULT_DATA_DIR, ConfigDir, DataDir, fail, progress
+from deploy.local import stack as local_stack
+from deploy.local.backup import check_backup, restore_database, restore_files
+from deploy.local.paths import DataFolder
+from deploy.local.report import Report
+from deploy.local.services import service_env
+from services.handoff import recovery as handoff_recovery
+from services.handoff.app import HandoffService
+from services.handoff.config import FILE, read_handoff_file
+from services.handoff.settings import HandoffSettings
+from services.handoff.tables import SCHEMA as HANDOFF
+from services.scoring import models as model_store
+from services.scoring import recovery as scoring_recovery
+from services.scoring.app import ScoringService
+from services.scoring.settings import ScoringSettings
+from services.scoring.tables import SCHEMA as SCORING
+from shared.clock import system_clock
+from shared.kafka.admin import ensure_topics
+from shared.migrate import upgrade
+from shared.postgres import create_pool
+from shared.settings import load
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def restore(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="What `kizashi backup` has written.")
+    ] = None,
+    only_recover: Annotated[
+        bool, typer.Option("--database-is-restored", help="The database was put back already, by other means.")
+    ] = False,
+    new_kafka: Annotated[
+        bool, typer.Option("--new-kafka", help="Kafka was lost: go on with an empty one, and publish every lead again.")
+    ] = False,
+    config_dir: ConfigDir = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Put a backup back and bring it up to date with Kafka, so that nothing is published twice.
+
+    The services must be down (`kizashi down`); the servers are started for as long as this takes. Start with
+    `kizashi up` afterwards: what came after the backup is read from Kafka again.
+    """
+    if folder is None and not only_recover and not new_kafka:
+        raise fail("name the FOLDER of a backup, or say --database-is-restored or --new-kafka", 2)
+    data = DataFolder.at(data_dir)
+    report = progress()
+    if folder is not None:
+        check_backup(folder)
+        data.create()
+        restore_files(data, folder)
+    with local_stack.start(data_dir, config_dir=config_dir, services=(), report=report) as stack:
+        env = service_env(os.environ, stack.data, stack.addresses, str(stack.config_dir), 1)
+        scoring, handoff = load(ScoringSettings, env), load(HandoffSettings, env)
+        if folder is not None:
+            with report.part("Database", "restored"):
+                restore_database(scoring.database.url.get_secret_value(), folder)
+        for line in asyncio.run(_recover(scoring, handoff, report, new_kafka=new_kafka)):
+            print(line)
+
+
+async def _recover(scoring: ScoringSettings, handoff: HandoffSettings, report: Report, *, new_kafka: bool) -> list[str]:
+    await upgrade(scoring.database, ScoringService.migrations, SCORING)
+    await upgrade(handoff.database, HandoffService.migrations, HANDOFF)
+    await ensure_topics(scoring.kafka)
+    if new_kafka:
+        return await _begin_anew(scoring, handoff, report)
+    with report.part("Topics", "read"):
+        leads = await scoring_recovery.recover(scoring)
+        rules = read_handoff_file(handoff.config_dir / FILE).rules()
+        handed = await handoff_recovery.recover(handoff, rules)
+    waiting = leads.already_published + handed.already_published
+    return [
+        f"{leads.behind:,} leads were published under later versions; theirs go on from there",
+        f"{handed.handoffs:,} hand-overs and {handed.outcomes:,} outcomes were taken over from the topics",
+        f"{waiting:,} waiting events had been published already and were dropped",
+    ]
+
+
+async def _begin_anew(scoring: ScoringSettings, handoff: HandoffSettings, report: Report) -> list[str]:
+    await handoff_recovery.begin_with_new_kafka(handoff)
+    pool = await create_pool(scoring.database, name="restore", size=1)
+    try:
+        async with pool.acquire() as conn:
+            models = await model_store.publish(conn, model_store.read_models(scoring.config_dir))
+    finally:
+        await pool.close()
+    with report.part("Leads", "published again") as part:
+        count = await scoring_recovery.begin_with_new_kafka(
+            scoring, models, system_clock, lambda done: part.note(f"{done:,}")
+        )
+    return [f"{count:,} leads will be published again; hand-overs of before are not"]

@@ -1,0 +1,153 @@
+"""Handoff after a restored server: no cycle that subscribers have seen is raised again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import orjson
+
+from services.handoff.core.crossing import RuleMemory
+from services.handoff.core.handoff import Handoff, Step
+from services.handoff.core.judging import LeadMemory
+from services.handoff.core.ledger import Entry, Ledger
+from services.handoff.core.rules import Rule
+from services.handoff.core.states import QUALIFIED as HANDED_OVER
+from services.handoff.core.states import is_closed
+from services.handoff.repository import HandoffRepository
+from services.handoff.settings import HandoffSettings
+from services.handoff.tables import SCHEMA
+from shared.clock import from_rfc3339
+from shared.recovery import alone, event_id, forget_positions, forget_producer, forget_published, records_of
+from shared.topics import HANDOFF_OUTCOMES, QUALIFIED_LEADS
+
+BY = "kizashi"
+CLOSE_AFTER = timedelta(days=90)
+"""For a rule that is no longer there."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffRecovered:
+    """How many handoffs subscribers knew and the database did not, how many outcomes, and how many events were waiting
+    although they had been published.
+    """
+
+    handoffs: int
+    outcomes: int
+    already_published: int
+
+
+async def recover(settings: HandoffSettings, rules: Sequence[Rule]) -> HandoffRecovered:
+    """Bring a restored database up to what stands in its Kafka. The service must not run. Raises KizashiError."""
+    published: set[tuple[str, str]] = set()
+    qualified: list[dict[str, Any]] = []
+    outcomes: list[tuple[int, dict[str, Any]]] = []
+    async for record in records_of(settings.kafka, QUALIFIED_LEADS.name):
+        published.add((QUALIFIED_LEADS.name, event_id(record) or ""))
+        if record.value is not None:
+            qualified.append(orjson.loads(record.value))
+    async for record in records_of(settings.kafka, HANDOFF_OUTCOMES.name):
+        id_ = event_id(record) or ""
+        published.add((HANDOFF_OUTCOMES.name, id_))
+        if record.value is not None:
+            outcomes.append((int(id_.rpartition(":")[2]), orjson.loads(record.value)))
+    async with alone(settings.database, SCHEMA) as conn, conn.transaction():
+        unknown = await _unknown(conn, qualified)
+        close_after = {rule.id: rule.close_after for rule in rules}
+        await _take_in(conn, [_handoff(event, close_after) for event in unknown], unknown)
+        applied = await _apply(conn, outcomes)
+        waiting = await forget_published(conn, SCHEMA, published)
+        await forget_producer(conn, SCHEMA)
+    return HandoffRecovered(len(unknown), applied, waiting)
+
+
+async def begin_with_new_kafka(settings: HandoffSettings) -> None:
+    """Let a database go on with an empty Kafka."""
+    async with alone(settings.database, SCHEMA) as conn, conn.transaction():
+        await forget_producer(conn, SCHEMA)
+        await forget_positions(conn, SCHEMA)
+        await conn.execute("DELETE FROM handoff.first_start")
+
+
+async def _unknown(conn: asyncpg.Connection, qualified: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    rows = await conn.fetch("SELECT lead_id, rule, cycle FROM handoff.handoff")
+    known = {tuple(row) for row in rows}
+    return [event for event in qualified if (event["lead"]["id"], event["rule"], event["cycle"]) not in known]
+
+
+def _handoff(event: Mapping[str, Any], close_after: Mapping[str, timedelta]) -> Handoff:
+    given, span = event["handoff"], close_after.get(event["rule"], CLOSE_AFTER)
+    crossed_at, handed_over_at = from_rfc3339(event["crossed_at"]), from_rfc3339(event["handed_over_at"])
+    return Handoff(
+        id=given["id"],
+        lead_id=event["lead"]["id"],
+        rule=event["rule"],
+        cycle=event["cycle"],
+        state=HANDED_OVER,
+        queue=given["queue"],
+        owner=given["owner"],
+        mode=given["mode"],
+        model=event["model"]["name"],
+        model_version=event["model"]["version"],
+        crossed_at=crossed_at,
+        handed_over_at=handed_over_at,
+        respond_by=_instant(given["respond_by"]),
+        expires_at=crossed_at + span,
+        close_at=max(crossed_at, handed_over_at) + span,
+        revision=1,
+    )
+
+
+async def _take_in(conn: asyncpg.Connection, handoffs: Sequence[Handoff], events: Sequence[Mapping[str, Any]]) -> None:
+    """Store the handoffs, and let each lead remember its last cycle: disarmed, and as high as it was then."""
+    ledger = Ledger()
+    ledger.born.update({handoff.id: handoff for handoff in handoffs})
+    ledger.history.extend(Entry(one.id, 1, Step(HANDED_OVER, one.handed_over_at, BY)) for one in handoffs)
+    repository = HandoffRepository(conn)
+    await repository.put_handoffs(ledger)
+    leads = await repository.lock_leads({handoff.lead_id for handoff in handoffs})
+    for handoff, event in sorted(zip(handoffs, events, strict=True), key=lambda pair: pair[0].cycle):
+        lead = leads[handoff.lead_id]
+        before = lead.of(handoff.rule)
+        if handoff.cycle > before.cycle:
+            memory = RuleMemory(
+                armed=False,
+                cycle=handoff.cycle,
+                crossed_at=handoff.crossed_at,
+                score=round(event["score"] * 100),
+                handoff=handoff.id,
+                version=before.version,
+            )
+            leads[handoff.lead_id] = LeadMemory(
+                lead.version, lead.merged_into, lead.last, {**lead.rules, handoff.rule: memory}
+            )
+    await repository.put_leads(leads)
+
+
+async def _apply(conn: asyncpg.Connection, outcomes: Sequence[tuple[int, Mapping[str, Any]]]) -> int:
+    """Let handoffs stand where the topic says they stand; a step that is on record stays as it is."""
+    applied = 0
+    for revision, event in sorted(outcomes, key=lambda pair: pair[0]):
+        changed = await conn.fetchval(
+            "UPDATE handoff.handoff SET state = $2, revision = $3 WHERE id = $1 AND revision < $3 RETURNING id",
+            event["handoff_id"],
+            event["outcome"],
+            revision,
+        )
+        if changed is None:
+            continue
+        applied += 1
+        step = Step(event["outcome"], from_rfc3339(event["at"]), event["by"], event["reason"], _instant(event["until"]))
+        ledger = Ledger()
+        ledger.history.append(Entry(event["handoff_id"], revision, step))
+        await HandoffRepository(conn).put_handoffs(ledger)
+        if is_closed(event["outcome"]):
+            await conn.execute(
+                "UPDATE handoff.crossing SET open_handoff = NULL WHERE open_handoff = $1", event["handoff_id"]
+            )
+    return applied
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else from_rfc3339(text)

@@ -1,0 +1,106 @@
+"""Scoring after a restored server: nothing that was published is published under the same version again."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import asyncpg
+import orjson
+
+from services.scoring.core.events import score_changed
+from services.scoring.core.lead import LeadState, Models, is_current, refold
+from services.scoring.renewal import renew
+from services.scoring.repository import ScoringRepository
+from services.scoring.settings import ScoringSettings
+from services.scoring.tables import SCHEMA
+from shared import outbox
+from shared.clock import Clock
+from shared.recovery import alone, event_id, forget_positions, forget_producer, forget_published, records_of
+from shared.topics import LEAD_LIFECYCLE, LEAD_SCORES
+
+CHUNK = 500
+CAUSE = "repair"
+_FIRST = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringRecovered:
+    """How many leads have a version on the topic that the database did not know, and how many events were waiting
+    although they had been published.
+    """
+
+    behind: int
+    already_published: int
+
+
+async def recover(settings: ScoringSettings) -> ScoringRecovered:
+    """Bring a restored database up to what stands in its Kafka. The service must not run. Raises KizashiError."""
+    floors: dict[str, int] = {}
+    published: set[tuple[str, str]] = set()
+    for topic in (LEAD_SCORES.name, LEAD_LIFECYCLE.name):
+        async for record in records_of(settings.kafka, topic):
+            if (id_ := event_id(record)) is not None:
+                published.add((topic, id_))
+            if topic == LEAD_SCORES.name and record.value is not None:
+                state = orjson.loads(record.value)
+                floors[state["lead_id"]] = max(floors.get(state["lead_id"], 0), int(state["version"]))
+    async with alone(settings.database, SCHEMA) as conn, conn.transaction():
+        behind = await _raise_versions(conn, floors)
+        waiting = await forget_published(conn, SCHEMA, published)
+        await forget_producer(conn, SCHEMA)
+    return ScoringRecovered(behind, waiting)
+
+
+async def _raise_versions(conn: asyncpg.Connection, floors: dict[str, int]) -> int:
+    """A lead that the database does not know yet gets a row with a version and nothing else; its activities follow."""
+    changed = await conn.fetch(
+        "INSERT INTO scoring.lead AS l (id, version, state) SELECT id, version, ''::bytea"
+        " FROM unnest($1::uuid[], $2::bigint[]) AS f(id, version)"
+        " ON CONFLICT (id) DO UPDATE SET version = excluded.version WHERE l.version < excluded.version RETURNING 1",
+        list(floors),
+        list(floors.values()),
+    )
+    return len(changed)
+
+
+async def begin_with_new_kafka(
+    settings: ScoringSettings, models: Models, clock: Clock, progress: Callable[[int], None]
+) -> int:
+    """Let a database go on with an empty Kafka: every lead is published once more. Returns how many leads there are."""
+    async with alone(settings.database, SCHEMA) as conn:
+        async with conn.transaction():
+            await forget_producer(conn, SCHEMA)
+            await forget_positions(conn, SCHEMA)
+        done, after = 0, _FIRST
+        while ids := await _next(conn, after):
+            async with conn.transaction():
+                await _publish_again(conn, settings, models, clock, ids)
+            done, after = done + len(ids), ids[-1]
+            progress(done)
+    return done
+
+
+async def _next(conn: asyncpg.Connection, after: str) -> list[str]:
+    rows = await conn.fetch(
+        "SELECT id::text FROM scoring.lead WHERE id > $1 AND merged_into IS NULL AND state <> '' ORDER BY id LIMIT $2",
+        after,
+        CHUNK,
+    )
+    return [row[0] for row in rows]
+
+
+async def _publish_again(
+    conn: asyncpg.Connection, settings: ScoringSettings, models: Models, clock: Clock, ids: Collection[str]
+) -> None:
+    repository = ScoringRepository(conn)
+    rows = await repository.lock_leads(ids)
+    states = {lead_id: LeadState.unpack(row.state) for lead_id, row in rows.items()}
+    outdated = [lead_id for lead_id, state in states.items() if not is_current(models, state)]
+    history = await repository.activities_of(outdated) if outdated else {}
+    now = clock()
+    for lead_id in outdated:
+        states[lead_id] = refold(models, history[lead_id], states[lead_id].profile.identifiers, now)
+    changes = [
+        score_changed(renew(rows[lead_id], state, models, CAUSE, now), models) for lead_id, state in states.items()
+    ]
+    await repository.put_leads(rows.values())
+    await outbox.append(conn, SCHEMA, changes, settings.kafka.partitions)
