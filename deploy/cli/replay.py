@@ -2,14 +2,31 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, StackAddresses, print_json, stack_addresses
-from deploy.local.report import for_stderr
+from deploy.cli.common import (
+    DEFAULT_DATA_DIR,
+    ConfigDir,
+    DataDir,
+    Json,
+    StackAddresses,
+    print_json,
+    progress,
+    stack_addresses,
+)
+from deploy.cli.servers import prepare_servers, servers_only
+from deploy.local.report import Report, for_stderr
+from services.handoff import recovery as handoff_recovery
+from services.handoff.config import FILE, read_handoff_file
+from services.handoff.settings import HandoffSettings
 from services.scoring import models as model_store
+from services.scoring.rebuild import rebuild
 from services.scoring.replay import Replay
 from services.scoring.replay import replay as compare
+from services.scoring.settings import ScoringSettings
 from shared.clock import system_clock
 from shared.errors import KizashiError
 from shared.postgres import create_pool, is_transient
@@ -20,11 +37,21 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def replay(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: Json = False) -> None:
+def replay(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    config_dir: ConfigDir = None,
+    from_topic: Annotated[
+        bool, typer.Option("--from-topic", help="Fill an empty database from lead-activities; the services are down.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Fold all leads again from their stored activities and compare with what is stored; nothing is changed.
 
-    Exit 1 when anything differs.
+    With --from-topic an empty database is filled instead. Exit 1 when anything differs.
     """
+    if from_topic:
+        _rebuild(data_dir, config_dir, as_json=as_json)
+        return
     stack = stack_addresses(data_dir)
     with for_stderr(plain=True).part("Leads", "folded again", 1) as part:
         found = asyncio.run(_compare(stack, part.advance))
@@ -34,6 +61,23 @@ def replay(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: Json = False) -> None:
         _print(found)
     if found.differences:
         raise typer.Exit(1)
+
+
+def _rebuild(data_dir: Path, config_dir: Path | None, *, as_json: bool) -> None:
+    report = progress()
+    with servers_only(data_dir, config_dir, report) as (scoring, handoff):
+        records = asyncio.run(_fill(scoring, handoff, report))
+    if as_json:
+        print_json({"records": records})
+    else:
+        print(f"{records:,} records of lead-activities read; `kizashi up` publishes what follows from them")
+
+
+async def _fill(scoring: ScoringSettings, handoff: HandoffSettings, report: Report) -> int:
+    await prepare_servers(scoring, handoff)
+    await handoff_recovery.recover(handoff, read_handoff_file(handoff.config_dir / FILE).rules())
+    with report.part("Activities", "read again", 1) as part:
+        return await rebuild(scoring, system_clock, part.advance)
 
 
 async def _compare(stack: StackAddresses, progress: Callable[[int, int], None]) -> Replay:

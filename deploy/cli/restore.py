@@ -1,33 +1,24 @@
 """`kizashi restore`: a backup, or a database restored by other means, brought up to what stands in Kafka."""
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from deploy.cli.common import DEFAULT_DATA_DIR, ConfigDir, DataDir, fail, progress
-from deploy.local import stack as local_stack
+from deploy.cli.servers import prepare_servers, servers_only
 from deploy.local.backup import check_backup, restore_database, restore_files
 from deploy.local.paths import DataFolder
 from deploy.local.report import Report
-from deploy.local.services import service_env
 from services.handoff import recovery as handoff_recovery
-from services.handoff.app import HandoffService
 from services.handoff.config import FILE, read_handoff_file
 from services.handoff.settings import HandoffSettings
-from services.handoff.tables import SCHEMA as HANDOFF
 from services.scoring import models as model_store
 from services.scoring import recovery as scoring_recovery
-from services.scoring.app import ScoringService
 from services.scoring.settings import ScoringSettings
-from services.scoring.tables import SCHEMA as SCORING
 from shared.clock import system_clock
-from shared.kafka.admin import ensure_topics
-from shared.migrate import upgrade
 from shared.postgres import create_pool
-from shared.settings import load
 
 app = typer.Typer(add_completion=False)
 
@@ -59,9 +50,7 @@ def restore(
         check_backup(folder)
         data.create()
         restore_files(data, folder)
-    with local_stack.start(data_dir, config_dir=config_dir, services=(), report=report) as stack:
-        env = service_env(os.environ, stack.data, stack.addresses, str(stack.config_dir), 1)
-        scoring, handoff = load(ScoringSettings, env), load(HandoffSettings, env)
+    with servers_only(data_dir, config_dir, report) as (scoring, handoff):
         if folder is not None:
             with report.part("Database", "restored"):
                 restore_database(scoring.database.url.get_secret_value(), folder)
@@ -70,9 +59,7 @@ def restore(
 
 
 async def _recover(scoring: ScoringSettings, handoff: HandoffSettings, report: Report, *, new_kafka: bool) -> list[str]:
-    await upgrade(scoring.database, ScoringService.migrations, SCORING)
-    await upgrade(handoff.database, HandoffService.migrations, HANDOFF)
-    await ensure_topics(scoring.kafka)
+    await prepare_servers(scoring, handoff)
     if new_kafka:
         return await _begin_anew(scoring, handoff, report)
     with report.part("Topics", "read"):
