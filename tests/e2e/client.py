@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import httpx2
 from aiokafka import ConsumerRecord
 
-from deploy.local.stack import Stack
+from deploy.local.paths import DataFolder
+from deploy.local.state import Addresses
 from shared.kafka.reading import reading
 from shared.settings import KafkaSettings
 
@@ -21,10 +22,20 @@ T = TypeVar("T")
 WITHIN_S = 30.0
 
 
+class Running(Protocol):
+    """A stack, as far as its users need it."""
+
+    @property
+    def data(self) -> DataFolder: ...
+
+    @property
+    def addresses(self) -> Addresses: ...
+
+
 class Client:
     """HTTP with the stack's own key, and a subscriber."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Running) -> None:
         self.stack = stack
         key = (stack.data.path / "secrets" / "cli_key").read_text(encoding="utf-8").strip()
         self.http = httpx2.Client(headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False)
@@ -93,7 +104,7 @@ class Client:
         return {key: json.loads(value) for key, value in last.items() if value is not None}
 
 
-def kizashi(stack: Stack, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+def kizashi(stack: Running, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
     """Run a command on the stack, as a user does."""
     env = {name: text for name, text in os.environ.items() if not name.startswith("KIZASHI_")}
     command = [sys.executable, "-m", "deploy.cli.main", *arguments, "--data-dir", str(stack.data.path)]

@@ -1,10 +1,13 @@
 """Servers lost and put back as docs/backup.md says: afterwards the books are as if nothing had happened."""
 
 import asyncio
+import re
+import shlex
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +20,12 @@ from deploy.chaos.checker import check, expect
 from deploy.chaos.people import own
 from deploy.demo.feed import Line, feed
 from deploy.demo.sample import generate
-from deploy.local import ports
-from deploy.local import stack as local_stack
-from deploy.local.stack import Stack
-from deploy.local.supervisor import StartFailed
+from deploy.local import ports, state
+from deploy.local.paths import ROOT, DataFolder
 from shared.settings import KafkaSettings
 from tests.e2e.client import Client, kizashi, wait_for
 
+GUIDE = ROOT / "docs" / "backup.md"
 LEADS = 150
 SETTLED_WITHIN_S = 120.0
 
@@ -40,17 +42,30 @@ def sample(seed: int) -> list[dict[str, Any]]:
     return [own(activity, seed) for activity in generate(seed=seed, leads=LEADS, companies=20)]
 
 
-def post(stack: Stack, activities: list[dict[str, Any]]) -> None:
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """A stack that `kizashi up --detach` has started, as far as a client needs it."""
+
+    data: DataFolder
+
+    @property
+    def addresses(self) -> state.Addresses:
+        found = state.read(self.data.state)
+        assert found is not None
+        return found.addresses
+
+
+def post(stack: Detached, activities: list[dict[str, Any]]) -> None:
     lines = [Line(number, orjson.dumps(activity)) for number, activity in enumerate(activities, 1)]
     asyncio.run(feed(stack.addresses.services["ingest"], stack.data.cli_key.read_text().strip(), lines, connections=1))
 
 
-def books_of(stack: Stack) -> Books:
+def books_of(stack: Detached) -> Books:
     kafka = KafkaSettings(bootstrap_servers=stack.addresses.bootstrap_servers)
     return asyncio.run(read_books(kafka, stack.addresses.database_url))
 
 
-def settle(stack: Stack, posted: list[dict[str, Any]]) -> Books:
+def settle(stack: Detached, posted: list[dict[str, Any]]) -> Books:
     """Wait until the books are right, and return them; fails with what is wrong if they never are."""
     expected = [expect(posted)]
     deadline = time.monotonic() + SETTLED_WITHIN_S
@@ -63,17 +78,29 @@ def settle(stack: Stack, posted: list[dict[str, Any]]) -> Books:
         time.sleep(0.5)
 
 
-def new_stack(folder: Path) -> Stack:
-    return local_stack.start(folder / "data", port_base=ports.free_block().base)
+def new_stack(folder: Path) -> Detached:
+    stack = Detached(DataFolder.at(folder / "data"))
+    succeeds(stack, "up", "--detach", "--port-base", str(ports.free_block().base))
+    return stack
 
 
-def succeeds(stack: Stack, *arguments: str) -> str:
+def succeeds(stack: Detached, *arguments: str) -> str:
     done = kizashi(stack, *arguments)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
 
 
-def empty(stack: Stack) -> None:
+def as_the_guide_says(stack: Detached, heading: str) -> str:
+    """Run the commands under a heading of the guide, in order; what they printed."""
+    section = GUIDE.read_text(encoding="utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    commands = re.findall(r"^kizashi (.+)$", section.partition("If you put the database back")[0], re.MULTILINE)
+    assert commands
+    folder = str(stack.data.path.parent / "monday")
+    said = [succeeds(stack, *shlex.split(command.replace("backups/monday", folder))) for command in commands]
+    return "".join(said)
+
+
+def empty(stack: Detached) -> None:
     """Lose the database as a whole."""
 
     async def run() -> None:
@@ -86,55 +113,60 @@ def empty(stack: Stack) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("lost", ["half", "all"])
-def test_a_lost_database_catches_up_and_hands_nobody_over_again(folder: Path, lost: str) -> None:
+@pytest.fixture
+def stack(folder: Path) -> Iterator[Detached]:
+    started = new_stack(folder)
+    yield started
+    kizashi(started, "down")
+
+
+@pytest.mark.parametrize("lost", ["half", pytest.param("all", marks=pytest.mark.long)])
+def test_a_lost_database_catches_up_and_hands_nobody_over_again(stack: Detached, lost: str) -> None:
     posted = sample(seed=7)
     half = len(posted) // 2
-    with new_stack(folder) as stack:
-        post(stack, posted[:half])
-        settle(stack, posted[:half])
-        succeeds(stack, "backup", str(folder / "backup"))
-        post(stack, posted[half:])
-        before = settle(stack, posted)
-        assert len(before.qualified) > 3
-        with Client(stack) as client:
-            answered = before.qualified[-1]["handoff"]["id"]
-            assert client.answer(answered, outcome="accepted").status_code == 200
-        if lost == "all":
-            empty(stack)
-        port_base = ports.kept_block(stack.data.ports)
-        assert port_base is not None
+    post(stack, posted[:half])
+    settle(stack, posted[:half])
+    as_the_guide_says(stack, "Back up")
+    post(stack, posted[half:])
+    before = settle(stack, posted)
+    assert len(before.qualified) > 3
+    answered = before.qualified[-1]["handoff"]["id"]
+    with Client(stack) as client:
+        assert client.answer(answered, outcome="accepted").status_code == 200
     if lost == "half":
-        said = succeeds(stack, "restore", str(folder / "backup"))
+        said = as_the_guide_says(stack, "Restore the database")
         assert " 1 outcomes were taken over" in said
     else:
-        assert f"{len(posted):,} records" in succeeds(stack, "replay", "--from-topic")
-    with local_stack.start(folder / "data", port_base=port_base.base) as stack:
-        after = settle(stack, posted)
-        assert after.qualified == before.qualified
-        with Client(stack) as client:
-            states = {one["id"]: one["state"] for one in client.handoffs(before.qualified[-1]["lead"]["id"])}
-            assert states[answered] == "accepted"
+        empty(stack)
+        succeeds(stack, "down")
+        said = as_the_guide_says(stack, "No backup, but Kafka is there")
+        assert f"{len(posted):,} records" in said
+        succeeds(stack, "up", "--detach")
+    after = settle(stack, posted)
+    assert after.qualified == before.qualified
+    with Client(stack) as client:
+        states = {one["id"]: one["state"] for one in client.handoffs(before.qualified[-1]["lead"]["id"])}
+        assert states[answered] == "accepted"
 
 
-def test_a_lost_kafka_stops_the_services_until_they_are_told_to_go_on(folder: Path) -> None:
+@pytest.mark.long
+def test_a_lost_kafka_stops_the_services_until_they_are_told_to_go_on(stack: Detached) -> None:
     posted = sample(seed=8)
-    with new_stack(folder) as stack:
-        post(stack, posted)
-        before = settle(stack, posted)
-        port_base = ports.kept_block(stack.data.ports)
-        assert port_base is not None
-    shutil.rmtree(folder / "data" / "kafka")
-    with pytest.raises(StartFailed) as failed:
-        local_stack.start(folder / "data", port_base=port_base.base)
-    assert "belongs to this database" in failed.value.tail
-    assert "docs/backup.md" in failed.value.tail
-    said = succeeds(stack, "restore", "--new-kafka")
+    post(stack, posted)
+    before = settle(stack, posted)
+    succeeds(stack, "down")
+    shutil.rmtree(stack.data.kafka)
+    failed = kizashi(stack, "up", "--detach")
+    assert failed.returncode == 1
+    assert b"belongs to this database" in failed.stderr
+    assert b"docs/backup.md" in failed.stderr
+    said = as_the_guide_says(stack, "Kafka is lost")
     assert f"{len(before.states):,} leads will be published again" in said
-    with local_stack.start(folder / "data", port_base=port_base.base) as stack, Client(stack) as client:
-        wait_for(lambda: len(books_of(stack).states) == len(before.states), SETTLED_WITHIN_S)
-        scores = {label: orjson.loads(value)["models"] for label, value in before.states.items()}
-        assert {label: orjson.loads(value)["models"] for label, value in books_of(stack).states.items()} == scores
+    succeeds(stack, "up", "--detach")
+    wait_for(lambda: len(books_of(stack).states) == len(before.states), SETTLED_WITHIN_S)
+    models = {label: orjson.loads(value)["models"] for label, value in before.states.items()}
+    assert {label: orjson.loads(value)["models"] for label, value in books_of(stack).states.items()} == models
+    with Client(stack) as client:
         client.post({"type": "seminar_attended", "lead": {"email": "new@example.jp"}, "id": "n1"})
         assert wait_for(lambda: client.lead("new@example.jp"))["score"] == 10
-        assert books_of(stack).qualified == []
+    assert books_of(stack).qualified == []
