@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.chaos.recovery import Recovery, measure
 from deploy.chaos.run import Options, Verdict, run
 from deploy.cli.common import Json, print_json, progress
 from shared.telemetry import configure_logging
@@ -25,12 +26,18 @@ def chaos(
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="Keep the stack's data here instead of removing it.")
     ] = None,
+    recovery: Annotated[
+        bool, typer.Option("--recovery", help="Only measure how soon each process is back after a kill.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Kill, freeze, cut off and fill up the parts of a stack of its own under load, then compare what came out with
     what had to come out. Exit 1 on any difference.
     """
     configure_logging("chaos", "CRITICAL")
+    if recovery:
+        _show_recovery(measure(progress()), as_json=as_json)
+        return
     chosen = secrets.randbelow(1_000_000) if seed is None else seed
     print(f"seed {chosen}", flush=True)
     verdict = run(Options(chosen, kills, others, activities, per_second, data_dir=data_dir), progress())
@@ -40,6 +47,14 @@ def chaos(
         _show(verdict)
     if verdict.differences:
         raise typer.Exit(1)
+
+
+def _show_recovery(found: list[Recovery], *, as_json: bool) -> None:
+    if as_json:
+        print_json([{"process": one.process, "result": one.result, "seconds": one.seconds} for one in found])
+        return
+    for one in found:
+        print(f"{one.process:<9} {one.median:5.2f} s median, {max(one.seconds):5.2f} s longest  ({one.result})")
 
 
 def to_json(verdict: Verdict) -> dict[str, object]:
