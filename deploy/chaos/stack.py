@@ -21,7 +21,7 @@ from deploy.chaos.service import command
 from deploy.local import state
 from deploy.local.end import end_stack
 from deploy.local.paths import ROOT, DataFolder
-from deploy.local.ports import HOST, PortBlock, free_block
+from deploy.local.ports import HOST, PortBlock, free_blocks
 from deploy.local.report import Lines, Report
 from deploy.local.run import detach, run_until_ended
 from deploy.local.stack import StackOptions
@@ -63,9 +63,8 @@ class SufferingStack:
     def __init__(self, folder: Path, plant: str, seed: int) -> None:
         self.data = DataFolder.at(folder)
         self.data.create()
-        self._options = StackOptions(data_dir=folder, config_dir=ROOT / "config", port_base=free_block().base)
-        assert self._options.port_base is not None
-        block, behind, before = PortBlock(self._options.port_base), free_block(), free_block()
+        block, behind, before = free_blocks(3)
+        self._options = StackOptions(data_dir=folder, config_dir=ROOT / "config", port_base=block.base)
         gates = dict(zip(LINKS, before.all, strict=False))
         inner = dict(zip(("ingest", "scoring", "handoff"), behind.all, strict=False))
         self._setup = Setup(block.base, behind.all[-1], gates, inner, plant)
@@ -125,10 +124,10 @@ class SufferingStack:
 
     def stop(self) -> None:
         """End everything."""
-        for target in self.state.processes:
-            self.thaw(self.pids(target))
-        self.thaw(self.pids(SUPERVISOR))
-        end_stack(self.data)
+        if state.read(self.data.state) is not None:
+            for target in (*self.state.processes, SUPERVISOR):
+                self.thaw(self.pids(target))
+            end_stack(self.data)
         self.gates.close()
 
 

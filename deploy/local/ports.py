@@ -82,10 +82,17 @@ def keep(kept: Path, block: PortBlock) -> None:
 
 def free_block() -> PortBlock:
     """A free block at random, for tests and the training run. Raises KizashiError when none is found."""
-    for _ in range(_BLOCKS_TRIED):
-        block = PortBlock(random.choice(_RANDOM_RANGE))  # noqa: S311 - no secret
-        if not taken_ports(block):
-            return block
+    return free_blocks(1)[0]
+
+
+def free_blocks(count: int) -> list[PortBlock]:
+    """Free blocks at random, each another one. Raises KizashiError when there are not so many."""
+    found: list[PortBlock] = []
+    for base in random.sample(_RANDOM_RANGE, len(_RANDOM_RANGE)):
+        if not taken_ports(block := PortBlock(base)):
+            found.append(block)
+            if len(found) == count:
+                return found
     raise KizashiError("no free block of ports")
 
 
