@@ -181,6 +181,8 @@ def _rule(rule: CompiledRule, trace: Trace, state: State, at: int) -> RuleAccoun
 
 
 def _entry(rule: CompiledRule, activity: Activity, spans: Sequence[tuple[int, int, Fraction]], at: int) -> Entry:
+    if not rule.keeps_times and not spans:
+        return Entry(activity, rule.points, rule.points)
     micros = to_micros(activity.occurred_at)
     now, _ = rule.decay.value(rule.points, (micros,), at)
     factor = next((factor for start, end, factor in spans if start <= micros < end), _WHOLE)
