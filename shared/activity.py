@@ -72,6 +72,7 @@ class Activity:
     flags: tuple[str, ...]
     phone: str | None = None
     claimed_at: datetime | None = None
+    signals: dict[str, Any] | None = None
 
     @property
     def order(self) -> tuple[datetime, str, str]:
@@ -106,6 +107,7 @@ def parse_recorded(raw: Any, *, region: str = "JP") -> Activity:
     activity.received_at = received_at
     activity.flags = tuple(raw.get("flags", ()))
     activity.claimed_at = claimed_at
+    activity.signals = raw.get("signals")
     return activity
 
 
@@ -134,6 +136,8 @@ def to_record(activity: Activity) -> dict[str, Any]:
     }
     if activity.claimed_at:
         value["claimed_at"] = to_rfc3339(activity.claimed_at)
+    if activity.signals:
+        value["signals"] = activity.signals
     return value
 
 
