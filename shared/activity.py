@@ -73,6 +73,7 @@ class Activity:
     flags: tuple[str, ...]
     phone: str | None = None
     claimed_at: datetime | None = None
+    signals: dict[str, Any] | None = None
 
     @property
     def order(self) -> tuple[datetime, str, str]:
@@ -107,6 +108,7 @@ def parse_recorded(raw: Any, *, region: str = "JP") -> Activity:
     activity.received_at = received_at
     activity.flags = tuple(raw.get("flags", ()))
     activity.claimed_at = claimed_at
+    activity.signals = raw.get("signals")
     return activity
 
 
@@ -168,6 +170,8 @@ def to_record(activity: Activity) -> dict[str, Any]:
     }
     if activity.claimed_at:
         value["claimed_at"] = to_rfc3339(activity.claimed_at)
+    if activity.signals:
+        value["signals"] = activity.signals
     return value
 
 
