@@ -133,6 +133,7 @@ def parse_stored(raw: Mapping[str, Any]) -> Activity:
         flags=tuple(raw.get("flags", ())),
         phone=named[1],
         claimed_at=from_rfc3339(claimed) if claimed else None,
+        signals=raw.get("signals"),
     )
 
 

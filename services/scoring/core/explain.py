@@ -27,7 +27,7 @@ _WHOLE = Fraction(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Earning:
     """What one activity earned from one rule: at its own instant, and now. An activity that a cell counts earns
     nothing by itself. `factor` is what recycling leaves of it.
     """
@@ -40,10 +40,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class CellCount:
-    """One cell of a rule, and how many activities lie in its span; `pays` for the first that is true."""
+    """One cell of a rule: its points, and how many activities lie in its span; `pays` for the first that is true."""
 
-    at_least: int
-    span: int
     points: int
     count: int
     pays: bool
@@ -59,7 +57,7 @@ class RuleAccount:
     raw: int
     points: int
     count: int
-    entries: tuple[Entry, ...]
+    entries: tuple[Earning, ...]
     denied: tuple[Denial, ...]
     cells: tuple[CellCount, ...]
 
@@ -180,13 +178,13 @@ def _rule(rule: CompiledRule, trace: Trace, state: State, at: int) -> RuleAccoun
     return RuleAccount(rule, raw, rule.clamp.apply(raw), paying, entries, denied, ())
 
 
-def _entry(rule: CompiledRule, activity: Activity, spans: Sequence[tuple[int, int, Fraction]], at: int) -> Entry:
+def _entry(rule: CompiledRule, activity: Activity, spans: Sequence[tuple[int, int, Fraction]], at: int) -> Earning:
     if not rule.keeps_times and not spans:
-        return Entry(activity, rule.points, rule.points)
+        return Earning(activity, rule.points, rule.points)
     micros = to_micros(activity.occurred_at)
     now, _ = rule.decay.value(rule.points, (micros,), at)
     factor = next((factor for start, end, factor in spans if start <= micros < end), _WHOLE)
-    return Entry(activity, rule.points, now, factor)
+    return Earning(activity, rule.points, now, factor)
 
 
 def _cells_rule(rule: CompiledRule, counted: Sequence[Activity], denied: tuple[Denial, ...], at: int) -> RuleAccount:
@@ -197,9 +195,9 @@ def _cells_rule(rule: CompiledRule, counted: Sequence[Activity], denied: tuple[D
     for cell in rule.cells:
         inside = len(times) - bisect_right(times, at - cell.span)
         pays = inside >= cell.at_least and not any(one.pays for one in cells)
-        cells.append(CellCount(cell.at_least, cell.span, cell.points, inside, pays))
+        cells.append(CellCount(cell.points, inside, pays))
     shown = count or max(cell.count for cell in cells)
-    entries = tuple(Entry(activity, 0, 0) for activity in counted[len(counted) - shown :])
+    entries = tuple(Earning(activity, 0, 0) for activity in counted[len(counted) - shown :])
     return RuleAccount(rule, points, rule.clamp.apply(points), count, entries, denied, tuple(cells))
 
 
