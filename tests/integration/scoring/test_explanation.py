@@ -174,7 +174,7 @@ async def test_the_newest_entries_alone_and_the_others_summed_up(desk: Desk, api
     [
         (f"/v1/leads/{TARO}/explanation?at=yesterday", 422, "invalid_parameter"),
         (f"/v1/leads/{TARO}/explanation?from=2999-01-01T00:00:00Z", 422, "invalid_parameter"),
-        (f"/v1/leads/{TARO}/explanation?knowledge=guessed", 422, "invalid_request"),
+        (f"/v1/leads/{TARO}/explanation?knowledge=guessed", 422, "invalid_fields"),
         (f"/v1/leads/{TARO}/explanation?model=none", 404, "model_not_found"),
         ("/v1/leads/nobody/explanation", 404, "lead_not_found"),
     ],

@@ -33,7 +33,7 @@ MANUAL = st.lists(
 
 
 def adds_up(model: CompiledModel, explained: Explanation) -> None:
-    """Entries to rules, rules to groups, groups to engagement, all to the score: nothing from the engine but its total."""
+    """Entries to rules, rules to groups, groups to engagement, all to the score."""
     sums = {name: 0 for name, _ in model.groups}
     loose = 0
     for account in explained.rules:
