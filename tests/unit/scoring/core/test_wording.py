@@ -60,8 +60,8 @@ def sentence(rule: dict[str, Any], lang: Language) -> str:
         ({"activity": ["page_viewed", "feature_used"], "points": 1, "repeat": "every",
           "all": [{"field": "properties.url", "contains": "/pricing"}, {"field": "attributes.x", "gte": 2}],
           "none": [{"field": "source", "in": ["a", "b"]}]},
-         ("Each page view or feature_used for which the page's address contains “/pricing” and attributes.x is 2 or more"
-         " and it is not so that the source is one of “a” or “b” gives 1 point, every time."),
+          ("Each page view or feature_used for which the page's address contains “/pricing” and attributes.x is 2 or"
+          " more and it is not so that the source is one of “a” or “b” gives 1 point, every time."),
          ("ページのURLに「/pricing」を含む、かつattributes.xが2以上である、かつ（取得元が「a」、「b」のいずれかである）"
          "に当てはまらない「ページ閲覧」または「feature_used」1件につき1点加点します（毎回）。")),
         ({"activity": "*", "points": 1, "repeat": "every"}, "Each activity of any type gives 1 point, every time.",
