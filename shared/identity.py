@@ -37,7 +37,7 @@ _LEGACY_CARRIER = re.compile(
 _UNREADABLE = re.compile(r"[?*＊？〓�]")
 # 0800 is a toll-free prefix, not a mobile one.
 _MOBILE_JP = re.compile(r"\+81[6789]0[1-9]\d{7}")
-# What most Japanese numbers look like (010 leads abroad); anything else takes the full reading below, which is twenty times slower.
+# What most Japanese numbers look like (010 leads abroad); the full reading below takes twenty times as long.
 _PLAIN_JP = re.compile(r"(?:\+81|0(?!10))([1-9]\d{8}|[5-9]0\d{8})")
 _BETWEEN_DIGITS = str.maketrans("", "", "-() ")
 _EXTENSION_JP = re.compile(r"\s*[(（]?\s*内線\s*[:：]?\s*(\d+)\s*[)）]?")
