@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tail": ("deploy.cli.tail", "Print the records of a topic."),
     "dead-letters": ("deploy.cli.dead_letters", "List, show and replay what could not be processed."),
     "send": ("deploy.cli.send", "Post a file of activities to the ingest service."),
+    "import": ("deploy.cli.import_cards", "Import a list of business cards."),
     "schedule": ("deploy.cli.schedule", "Show when scheduled hand-overs take place."),
     "model": ("deploy.cli.model", "Check a scoring model, or read it in plain words."),
     "score": ("deploy.cli.score", "Score leads from files, without a stack."),

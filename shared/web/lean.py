@@ -1,6 +1,6 @@
 """Routes without the framework's per-request work, for the few that are called thousands of times a second."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +8,7 @@ from prometheus_client import Histogram
 from starlette.types import Receive
 
 from shared.errors import ProblemError
-from shared.web.problems import Answer
+from shared.web.problems import Answer, RawHeaders
 
 
 class ClientGone(Exception):
@@ -35,7 +35,17 @@ class LeanRequest:
         return self.headers.get(name, b"").decode("latin-1")
 
 
-LeanHandler = Callable[[LeanRequest], Awaitable[Answer]]
+@dataclass(frozen=True, slots=True)
+class StreamedAnswer:
+    """An answer of `size` bytes that is not held in memory. `parts` is closed also when the client leaves."""
+
+    status: int
+    headers: RawHeaders
+    size: int
+    parts: AsyncGenerator[bytes, None]
+
+
+LeanHandler = Callable[[LeanRequest], Awaitable[Answer | StreamedAnswer]]
 """Answers one request. May raise ProblemError; anything else becomes a 500."""
 
 
