@@ -18,6 +18,7 @@ from shared.keys import KeyStore
 from shared.settings import Settings
 from shared.telemetry import BUILD_INFO
 from shared.web.edge import Edge, is_json
+from shared.web.inflight import InFlight
 from shared.web.lean import LeanRoute
 from shared.web.openapi import document, problem_page
 from shared.web.problems import from_http_exception, from_validation_error, prefers_japanese, problem
@@ -34,9 +35,9 @@ Readiness = Callable[[], Awaitable[Mapping[str, str | None]]]
 class Application(FastAPI):
     """The framework's application inside of the edge: the framework's own layers are not the outermost."""
 
-    def __init__(self, lean: Mapping[str, LeanRoute], max_body: int, **options: Any) -> None:
+    def __init__(self, lean: Mapping[str, LeanRoute], max_body: int, room: InFlight, **options: Any) -> None:
         super().__init__(**options)
-        self._edge = Edge(super().__call__, lean, max_body)
+        self._edge = Edge(super().__call__, lean, max_body, room)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._edge(scope, receive, send)
@@ -69,6 +70,7 @@ def create_app(
     app = Application(
         routes,
         max_body,
+        InFlight(settings.http.max_in_flight_bytes),
         title=title,
         version=version,
         description=description,

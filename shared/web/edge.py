@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.codec import JsonFault, decode, has_nul
 from shared.errors import ProblemError
 from shared.telemetry import HTTP_DURATION, HTTP_REQUESTS, LATE, REQUEST_ID
+from shared.web.inflight import InFlight
 from shared.web.lean import ClientGone, LeanHandler, LeanRequest, LeanRoute, read_body
 from shared.web.problems import Answer, prefers_japanese, problem
 
@@ -35,8 +36,9 @@ def is_json(content_type: bytes) -> bool:
 class Edge:
     """Wraps the framework; lean routes are answered here, without it."""
 
-    def __init__(self, app: ASGIApp, lean: Mapping[str, LeanRoute], max_body: int) -> None:
+    def __init__(self, app: ASGIApp, lean: Mapping[str, LeanRoute], max_body: int, room: InFlight) -> None:
         self._app = app
+        self._room = room
         self._lean = lean
         # A path that ends in a parameter takes everything one step below.
         self._below = {path.rpartition("/")[0]: route for path, route in lean.items() if path.endswith("}")}
@@ -51,13 +53,16 @@ class Edge:
         request = self._request(scope, receive)
         REQUEST_ID.set(request.request_id)
         route = self._lean.get(request.path) or self._below.get(request.path.rpartition("/")[0])
-        if route is not None:
-            await self._answer(request, route.path, await self._run(request, route), send)
-        else:
-            await self._delegate(request, scope, send)
+        try:
+            if route is not None:
+                await self._answer(request, route.path, await self._run(request, route), send)
+            else:
+                await self._delegate(request, scope, send)
+        finally:
+            if request.held:
+                self._room.give_back(request.held)
 
-    @staticmethod
-    def _request(scope: Scope, receive: Receive) -> LeanRequest:
+    def _request(self, scope: Scope, receive: Receive) -> LeanRequest:
         started = time.perf_counter()
         # Of a repeated header the first counts, so that nothing appended on the way replaces it.
         headers = dict(reversed(scope["headers"]))
@@ -72,6 +77,8 @@ class Edge:
             request_id,
             started,
             scope["headers"],
+            client[0] if (client := scope.get("client")) else "",
+            self._room,
         )
 
     async def _run(self, request: LeanRequest, route: LeanRoute) -> Answer | None:

@@ -8,6 +8,7 @@ from prometheus_client import Histogram
 from starlette.types import Receive
 
 from shared.errors import ProblemError
+from shared.web.inflight import InFlight
 from shared.web.problems import Answer
 
 
@@ -29,6 +30,14 @@ class LeanRequest:
     """`time.perf_counter()` at its arrival."""
     lines: Sequence[tuple[bytes, bytes]] = ()
     """Every header as received, repeated ones too; names in lower case."""
+    address: str = ""
+    """The client's IP address, as far as trusted proxies tell; empty where there is none."""
+    room: InFlight | None = field(default=None, repr=False)
+    """Where the bytes of its body are counted."""
+    held: int = 0
+    """How many of them are counted there now; given back once it is answered."""
+    keyed: bool = False
+    """Whether a valid key was seen."""
 
     def header(self, name: bytes) -> str:
         """A header's text, empty where it is missing."""
@@ -55,7 +64,8 @@ class LeanRoute:
 async def read_body(request: LeanRequest, limit: int) -> bytes:
     """The whole body, never more than `limit` bytes of it in memory.
 
-    Raises ProblemError 413 `too_large`, before reading where the length is announced; ClientGone.
+    Raises ProblemError 413 `too_large`, before reading where the length is announced; 503 `overloaded` while all
+    requests together hold too much; ClientGone.
     """
     announced = request.headers.get(b"content-length")
     if announced is not None and announced.isdigit() and int(announced) > limit:
@@ -70,6 +80,9 @@ async def read_body(request: LeanRequest, limit: int) -> bytes:
         size += len(part)
         if size > limit:
             raise too_large(limit)
+        if request.room is not None and part:
+            request.room.take(len(part), keyed=request.keyed)
+            request.held += len(part)
         if not message.get("more_body", False):
             return b"".join((*parts, part)) if parts else part
         parts.append(part)

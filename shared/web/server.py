@@ -1,15 +1,18 @@
 """Running a service's application."""
 
+import asyncio
 import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from shared.errors import ConfigError
 from shared.settings import Settings
+from shared.web.connections import Guard, connections_possible
 
 GRACE_S = 5
 KEEP_ALIVE_S = 75
@@ -29,12 +32,14 @@ def serve(app_factory: Callable[[], ASGIApp], settings: Settings, *, default_por
         raise SystemExit(2) from None
     # uvicorn raises the signal again once it has shut down; without a handler that would look like a crash.
     signal.signal(signal.SIGTERM, _end_quietly)
+    guard = Guard(settings.http, connections_possible(settings.http.max_connections))
     uvicorn.run(
         app,
         host=settings.http.host,
         port=settings.http.port or default_port,
         loop="uvloop",
-        http="httptools",
+        # Called like a class, which is all that is asked of it.
+        http=cast(type[asyncio.Protocol], guard.protocol),
         ws="none",
         lifespan="on",
         access_log=False,
