@@ -16,6 +16,7 @@ SERVICE_SECTIONS = frozenset({"ingest", "scoring", "handoff"})
 
 S = TypeVar("S", bound="Settings")
 Port = Annotated[int, Field(ge=1, le=65_535)]
+Rate = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,9}/(second|minute|hour|day))?$")]
 Seconds = Annotated[float, Field(gt=0, le=3_600)]
 
 
@@ -80,6 +81,19 @@ class HttpSettings(Section):
         return listed
 
 
+class RateSettings(Section):
+    """How many requests are taken in a span of time, such as `3000/minute`; empty: any number. Each process counts for
+    itself, in windows that begin with the first request counted.
+    """
+
+    per_key: Rate = "6000000/minute"
+    """Of one API key, and of one webhook source."""
+    per_address: Rate = "3000/minute"
+    """Of one address, on the routes that need no secret key: forms, page tag, Segment calls."""
+    failures_per_address: Rate = "300/minute"
+    """Of one address, without a valid key or signature; beyond it they are answered 429 instead of 401."""
+
+
 class OutgoingSettings(Section):
     """Where calls to addresses of others may go besides public ones: `host:port`, comma-separated."""
 
@@ -99,6 +113,7 @@ class Settings(Section):
     kafka: KafkaSettings = KafkaSettings()
     database: DatabaseSettings = DatabaseSettings()
     http: HttpSettings = HttpSettings()
+    rate: RateSettings = RateSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
 
     @property

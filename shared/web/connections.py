@@ -6,12 +6,10 @@ still between two rounds of the guard, who looks at all of them twice a second.
 """
 
 import asyncio
-import resource
 import sys
 from typing import Any, cast
 
 import httptools
-import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shared.errors import ProblemError
@@ -27,8 +25,6 @@ LINGER_S = 5.0
 LINGER_BYTES = 16 * 1_048_576
 """How long and how much of a body is read and thrown away after the answer, so that the answer arrives: a connection
 closed over unread bytes is reset, and the client may never see why it was refused."""
-SPARE_FILES = 256
-"""Descriptors kept for Kafka, PostgreSQL, the spool and logs."""
 ROOM_SHARE = 16
 """When the house is full, this part of the idle connections makes room at once: looking for them costs a round."""
 
@@ -36,8 +32,6 @@ NEW, HEAD, BODY, WORK, IDLE = range(5)
 """Phases: nothing received yet, request line and headers, body, the service's turn, between two requests."""
 
 _OFFER = frozenset({b"connection", b"upgrade", b"http2-settings"})
-
-log = structlog.get_logger()
 
 
 class Guard:
@@ -127,13 +121,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """A client that has said all it has to say may still wait for its answer."""
-        if self.phase not in (WORK, IDLE):
+        if self.phase != WORK or not self._answering:
             return None
-        if self._answering:
-            self.cycle.keep_alive = False
-        else:
-            # Left to itself the transport would drop an answer written in the same turn.
-            self.transport.close()
+        self.cycle.keep_alive = False
         return True
 
     def data_received(self, data: bytes) -> None:
@@ -297,19 +287,3 @@ class GuardedProtocol(HttpToolsProtocol):
 def _too_many_headers(limits: HttpSettings) -> ProblemError:
     detail = f"Request line and headers are at most {limits.max_header_bytes:,} bytes and {MAX_HEADERS} lines."
     return ProblemError(431, "headers_too_large", detail)
-
-
-def connections_possible(wanted: int) -> int:
-    """How many connections the process may hold: `wanted`, or fewer where the system does not give the descriptors.
-
-    Raises the soft limit of open files as far as needed and allowed.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + SPARE_FILES
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    possible = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft - SPARE_FILES)
-    if possible < wanted:
-        log.warning("fewer_connections", wanted=wanted, possible=possible, hint="raise the limit of open files")
-    return max(possible, 16)

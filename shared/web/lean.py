@@ -9,7 +9,16 @@ from starlette.types import Receive
 
 from shared.errors import ProblemError
 from shared.web.inflight import InFlight
-from shared.web.problems import Answer
+from shared.web.problems import Answer, RawHeaders
+from shared.web.rates import Rates
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where the requests of a process are counted: bytes in flight, and requests in a span of time."""
+
+    room: InFlight
+    rates: Rates
 
 
 class ClientGone(Exception):
@@ -32,16 +41,24 @@ class LeanRequest:
     """Every header as received, repeated ones too; names in lower case."""
     address: str = ""
     """The client's IP address, as far as trusted proxies tell; empty where there is none."""
-    room: InFlight | None = field(default=None, repr=False)
-    """Where the bytes of its body are counted."""
+    door: Door | None = field(default=None, repr=False)
+    """Where it is counted."""
     held: int = 0
-    """How many of them are counted there now; given back once it is answered."""
+    """How many bytes of its body are counted as in flight now; given back once it is answered."""
     keyed: bool = False
-    """Whether a valid key was seen."""
+    """Whether a valid key or signature was seen."""
+    rate: RawHeaders | None = None
+    """What the answer says of the rate limit it is counted under."""
 
     def header(self, name: bytes) -> str:
         """A header's text, empty where it is missing."""
         return self.headers.get(name, b"").decode("latin-1")
+
+    def admit(self, who: str) -> None:
+        """Count it for the key or source it proved to come from. Raises ProblemError 429 `too_many_requests`."""
+        self.keyed = True
+        if self.door is not None:
+            self.rate = self.door.rates.keys.take(who)
 
 
 LeanHandler = Callable[[LeanRequest], Awaitable[Answer]]
@@ -59,6 +76,8 @@ class LeanRoute:
     handlers: Mapping[str, LeanHandler]
     operations: Mapping[str, Mapping[str, Any]]
     duration: Histogram
+    public: bool = False
+    """Open to everyone: requests are counted for the address they come from."""
 
 
 async def read_body(request: LeanRequest, limit: int) -> bytes:
@@ -80,8 +99,8 @@ async def read_body(request: LeanRequest, limit: int) -> bytes:
         size += len(part)
         if size > limit:
             raise too_large(limit)
-        if request.room is not None and part:
-            request.room.take(len(part), keyed=request.keyed)
+        if request.door is not None and part:
+            request.door.room.take(len(part), keyed=request.keyed)
             request.held += len(part)
         if not message.get("more_body", False):
             return b"".join((*parts, part)) if parts else part

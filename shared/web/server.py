@@ -1,22 +1,28 @@
 """Running a service's application."""
 
 import asyncio
+import resource
 import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import cast
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from shared.errors import ConfigError
 from shared.settings import Settings
-from shared.web.connections import Guard, connections_possible
+from shared.web.connections import Guard
 
 GRACE_S = 5
 KEEP_ALIVE_S = 75
 """Longer than common proxies keep their side (60 s), so that they never write to a connection just closed."""
+SPARE_FILES = 256
+"""Descriptors kept for Kafka, PostgreSQL, the spool and logs."""
+
+log = structlog.get_logger()
 
 
 def serve(app_factory: Callable[[], ASGIApp], settings: Settings, *, default_port: int = 8000) -> None:
@@ -54,3 +60,19 @@ def serve(app_factory: Callable[[], ASGIApp], settings: Settings, *, default_por
 
 def _end_quietly(_: int, __: FrameType | None) -> None:
     raise SystemExit(0)
+
+
+def connections_possible(wanted: int) -> int:
+    """How many connections the process may hold: `wanted`, or fewer where the system does not give the descriptors.
+
+    Raises the soft limit of open files as far as needed and allowed.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    possible = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft - SPARE_FILES)
+    if possible < wanted:
+        log.warning("fewer_connections", wanted=wanted, possible=possible, hint="raise the limit of open files")
+    return max(possible, 16)
