@@ -38,8 +38,8 @@ class Edge:
     def __init__(self, app: ASGIApp, lean: Mapping[str, LeanRoute], max_body: int) -> None:
         self._app = app
         self._lean = lean
-        # A path that ends in a parameter takes everything one step below.
-        self._below = {path.rpartition("/")[0]: route for path, route in lean.items() if path.endswith("}")}
+        # A path whose last step is a parameter takes everything one step below.
+        self._below = {path.rpartition("/")[0]: route for path, route in lean.items() if "{" in path}
         self._max_body = max_body
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._durations: dict[str, Histogram] = {path: route.duration for path, route in lean.items()}
@@ -72,6 +72,7 @@ class Edge:
             request_id,
             started,
             scope["headers"],
+            client[0] if (client := scope.get("client")) else "",
         )
 
     async def _run(self, request: LeanRequest, route: LeanRoute) -> Answer | None:

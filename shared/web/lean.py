@@ -29,6 +29,8 @@ class LeanRequest:
     """`time.perf_counter()` at its arrival."""
     lines: Sequence[tuple[bytes, bytes]] = ()
     """Every header as received, repeated ones too; names in lower case."""
+    address: str = ""
+    """The sender's IP address, as a trusted proxy tells it; never to be kept as it is."""
 
     def header(self, name: bytes) -> str:
         """A header's text, empty where it is missing."""
@@ -42,8 +44,8 @@ LeanHandler = Callable[[LeanRequest], Awaitable[Answer]]
 @dataclass(frozen=True, slots=True)
 class LeanRoute:
     """A path with its handlers by method, what OpenAPI says of each (an operation object by method), and the metric of
-    its durations, which are not counted among those of all routes. The path may end in one parameter, as in
-    `/v1/webhooks/{source}`; the handler finds its value in the request's path.
+    its durations, which are not counted among those of all routes. The last step of the path may hold one parameter, as
+    in `/v1/webhooks/{source}`; the handler finds its value in the request's path.
     """
 
     path: str
