@@ -97,8 +97,26 @@ class FormReader:
         submission.honeypot = bool(draft.own.get(self._form.honeypot, "").strip())
         if self._filled_fast(draft.own.get(STARTED, ""), now):
             submission.flags = (FILLED_FAST,)
-        submission.notes += _notes(draft, submission)
+        if submission.test:
+            submission.notes += [*_notes(draft, submission), *self._unmatched(places)]
         return submission
+
+    def _unmatched(self, places: Mapping[str, str]) -> list[str]:
+        configured = self._form.fields or {}
+        sent = {same_name(name) for name in places}
+        known = self._targets or {}
+        return [
+            *(
+                f"the form has no field {name}, which sources.yaml names"
+                for name in configured
+                if same_name(name) not in sent
+            ),
+            *(
+                f"the field {name} is not named in sources.yaml and kept as {to}"
+                for name, to in places.items()
+                if known and same_name(name) not in known
+            ),
+        ]
 
     def _activity(self, draft: _Draft, referer: str, now: datetime) -> dict[str, Any]:
         form = self._form
@@ -247,8 +265,6 @@ def _id(key: str, draft: _Draft, now: datetime) -> str:
 
 
 def _notes(draft: _Draft, submission: Submission) -> list[str]:
-    if not submission.test:
-        return []
     notes = []
     if not submission.activity["lead"].get("email"):
         notes.append("no field is understood as the e-mail address: name one under `fields:` as lead.email")
