@@ -10,6 +10,8 @@ from services.ingest.collecting import Collecting, WriteKeys
 from services.ingest.fetching import check_access, completing, topics_of
 from services.ingest.forms import Forms
 from services.ingest.handlers import Activities
+from services.ingest.import_routes import import_routes
+from services.ingest.imports import Imports
 from services.ingest.links import Links
 from services.ingest.publisher import KafkaPublisher
 from services.ingest.routes import activities_route
@@ -42,22 +44,23 @@ def build(settings: IngestSettings, clock: Clock = system_clock) -> FastAPI:
     limits = settings.ingest
     spool = Spool(settings.spool_path, limits.spool_max_bytes, limits.ack_timeout_s)
     durable = SpooledPublisher(KafkaPublisher(settings.kafka, limits, topics), spool)
-    activities = Activities(settings, KeyStore(settings.key_store_path), clock, durable)
+    keys = KeyStore(settings.key_store_path)
+    activities = Activities(settings, keys, clock, durable)
+    imports = Imports(settings, keys, clock, durable)
     webhooks = Webhooks(settings, sources.webhooks, clock, durable)
-    forms = Forms(settings, sources.forms, clock, durable)
-    keys = WriteKeys(sources.tags)
+    forms, write_keys = Forms(settings, sources.forms, clock, durable), WriteKeys(sources.tags)
     of_sites = site_routes(
         forms,
-        Collecting(settings, keys, clock, durable),
+        Collecting(settings, write_keys, clock, durable),
         Links(settings, clock, durable),
-        Tracking(settings, keys, clock, durable),
+        Tracking(settings, write_keys, clock, durable),
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         webhooks.warn()
         forms.warn()
-        keys.warn()
+        write_keys.warn()
         completions = completing(settings, sources.webhooks, durable, clock, webhooks.count_fetch)
         async with durable.open(), completions:
             yield
@@ -69,7 +72,7 @@ def build(settings: IngestSettings, clock: Clock = system_clock) -> FastAPI:
         settings=settings,
         lifespan=lifespan,
         readiness=durable.faults,
-        lean=[activities_route(activities), webhook_route(webhooks), *of_sites],
+        lean=[activities_route(activities), webhook_route(webhooks), *import_routes(imports), *of_sites],
         clock=clock,
     )
     app.include_router(sources_router(webhooks))
