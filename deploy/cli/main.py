@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "send": ("deploy.cli.send", "Post a file of activities to the ingest service."),
     "import": ("deploy.cli.import_cards", "Import a list of business cards."),
     "schedule": ("deploy.cli.schedule", "Show when scheduled hand-overs take place."),
+    "model": ("deploy.cli.model", "Check a scoring model, or read it in plain words."),
     "score": ("deploy.cli.score", "Score leads from files, without a stack."),
     "explain": ("deploy.cli.explain", "Say why a lead has its score, now or at a past instant."),
     "backup": ("deploy.cli.backup", "Write a backup while everything runs."),
