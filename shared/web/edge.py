@@ -43,8 +43,8 @@ class Edge:
         self._app = app
         self._door = door
         self._lean = lean
-        # A path that ends in a parameter takes everything one step below.
-        self._below = {path.rpartition("/")[0]: route for path, route in lean.items() if path.endswith("}")}
+        # A path whose last step is a parameter takes everything one step below.
+        self._below = {path.rpartition("/")[0]: route for path, route in lean.items() if "{" in path}
         self._max_body = max_body
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._durations: dict[str, Histogram] = {path: route.duration for path, route in lean.items()}
