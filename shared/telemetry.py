@@ -111,6 +111,11 @@ HTTP_REQUESTS: Final = Counter("kizashi_http_requests", "Answered requests.", ("
 HTTP_DURATION: Final = Histogram(
     "kizashi_http_request_duration_seconds", "From a request's arrival to its answer.", ("route",), buckets=FAST_S
 )
+HTTP_CONNECTIONS: Final = Gauge("kizashi_http_connections", "Open connections.")
+HTTP_CUT_OFF: Final = Counter(
+    "kizashi_http_cut_off", "Connections ended by a limit: too slow, too large, too many, no HTTP.", ("reason",)
+)
+HTTP_IN_FLIGHT_BYTES: Final = Gauge("kizashi_http_in_flight_bytes", "Bytes of the bodies of all requests in hand.")
 BUILD_INFO: Final = Gauge("kizashi_build_info", "The running version; always 1.", ("version",))
 
 METRICS: Final[tuple[MetricWrapperBase, ...]] = (
@@ -138,6 +143,9 @@ METRICS: Final[tuple[MetricWrapperBase, ...]] = (
     HANDOFF_SLA_BREACHES,
     HTTP_REQUESTS,
     HTTP_DURATION,
+    HTTP_CONNECTIONS,
+    HTTP_CUT_OFF,
+    HTTP_IN_FLIGHT_BYTES,
     BUILD_INFO,
 )
 """Every metric that any service of this project exposes; counters are exposed with `_total` at the end."""

@@ -8,6 +8,8 @@ from fastapi import FastAPI
 
 from services.ingest.fetching import check_access, completing, topics_of
 from services.ingest.handlers import Activities
+from services.ingest.import_routes import import_routes
+from services.ingest.imports import Imports
 from services.ingest.publisher import KafkaPublisher
 from services.ingest.routes import activities_route
 from services.ingest.settings import IngestSettings
@@ -37,7 +39,9 @@ def build(settings: IngestSettings, clock: Clock = system_clock) -> FastAPI:
     limits = settings.ingest
     spool = Spool(settings.spool_path, limits.spool_max_bytes, limits.ack_timeout_s)
     durable = SpooledPublisher(KafkaPublisher(settings.kafka, limits, topics), spool)
-    activities = Activities(settings, KeyStore(settings.key_store_path), clock, durable)
+    keys = KeyStore(settings.key_store_path)
+    activities = Activities(settings, keys, clock, durable)
+    imports = Imports(settings, keys, clock, durable)
     webhooks = Webhooks(settings, sources, clock, durable)
 
     @asynccontextmanager
@@ -54,7 +58,7 @@ def build(settings: IngestSettings, clock: Clock = system_clock) -> FastAPI:
         settings=settings,
         lifespan=lifespan,
         readiness=durable.faults,
-        lean=[activities_route(activities), webhook_route(webhooks)],
+        lean=[activities_route(activities), webhook_route(webhooks), *import_routes(imports)],
         clock=clock,
     )
     app.include_router(sources_router(webhooks))

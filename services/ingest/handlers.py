@@ -53,7 +53,8 @@ class Activities:
         durability: Durability = "kafka"
         try:
             now = self._clock()
-            self._keys.authorize(request.headers.get(b"authorization", b"").decode("latin-1"), SCOPE, now)
+            key = self._keys.authorize(request.headers.get(b"authorization", b"").decode("latin-1"), SCOPE, now)
+            request.admit(key.id)
             intake = await self._take(request, now)
             if intake.sources:
                 label = self._label_of(intake.sources)

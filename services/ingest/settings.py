@@ -18,6 +18,10 @@ class IngestLimits(Section):
     max_body_bytes: Positive = _MIB
     max_batch_bytes: Positive = 8 * _MIB
     max_items: Positive = 1_000
+    max_import_bytes: Positive = 64 * _MIB
+    max_import_records: Positive = 200_000
+    max_imports: Positive = 2
+    """Imports under way at once, per process; beyond it they are refused with 503."""
     max_pending_bytes: Positive = 64 * _MIB
     """Bytes that may wait for Kafka's acknowledgement at once; beyond it requests are refused with 503."""
     record_batch_bytes: Annotated[int, Field(ge=16_384, le=_MIB // 2)] = 262_144
