@@ -72,7 +72,7 @@ class ContactView(BaseModel):
 class AccountWithContacts(AccountView):
     """An account with its people."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {**_ACCOUNT, "given_id": None, "contacts": [_CONTACT]}})
+    model_config = ConfigDict(json_schema_extra={"example": {**_ACCOUNT, "given_id": "A-17", "contacts": [_CONTACT]}})
 
     given_id: str | None = Field(description="`attributes.account_id`, where the account goes by it.")
     contacts: list[ContactView] = Field(description="The best hundred.")
