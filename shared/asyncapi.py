@@ -7,7 +7,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from shared import schemas
-from shared.events import ACTIVITY, HANDOFF_ANSWER, HANDOFF_OUTCOME, MERGED, QUALIFIED, SCORE_CHANGED
+from shared.events import ACTIVITY, HANDOFF_ANSWER, HANDOFF_OUTCOME, MERGED, QUALIFIED, SCORE_CHANGED, SHADOW_SCORED
 from shared.topics import (
     ALL,
     DEAD_LETTERS,
@@ -18,6 +18,7 @@ from shared.topics import (
     LEAD_SCORES,
     QUALIFIED_LEADS,
     REJECTED_WEBHOOKS,
+    SHADOW_SCORES,
     Topic,
 )
 from shared.version import VERSION
@@ -25,6 +26,7 @@ from shared.version import VERSION
 MESSAGES: dict[str, tuple[str, ...]] = {
     LEAD_ACTIVITIES.name: (ACTIVITY,),
     LEAD_SCORES.name: (SCORE_CHANGED,),
+    SHADOW_SCORES.name: (SHADOW_SCORED,),
     QUALIFIED_LEADS.name: (QUALIFIED,),
     HANDOFF_OUTCOMES.name: (HANDOFF_OUTCOME,),
     HANDOFF_ANSWERS.name: (HANDOFF_ANSWER,),
@@ -43,6 +45,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
 ABOUT: dict[str, str] = {
     LEAD_ACTIVITIES.name: "One record per accepted activity, in the order of acceptance per lead.",
     LEAD_SCORES.name: "A lead's state after every change; the last record of a key is the lead as it is now.",
+    SHADOW_SCORES.name: "How versions in the shadow score the same leads; nobody acts on it.",
     QUALIFIED_LEADS.name: "One record per handed-over cycle of a lead and a rule. What sales subscribes to.",
     HANDOFF_OUTCOMES.name: "Every step a handoff takes after it was made.",
     HANDOFF_ANSWERS.name: "Where sales systems answer, instead of calling the API.",

@@ -10,6 +10,7 @@ QUALIFIED = "lead.qualified.v1"
 HANDOFF_OUTCOME = "lead.handoff-outcome.v1"
 HANDOFF_ANSWER = "lead.handoff-answer.v1"
 MERGED = "lead.merged.v1"
+SHADOW_SCORED = "lead.shadow-scored.v1"
 
 Headers = list[tuple[str, bytes]]
 

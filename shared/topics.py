@@ -28,6 +28,7 @@ class Topic:
 
 LEAD_ACTIVITIES = Topic("lead-activities", ("ingest",), 30)
 LEAD_SCORES = Topic("lead-scores", ("scoring",), 7, compacted=True)
+SHADOW_SCORES = Topic("shadow-scores", ("scoring",), 30)
 QUALIFIED_LEADS = Topic("qualified-leads", ("handoff",), 365)
 HANDOFF_OUTCOMES = Topic("handoff-outcomes", ("handoff",), 365)
 HANDOFF_ANSWERS = Topic("handoff-answers", ("sales systems",), 30)
@@ -47,6 +48,7 @@ DEAD_LETTERS = tuple(Topic(dead_letter_topic(topic.name), ("scoring", "handoff")
 ALL = (
     LEAD_ACTIVITIES,
     LEAD_SCORES,
+    SHADOW_SCORES,
     QUALIFIED_LEADS,
     HANDOFF_OUTCOMES,
     HANDOFF_ANSWERS,

@@ -24,7 +24,8 @@ def _instant(text: str) -> str:
 def explain(
     lead: Annotated[str, typer.Argument(help="The lead's id, or an e-mail address of it.")],
     at: Annotated[
-        str | None, typer.Option(parser=_instant, metavar="INSTANT", help="RFC 3339; the lead as of then. Default: now.")
+        str | None,
+        typer.Option(parser=_instant, metavar="INSTANT", help="RFC 3339; the lead as of then. Default: now."),
     ] = None,
     since: Annotated[
         str | None,

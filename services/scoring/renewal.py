@@ -18,6 +18,8 @@ def renew(
     now: datetime,
     merged_from: Sequence[str] = (),
     signals: Sequence[SignalFired] = (),
+    *,
+    silent: bool | None = None,
 ) -> Change:
     """Evaluate `state`, write it into `row` under the next version, and return what is to be published.
 
@@ -31,4 +33,5 @@ def renew(
     row.score = None if score is None else score / 100
     row.search = state.profile.search_text
     row.state = state.pack()
-    return Change(row.id, row.version, cause, state.profile, evaluations, at, merged_from, signals)
+    shadows = {model.key: evaluate(model.compiled, state.folds[model.key][1], at) for model in models.shadows}
+    return Change(row.id, row.version, cause, state.profile, evaluations, at, merged_from, signals, shadows, silent)
