@@ -11,6 +11,9 @@ HANDOFF_OUTCOME = "lead.handoff-outcome.v1"
 HANDOFF_ANSWER = "lead.handoff-answer.v1"
 MERGED = "lead.merged.v1"
 SHADOW_SCORED = "lead.shadow-scored.v1"
+COOLED = "lead.cooled.v1"
+HANDOFF_OVERDUE = "lead.handoff-overdue.v1"
+EXTRACTION_COMPLETED = "handoff.extraction-completed.v1"
 
 Headers = list[tuple[str, bytes]]
 
