@@ -13,6 +13,7 @@ from services.scoring import models as model_store
 from services.scoring.explaining import Explainer
 from services.scoring.explanation_routes import router as explanation_router
 from services.scoring.handlers import ActivityHandler
+from services.scoring.judging_routes import router as judging_router
 from services.scoring.model_routes import router as model_router
 from services.scoring.partitions import ensure_partitions
 from services.scoring.reading import LeadReader
@@ -34,6 +35,7 @@ PARTITIONS_EVERY_S = 3_600.0
 ROUTER = APIRouter()
 ROUTER.include_router(router)
 ROUTER.include_router(explanation_router)
+ROUTER.include_router(judging_router)
 ROUTER.include_router(model_router)
 
 
