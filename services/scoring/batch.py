@@ -16,7 +16,7 @@ from services.scoring.core.linking import LeadIdFor, Owner, Placement, Resolved,
 from services.scoring.core.profile import identifiers_of
 from services.scoring.renewal import renew
 from services.scoring.repository import Key, KnownOwners, LeadRow, LostRaceError, ScoringRepository
-from shared.activity import Activity
+from shared.activity import SILENT, Activity
 from shared.identity import Identifier
 from shared.outbox import OutboxRow
 
@@ -183,9 +183,10 @@ class BatchScoring:
         for lead_id, state in work.states.items():
             row = work.rows[lead_id]
             cause = "merge" if merged_from[lead_id] else "activity"
-            signals = self._signals(work.serving.get(lead_id, self._models), state, fresh.get(lead_id, ()))
-            models = work.serving.get(lead_id, self._models)
-            change = renew(row, state, models, cause, self._now, merged_from[lead_id], signals)
+            models, activities = work.serving.get(lead_id, self._models), fresh.get(lead_id, ())
+            signals = self._signals(models, state, activities)
+            silent = True if _all_silent(activities) else None
+            change = renew(row, state, models, cause, self._now, merged_from[lead_id], signals, silent=silent)
             published += told(change, models)
             if change.merged_from:
                 published.append(lead_merged(lead_id, change.merged_from, row.version, change.evaluated_at))
@@ -198,6 +199,11 @@ class BatchScoring:
             for model in models.live
             for signal in signals_of(model.compiled, activity, state.folds[model.name][1])
         ]
+
+
+def _all_silent(fresh: Sequence[Activity]) -> bool:
+    """Whether all that came is history. Beside anything else it raises what it raises: a crossing is not lost."""
+    return bool(fresh) and all(SILENT in activity.flags for activity in fresh)
 
 
 def _check_unmoved(known: KnownOwners, touched: set[str], rows: Mapping[str, LeadRow]) -> None:
