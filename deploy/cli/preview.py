@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
@@ -45,28 +45,28 @@ def preview(
     elif not found.leads:
         raise fail("there are no leads yet")
     else:
-        _print(body)
+        print("\n".join(lines_of(body)))
 
 
-def _print(body: dict[str, Any]) -> None:
+def lines_of(body: dict[str, Any]) -> Iterator[str]:
+    """A preview as text."""
     sides = body["at_or_above"]
-    print(
-        f"{body['leads']:,} leads, at {body['threshold']:g} or above: {sides['before']:,} now, {sides['after']:,} then"
-    )
+    at = f"at {body['threshold']:g} or above"
+    yield f"{body['leads']:,} leads, {at}: {sides['before']:,} now, {sides['after']:,} then"
     for name, sign in (("qualify", "+"), ("drop_out", "−")):
-        print(f"{body[name]['count']:,} would {'newly qualify' if sign == '+' else 'drop out'}")
+        yield f"{body[name]['count']:,} would {'newly qualify' if sign == '+' else 'drop out'}"
         for lead in body[name]["leads"][:MOST_SHOWN]:
             called = " · ".join(filter(None, (lead["name"], lead["company"], lead["email"]))) or lead["lead_id"]
-            print(f"  {sign} {_points(lead['before'])} → {_points(lead['after'])}  {called}")
+            yield f"  {sign} {_points(lead['before'])} → {_points(lead['after'])}  {called}"
         if body[name]["count"] > MOST_SHOWN:
-            print(f"  … and {body[name]['count'] - MOST_SHOWN:,} more; --json shows up to 1,000")
+            yield f"  … and {body[name]['count'] - MOST_SHOWN:,} more; --json shows up to 1,000"
     most = max((max(band["before"], band["after"]) for band in body["distribution"]), default=1)
     for band in body["distribution"]:
-        print(f"{band['from']:>8g} – {band['to']:<6g} {band['before']:>8,} {band['after']:>8,}  {_bar(band, most)}")
+        yield f"{band['from']:>8g} – {band['to']:<6g} {band['before']:>8,} {band['after']:>8,}  {_bar(band, most)}"
     for move in body["moves"]:
-        print(f"{move['what']} {move['from'] or '–'} → {move['to'] or '–'}: {move['leads']:,}")
+        yield f"{move['what']} {move['from'] or '–'} → {move['to'] or '–'}: {move['leads']:,}"
     for warning in body["warnings"]:
-        print(f"! {warning}")
+        yield f"! {warning}"
 
 
 def _bar(band: dict[str, Any], most: int) -> str:

@@ -176,7 +176,7 @@ async def test_the_earlier_version_serves_a_lead_until_it_is_switched(desk: Desk
     await desk.receive(download("a2"), download("b1", "hanako@example.co.jp"))
     # Taro is not switched yet, whatever he does; Hanako is new.
     published = (await scores(desk))[1:]
-    assert sorted(published) == sorted([(TARO, "activity", None, 1, 10.0), (HANAKO, "activity", None, 2, 8.0)])
+    assert sorted(published) == sorted([(TARO, "activity", False, 1, 10.0), (HANAKO, "activity", False, 2, 8.0)])
     await fold(desk)
     assert (await scores(desk))[3:] == [(TARO, "model", True, 2, 16.0)]
 
