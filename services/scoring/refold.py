@@ -29,7 +29,8 @@ from shared.clock import Clock
 from shared.outbox import OutboxRow
 from shared.waiting import until_it_works
 
-CHUNK = 200
+CHUNK = 50
+"""Leads that are locked together, and that live scoring of the same leads may have to wait for."""
 PAUSE_S = 0.2
 CAUSE = "model"
 
@@ -122,15 +123,13 @@ class _Turn:
         if not behind:
             return []
         history = await repository.activities_of(behind)
-        return [
-            _Lead(
-                rows[lead_id],
-                self.models.serving(states[lead_id]),
-                states[lead_id],
-                refold(self.models, history[lead_id], states[lead_id].profile.identifiers, self.now),
-            )
-            for lead_id in behind
-        ]
+        leads = []
+        for lead_id in behind:
+            before = states[lead_id]
+            after = refold(self.models, history[lead_id], before.profile.identifiers, self.now)
+            leads.append(_Lead(rows[lead_id], self.models.serving(before), before, after))
+            await asyncio.sleep(0)  # the consumer of this process goes first
+        return leads
 
     async def _switch(self, leads: Collection[_Lead], *, silent: bool) -> None:
         published: list[OutboxRow] = []

@@ -1,4 +1,4 @@
-"""A model published on the running stack: every lead is switched, nobody is handed over by it, and it is undone again."""
+"""A model published on the running stack: leads are switched, nobody is handed over by it, and it is undone again."""
 
 from pathlib import Path
 from typing import Any

@@ -193,20 +193,20 @@ async def test_another_process_takes_a_publication_up_with_its_next_batch(desk: 
 
 
 async def test_a_refold_goes_on_where_it_was_in_whatever_process(desk: Desk, api: httpx2.AsyncClient) -> None:
-    people = [f"p{number}@example.co.jp" for number in range(450)]
+    people = [f"p{number}@example.co.jp" for number in range(120)]
     await desk.receive(*(download(f"d{number}", email) for number, email in enumerate(people)))
     await fold(desk)
     address, _ = await draft(api, worth(8))
     await publish(api, address)
     assert await refold_some(desk.pool, desk.settings, desk.models, lambda: desk.now)
-    assert (await api.get(address)).json()["refold"]["done"] == 200
+    assert (await api.get(address)).json()["refold"]["done"] == 50
     async with desk.pool.acquire() as conn:
         other = await model_store.in_force(conn, model_store.read_models(desk.settings.config_dir))
     assert await fold(desk, other) == 4  # two chunks, the end of the fold, the end of the job
     progress = (await api.get(address)).json()["refold"]
-    assert (progress["done"], progress["switched"]) == (450, 450)
+    assert (progress["done"], progress["switched"]) == (120, 120)
     by_model = [one for one in await scores(desk) if one[1] == "model"]
-    assert (len(by_model), {one[4] for one in by_model}) == (450, {8.0})
+    assert (len(by_model), {one[4] for one in by_model}) == (120, {8.0})
 
 
 async def test_crossings_are_released_at_the_chosen_rate_best_first(desk: Desk, api: httpx2.AsyncClient) -> None:
