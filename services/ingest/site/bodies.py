@@ -123,59 +123,48 @@ def _declared(content_type: str) -> str | None:
 
 def _decoded(pairs: _Bytes, declared: str | None) -> Pairs:
     """All of a form is in one encoding: what `_charset_` says, what the header says, what fits."""
-    if all(name.isascii() and value.isascii() and b"\x1b" not in value for name, value in pairs):
-        return _texts(pairs, "ascii")
     said = next((value.decode("latin-1").strip().lower() for name, value in pairs if name == b"_charset_"), "")
-    for codec in (_CODECS.get(said), declared):
-        if codec is not None and _fits(pairs, codec):
-            return _texts(pairs, codec)
-    return _texts(pairs, _detected(pairs))
-
-
-def _detected(pairs: _Bytes) -> str:
-    if any(b"\x1b$" in value or b"\x1b(" in value for _, value in pairs) and _fits(pairs, "iso2022_jp"):
-        return "iso2022_jp"
-    if _fits(pairs, "utf-8"):
-        return "utf-8"
-    fitting = [codec for codec in ("cp932", EUC) if _fits(pairs, codec)]
-    if len(fitting) == 2:
+    candidates = [codec for codec in (_CODECS.get(said), declared) if codec is not None]
+    if any(b"\x1b$" in value or b"\x1b(" in value for _, value in pairs):
+        candidates.append("iso2022_jp")
+    for codec in (*candidates, "utf-8"):
+        texts = _strictly(pairs, codec)
+        if texts is not None:
+            return texts
+    fitting = [texts for codec in ("cp932", EUC) if (texts := _strictly(pairs, codec)) is not None]
+    if fitting:
         # EUC-JP read as CP932 is full of half-width kana; the other way round hardly anything fits.
-        return min(fitting, key=lambda codec: _half_width(pairs, codec))
-    return fitting[0] if fitting else "utf-8"
+        return min(fitting, key=_half_width)
+    # A person's inquiry is not lost for one broken sign.
+    return _checked([(name.decode("utf-8", "replace"), value.decode("utf-8", "replace")) for name, value in pairs])
 
 
-def _fits(pairs: _Bytes, codec: str) -> bool:
+def _strictly(pairs: _Bytes, codec: str) -> Pairs | None:
     try:
-        for name, value in pairs:
-            _decode(name, codec)
-            _decode(value, codec)
+        if codec == "utf-8":
+            return _checked([(name.decode(), value.decode()) for name, value in pairs])
+        texts = [(_decode(name, codec), _decode(value, codec)) for name, value in pairs]
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
+    return _checked([(name, _ESCAPED.sub(_unescaped, value) if "&#" in value else value) for name, value in texts])
 
 
-def _half_width(pairs: _Bytes, codec: str) -> int:
-    return sum(len(_HALF_WIDTH_KANA.findall(_decode(part, codec))) for pair in pairs for part in pair)
-
-
-def _texts(pairs: _Bytes, codec: str) -> Pairs:
-    """Bytes that fit no encoding become U+FFFD: a person's inquiry is not lost for one broken sign."""
-    texts: Pairs = []
-    for name, value in pairs:
-        called, said = _decode(name, codec, "replace"), _decode(value, codec, "replace")
-        if codec != "utf-8" and "&#" in said:
-            said = _ESCAPED.sub(_unescaped, said)
-        if len(called) > MAX_NAME:
+def _checked(pairs: Pairs) -> Pairs:
+    for name, _ in pairs:
+        if len(name) > MAX_NAME:
             raise _too_long()
-        texts.append((called, said))
-    return texts
+    return pairs
 
 
-def _decode(raw: bytes, codec: str, errors: str = "strict") -> str:
-    return _from_euc(raw, errors) if codec == EUC else raw.decode(codec, errors)
+def _half_width(pairs: Pairs) -> int:
+    return sum(len(_HALF_WIDTH_KANA.findall(part)) for pair in pairs for part in pair)
 
 
-def _from_euc(raw: bytes, errors: str) -> str:
+def _decode(raw: bytes, codec: str) -> str:
+    return _from_euc(raw) if codec == EUC else raw.decode(codec)
+
+
+def _from_euc(raw: bytes) -> str:
     """EUC-JP as browsers write it: with the vendors' signs (①, 髙), which Python's codec lacks and its CP932 has.
 
     Both arrange the same table of 94 × 94 signs, so bytes are moved from one arrangement to the other.
@@ -189,9 +178,9 @@ def _from_euc(raw: bytes, errors: str) -> str:
         row, cell = found[0][0] - 0xA1, found[0][1] - 0xA1
         lead = row // 2 + (0x81 if row < 62 else 0xC1)
         trail = cell + (0x9F if row % 2 else 0x40 if cell < 63 else 0x41)
-        text += [raw[place : found.start()].decode(EUC, errors), bytes((lead, trail)).decode("cp932", errors)]
+        text += [raw[place : found.start()].decode(EUC), bytes((lead, trail)).decode("cp932")]
         place = found.end()
-    return "".join([*text, raw[place:].decode(EUC, errors)])
+    return "".join([*text, raw[place:].decode(EUC)])
 
 
 def _unescaped(found: "re.Match[str]") -> str:

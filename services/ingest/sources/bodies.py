@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote_to_bytes
 from xml.parsers import expat
 
 from services.ingest.sources.base import Delivery, Unreadable
@@ -13,6 +12,7 @@ MAX_FIELDS = 10_000
 MAX_VALUES = 1_000_000
 """Values in one JSON body: eight bytes each in the longest body, far less than any real one takes."""
 _MAX_NESTING = 12
+_ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -56,8 +56,17 @@ def form_pairs(body: bytes) -> list[tuple[bytes, bytes]]:
     for part in body.strip().split(b"&"):
         if part:
             name, _, value = part.replace(b"+", b" ").partition(b"=")
-            pairs.append((unquote_to_bytes(name), unquote_to_bytes(value)))
+            pairs.append((unquoted(name), unquoted(value)))
     return pairs
+
+
+def unquoted(text: bytes) -> bytes:
+    """As `urllib.parse.unquote_to_bytes`, which takes half a millisecond for a form written in Japanese."""
+    return _ESCAPES.sub(_unescaped, text) if b"%" in text else text
+
+
+def _unescaped(run: "re.Match[bytes]") -> bytes:
+    return bytes.fromhex(run[0].replace(b"%", b"").decode("ascii"))
 
 
 def form_text(value: bytes) -> str:
