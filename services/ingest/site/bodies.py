@@ -5,6 +5,7 @@ Source: WHATWG HTML, form submission; a page in Shift_JIS sends CP932 bytes, and
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from html import unescape
 from typing import Any
 
@@ -69,7 +70,7 @@ def fields_of(content_type: str, body: bytes) -> Pairs:
     except Unreadable as error:
         raise _too_many() if "fields" in str(error) else _unreadable(str(error)) from None
     _check_count(len(pairs))
-    return _decoded(pairs, _declared(content_type))
+    return _decoded(pairs, _candidates(content_type, body, pairs))
 
 
 def _json_fields(body: bytes) -> Pairs:
@@ -88,9 +89,7 @@ def _json_fields(body: bytes) -> Pairs:
     ]
     if nested:
         raise ProblemError(422, "invalid_fields", "A form's fields are not nested.", nested)
-    if any(len(name) > MAX_NAME for name, _ in pairs):
-        raise _too_long()
-    return [(name, one) for name, one in pairs if one is not None]
+    return [(_checked(name), one) for name, one in pairs if one is not None]
 
 
 def _deep(value: Any) -> bool:
@@ -106,27 +105,27 @@ def _too_many() -> ProblemError:
     return ProblemError(422, "invalid_fields", f"A form has at most {MAX_FIELDS} fields.")
 
 
-def _too_long() -> ProblemError:
-    return ProblemError(422, "invalid_fields", f"The name of a field has at most {MAX_NAME} characters.")
-
-
 def _unreadable(detail: str) -> ProblemError:
     return ProblemError(400, "invalid_form", f"The form cannot be read: {detail}.")
 
 
-def _declared(content_type: str) -> str | None:
-    if "charset" not in content_type.lower():
-        return None
-    _, options = parse_options_header(content_type)
-    return _CODECS.get(options.get(b"charset", b"").decode("latin-1").strip().lower())
+def _candidates(content_type: str, body: bytes, pairs: _Bytes) -> list[str]:
+    """The encodings a form may be in before UTF-8 is tried: what `_charset_` says, what the header says, and the one of
+    escape sequences where there are any.
+    """
+    names = []
+    if b"_charset_" in body:
+        names += [value.decode("latin-1") for name, value in pairs if name == b"_charset_"]
+    if "charset" in content_type.lower():
+        _, options = parse_options_header(content_type)
+        names.append(options.get(b"charset", b"").decode("latin-1"))
+    found = [codec for name in names if (codec := _CODECS.get(name.strip().lower())) is not None]
+    escaped = b"\x1b" in body or b"%1B" in body or b"%1b" in body
+    return [*found, "iso2022_jp"] if escaped else found
 
 
-def _decoded(pairs: _Bytes, declared: str | None) -> Pairs:
-    """All of a form is in one encoding: what `_charset_` says, what the header says, what fits."""
-    said = next((value.decode("latin-1").strip().lower() for name, value in pairs if name == b"_charset_"), "")
-    candidates = [codec for codec in (_CODECS.get(said), declared) if codec is not None]
-    if any(b"\x1b$" in value or b"\x1b(" in value for _, value in pairs):
-        candidates.append("iso2022_jp")
+def _decoded(pairs: _Bytes, candidates: Sequence[str]) -> Pairs:
+    """All of a form is in one encoding: the first that fits."""
     for codec in (*candidates, "utf-8"):
         texts = _strictly(pairs, codec)
         if texts is not None:
@@ -136,24 +135,28 @@ def _decoded(pairs: _Bytes, declared: str | None) -> Pairs:
         # EUC-JP read as CP932 is full of half-width kana; the other way round hardly anything fits.
         return min(fitting, key=_half_width)
     # A person's inquiry is not lost for one broken sign.
-    return _checked([(name.decode("utf-8", "replace"), value.decode("utf-8", "replace")) for name, value in pairs])
+    return [(_checked(name.decode("utf-8", "replace")), value.decode("utf-8", "replace")) for name, value in pairs]
 
 
 def _strictly(pairs: _Bytes, codec: str) -> Pairs | None:
     try:
         if codec == "utf-8":
-            return _checked([(name.decode(), value.decode()) for name, value in pairs])
-        texts = [(_decode(name, codec), _decode(value, codec)) for name, value in pairs]
+            return [(_called(name, codec), value.decode()) for name, value in pairs]
+        texts = [(_called(name, codec), _decode(value, codec)) for name, value in pairs]
     except UnicodeDecodeError:
         return None
-    return _checked([(name, _ESCAPED.sub(_unescaped, value) if "&#" in value else value) for name, value in texts])
+    return [(name, _ESCAPED.sub(_unescaped, value) if "&#" in value else value) for name, value in texts]
 
 
-def _checked(pairs: Pairs) -> Pairs:
-    for name, _ in pairs:
-        if len(name) > MAX_NAME:
-            raise _too_long()
-    return pairs
+@lru_cache(maxsize=4_096)
+def _called(name: bytes, codec: str) -> str:
+    return _checked(_decode(name, codec))
+
+
+def _checked(name: str) -> str:
+    if len(name) > MAX_NAME:
+        raise ProblemError(422, "invalid_fields", f"The name of a field has at most {MAX_NAME} characters.")
+    return name
 
 
 def _half_width(pairs: Pairs) -> int:

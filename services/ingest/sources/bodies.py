@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from xml.parsers import expat
 
@@ -12,6 +13,7 @@ MAX_FIELDS = 10_000
 MAX_VALUES = 1_000_000
 """Values in one JSON body: eight bytes each in the longest body, far less than any real one takes."""
 _MAX_NESTING = 12
+_LONGEST_KNOWN = 512
 _ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
@@ -53,16 +55,21 @@ def form_pairs(body: bytes) -> list[tuple[bytes, bytes]]:
     if body.count(b"&") >= MAX_FIELDS:
         raise Unreadable(f"more than {MAX_FIELDS} form fields")
     pairs = []
-    for part in body.strip().split(b"&"):
+    for part in body.strip().replace(b"+", b" ").split(b"&"):
         if part:
-            name, _, value = part.replace(b"+", b" ").partition(b"=")
-            pairs.append((unquoted(name), unquoted(value)))
+            name, _, value = part.partition(b"=")
+            called = _name(name) if len(name) <= _LONGEST_KNOWN else unquoted(name)
+            pairs.append((called, _ESCAPES.sub(_unescaped, value) if b"%" in value else value))
     return pairs
 
 
 def unquoted(text: bytes) -> bytes:
     """As `urllib.parse.unquote_to_bytes`, which takes half a millisecond for a form written in Japanese."""
     return _ESCAPES.sub(_unescaped, text) if b"%" in text else text
+
+
+# Forms are sent again and again with the same names.
+_name = lru_cache(maxsize=4_096)(unquoted)
 
 
 def _unescaped(run: "re.Match[bytes]") -> bytes:
