@@ -10,6 +10,9 @@ QUALIFIED = "lead.qualified.v1"
 HANDOFF_OUTCOME = "lead.handoff-outcome.v1"
 HANDOFF_ANSWER = "lead.handoff-answer.v1"
 MERGED = "lead.merged.v1"
+COOLED = "lead.cooled.v1"
+HANDOFF_OVERDUE = "lead.handoff-overdue.v1"
+EXTRACTION_COMPLETED = "handoff.extraction-completed.v1"
 
 Headers = list[tuple[str, bytes]]
 

@@ -4,6 +4,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from contextlib import aclosing
 from itertools import count
 
 import structlog
@@ -13,9 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.codec import JsonFault, decode, has_nul
 from shared.errors import ProblemError
 from shared.telemetry import HTTP_DURATION, HTTP_REQUESTS, LATE, REQUEST_ID
-from shared.web.lean import ClientGone, Door, LeanHandler, LeanRequest, LeanRoute, read_body
+from shared.web.lean import ClientGone, Door, LeanHandler, LeanRequest, LeanRoute, StreamedAnswer, read_body
 from shared.web.problems import Answer, prefers_japanese, problem
-from shared.web.rates import subscriber
 
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -42,8 +42,8 @@ class Edge:
         self._app = app
         self._door = door
         self._lean = lean
-        # A path that ends in a parameter takes everything one step below.
-        self._below = {path.rpartition("/")[0]: route for path, route in lean.items() if path.endswith("}")}
+        # A path whose last step is a parameter takes everything one step below.
+        self._below = {path.rpartition("/")[0]: route for path, route in lean.items() if "{" in path}
         self._max_body = max_body
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._durations: dict[str, Histogram] = {path: route.duration for path, route in lean.items()}
@@ -83,14 +83,12 @@ class Edge:
             self._door,
         )
 
-    async def _run(self, request: LeanRequest, route: LeanRoute) -> Answer | None:
+    async def _run(self, request: LeanRequest, route: LeanRoute) -> Answer | StreamedAnswer | None:
         handler: LeanHandler | None = route.handlers.get(request.method)
         try:
             if handler is None:
                 allow = {"Allow": ", ".join(sorted(route.handlers))}
                 raise ProblemError(405, "method_not_allowed", "This address takes other methods.", headers=allow)
-            if route.public:
-                request.rate = self._door.rates.addresses.take(subscriber(request.address))
             return await handler(request)
         except ProblemError as error:
             return _problem(self._refusal(error, request), request)
@@ -139,8 +137,13 @@ class Edge:
             check_json(body)
         return _Replay(body, request.receive)
 
-    async def _answer(self, request: LeanRequest, route: str, answer: Answer | None, send: Send) -> None:
+    async def _answer(
+        self, request: LeanRequest, route: str, answer: Answer | StreamedAnswer | None, send: Send
+    ) -> None:
         if answer is None:
+            return
+        if isinstance(answer, StreamedAnswer):
+            await self._stream(request, route, answer, send)
             return
         status, headers, body = answer
         headers.append((b"content-length", b"%d" % len(body)))
@@ -150,6 +153,16 @@ class Edge:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
         self._note(request, route, status)
+
+    async def _stream(self, request: LeanRequest, route: str, answer: StreamedAnswer, send: Send) -> None:
+        length, request_id = (b"content-length", b"%d" % answer.size), (b"x-request-id", request.request_id.encode())
+        headers = [*answer.headers, length, request_id]
+        async with aclosing(answer.parts) as parts:
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            async for part in parts:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        self._note(request, route, answer.status)
 
     def _note(self, request: LeanRequest, route: str, status: int) -> None:
         taken = time.perf_counter() - request.started

@@ -1,6 +1,7 @@
 """Routes without the framework's per-request work, for the few that are called thousands of times a second."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import zlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from starlette.types import Receive
 from shared.errors import ProblemError
 from shared.web.inflight import InFlight
 from shared.web.problems import Answer, RawHeaders
-from shared.web.rates import Rates
+from shared.web.rates import Rates, subscriber
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class LeanRequest:
     lines: Sequence[tuple[bytes, bytes]] = ()
     """Every header as received, repeated ones too; names in lower case."""
     address: str = ""
-    """The client's IP address, as far as trusted proxies tell; empty where there is none."""
+    """The client's IP address, as far as trusted proxies tell; never to be kept as it is. Empty where there is none."""
     door: Door | None = field(default=None, repr=False)
     """Where it is counted."""
     held: int = 0
@@ -60,24 +61,43 @@ class LeanRequest:
         if self.door is not None:
             self.rate = self.door.rates.keys.take(who)
 
+    def admit_stranger(self) -> None:
+        """Count it for the address it comes from, where no secret key is asked for. Raises ProblemError 429."""
+        if self.door is not None:
+            self.rate = self.door.rates.addresses.take(subscriber(self.address))
 
-LeanHandler = Callable[[LeanRequest], Awaitable[Answer]]
+    def hold(self, count: int) -> None:
+        """Count bytes as in flight until it is answered. Raises ProblemError 503 `overloaded`."""
+        if self.door is not None:
+            self.door.room.take(count, keyed=self.keyed)
+            self.held += count
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedAnswer:
+    """An answer of `size` bytes that is not held in memory. `parts` is closed also when the client leaves."""
+
+    status: int
+    headers: RawHeaders
+    size: int
+    parts: AsyncGenerator[bytes, None]
+
+
+LeanHandler = Callable[[LeanRequest], Awaitable[Answer | StreamedAnswer]]
 """Answers one request. May raise ProblemError; anything else becomes a 500."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeanRoute:
     """A path with its handlers by method, what OpenAPI says of each (an operation object by method), and the metric of
-    its durations, which are not counted among those of all routes. The path may end in one parameter, as in
-    `/v1/webhooks/{source}`; the handler finds its value in the request's path.
+    its durations, which are not counted among those of all routes. The last step of the path may hold one parameter, as
+    in `/v1/webhooks/{source}`; the handler finds its value in the request's path.
     """
 
     path: str
     handlers: Mapping[str, LeanHandler]
     operations: Mapping[str, Mapping[str, Any]]
     duration: Histogram
-    public: bool = False
-    """Open to everyone: requests are counted for the address they come from."""
 
 
 async def read_body(request: LeanRequest, limit: int) -> bytes:
@@ -99,12 +119,29 @@ async def read_body(request: LeanRequest, limit: int) -> bytes:
         size += len(part)
         if size > limit:
             raise too_large(limit)
-        if request.door is not None and part:
-            request.door.room.take(len(part), keyed=request.keyed)
-            request.held += len(part)
+        if part:
+            request.hold(len(part))
         if not message.get("more_body", False):
             return b"".join((*parts, part)) if parts else part
         parts.append(part)
+
+
+def inflated(request: LeanRequest, body: bytes, limit: int) -> bytes:
+    """What a gzip body holds, never more than `limit` bytes of it in memory.
+
+    Raises ProblemError 413 `too_large`, 400 `invalid_encoding`, 503 `overloaded`.
+    """
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        text: bytes = inflater.decompress(body, limit + 1)
+    except zlib.error:
+        text = b""
+    if len(text) > limit:
+        raise too_large(limit)
+    if not inflater.eof or inflater.unused_data:
+        raise ProblemError(400, "invalid_encoding", "The body is not one whole gzip stream.")
+    request.hold(len(text))
+    return text
 
 
 def too_large(limit: int) -> ProblemError:

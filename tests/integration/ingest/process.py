@@ -74,6 +74,7 @@ def running_ingest(
     bootstrap_servers: str,
     *,
     wait_ready: bool = True,
+    config: Path = ROOT / "config",
     env: Mapping[str, str] | None = None,
     **limits: str,
 ) -> Iterator[IngestProcess]:
@@ -85,7 +86,7 @@ def running_ingest(
     key = create_key(key_store, uuid.uuid4().hex, ["activities:write"], system_clock())
     own = {
         "KIZASHI_DATA_DIR": str(folder),
-        "KIZASHI_CONFIG_DIR": str(ROOT / "config"),
+        "KIZASHI_CONFIG_DIR": str(config),
         "KIZASHI_IDENTITY_SECRET": "a secret",
         "KIZASHI_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
         "KIZASHI_KAFKA__PARTITIONS": str(PARTITIONS),

@@ -156,9 +156,8 @@ def test_no_secret_and_no_person_stands_in_the_log(topics: KafkaServer, tmp_path
         "HOOK_SECRET": PLANTED["hook"],
         "KIZASHI_IDENTITY_SECRET": PLANTED["identity"],
         "KIZASHI_LOG_LEVEL": "DEBUG",
-        "KIZASHI_CONFIG_DIR": str(config),
     }
-    with running_ingest(tmp_path, topics.bootstrap_servers, env=env) as ingest:
+    with running_ingest(tmp_path, topics.bootstrap_servers, config=config, env=env) as ingest:
         mail = f"{PLANTED['name']}@example.co.jp"
         activity = {"type": "page_viewed", "lead": {"email": mail}, "attributes": {"name": PLANTED["name"]}}
         assert ingest.post(activity).status_code == 202
