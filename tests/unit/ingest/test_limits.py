@@ -25,7 +25,7 @@ def test_the_japanese_table_has_the_same_settings_and_values() -> None:
     assert found == [row[:2] for row in rows()]
 
 
-@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
+@pytest.mark.parametrize("row", list(rows()), ids=lambda row: str(row[0]))
 def test_every_limit_says_what_it_is(row: tuple[str, str, str]) -> None:
     assert row[2]
 
