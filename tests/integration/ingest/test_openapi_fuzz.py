@@ -17,22 +17,26 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
 from schemathesis.core.result import Ok
 
+from services.ingest.site.tokens import Mark, Tokens
 from shared.clock import system_clock
 from shared.keys import create_key
 from tests.conftest import KafkaServer
 from tests.integration.ingest.process import IngestProcess, running_ingest
 
-QUICK, LONG = 4, 300
+QUICK, LONG = 2, 400
 CASES = 10_000
 SOURCES = """
 forms:
   known: {activity: inquiry_sent, thank_you: "https://www.example.co.jp/thanks", fields: {a: lead.email}}
 tags:
-  site: {write_keys: [wk_0123456789]}
+  site: {write_keys: [wk_0123456789], allowed_origins: ["https://www.example.co.jp"]}
 webhooks:
   known: {adapter: generic, secrets: ["${HOOK_SECRET}"]}
 """
-KNOWN = {"form_key": "known", "source": "known"}
+HOOK_SECRET = "a-secret-of-the-generic-tool"
+WRITE_KEY = "wk_0123456789"
+LINK = Mark("https://www.example.co.jp/price-list", email="taro@example.co.jp")
+KNOWN = {"form_key": "known", "source": "known", "token": Tokens(b"a secret").seal(LINK)}
 """Names that exist, for every second request: what is made up meets nothing but 404."""
 
 
@@ -60,8 +64,7 @@ class Questions:
         """One request. What is refused says why."""
         statuses = self.seen.setdefault(f"{case.method} {case.path}", Counter())
         if sum(statuses.values()) % 2:
-            for name in KNOWN.keys() & (case.path_parameters or {}).keys():
-                case.path_parameters[name] = KNOWN[name]
+            _make_known(case)
         answer = case.call(base_url=self._url, headers=self._headers, timeout=30, allow_redirects=False)
         statuses[answer.status_code] += 1
         assert answer.status_code < 500, (case.as_curl_command(), answer.status_code, answer.content)
@@ -86,11 +89,20 @@ class Questions:
         once()
 
 
+def _make_known(case: Case[Any]) -> None:
+    for name in KNOWN.keys() & (case.path_parameters or {}).keys():
+        case.path_parameters[name] = KNOWN[name]
+    if "source" in (case.path_parameters or {}):
+        case.query = {**(case.query or {}), "secret": HOOK_SECRET}
+    if isinstance(case.body, dict):
+        case.body |= {"writeKey": WRITE_KEY, "write_key": WRITE_KEY}
+
+
 def fuzz(topics: KafkaServer, folder: Path, examples: int) -> Questions:
     config = folder / "config"
     config.mkdir()
     (config / "sources.yaml").write_text(SOURCES)
-    env = {"HOOK_SECRET": "a secret of the generic tool", "KIZASHI_RATE__PER_ADDRESS": ""}
+    env = {"HOOK_SECRET": HOOK_SECRET, "KIZASHI_RATE__PER_ADDRESS": ""}
     env["KIZASHI_RATE__FAILURES_PER_ADDRESS"] = ""
     with running_ingest(folder, topics.bootstrap_servers, config=config, env=env) as ingest:
         questions = Questions(ingest, create_key(ingest.key_store, "fuzz", ["admin"], system_clock()))
@@ -107,6 +119,7 @@ def fuzz(topics: KafkaServer, folder: Path, examples: int) -> Questions:
 def test_no_operation_fails(topics: KafkaServer, tmp_path: Path) -> None:
     questions = fuzz(topics, tmp_path, QUICK)
     assert 202 in questions.seen["POST /v1/activities"]
+    assert 302 in questions.seen["GET /v1/c/{token}"]
     assert len(questions.seen) >= 15
 
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import re
+import resource
 import socket
 import struct
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack
 from http.client import HTTPResponse
+from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from deploy.local.ports import HOST
@@ -322,3 +325,24 @@ def test_nothing_of_all_this_was_an_error(server: SmallServer) -> None:
     text = server.log.read_text()
     assert '"level":"error"' not in text
     assert "Traceback" not in text
+
+
+@pytest.mark.long
+def test_ten_thousand_idle_connections(tmp_path: Path) -> None:
+    """More than there is room for: whoever has something to say is served all the while."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = 10_000 if hard == resource.RLIM_INFINITY else min(10_000, hard - 200)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 100), hard))
+    try:
+        with running_small_server(tmp_path) as server, ExitStack() as many:
+            process = psutil.Process(server.process.pid)
+            before = process.memory_info().rss
+            for number in range(count):
+                many.enter_context(connected(server))
+                if number % 500 == 0:
+                    assert server.echoes()
+            assert server.echoes()
+            assert server.count("kizashi_http_connections") <= 4_096
+            assert process.memory_info().rss - before < 100_000_000
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
