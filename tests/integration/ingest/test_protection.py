@@ -110,7 +110,8 @@ def test_full_speed_among_slow_clients(topics: KafkaServer, source: str, tmp_pat
         cut = re.search(r'kizashi_http_cut_off_total\{reason="header_timeout"\} (\S+)', metrics)
         assert cut is not None
         assert float(cut[1]) == SLOW // 2
-        assert len(records_of(topics.bootstrap_servers, source)) == sum(alone.values()) + sum(among.values())
+        # Answers still under way when a run ended are counted by nobody.
+        assert len(records_of(topics.bootstrap_servers, source)) >= sum(alone.values()) + sum(among.values())
 
 
 def guesses(ingest: IngestProcess, count: int) -> list[int]:
