@@ -16,6 +16,7 @@ from shared.web.lean import (
 from shared.web.openapi import PROBLEM_RESPONSE, committed_form
 from shared.web.pages import MAX_LIMIT, Page, PageQuery, decode_cursor, encode_cursor, page_of, paginate
 from shared.web.problems import Answer, RawHeaders, pointer, problem
+from shared.web.queries import instant_in, invalid_parameter
 from shared.web.server import serve
 
 __all__ = [
@@ -40,6 +41,8 @@ __all__ = [
     "decode_cursor",
     "encode_cursor",
     "inflated",
+    "instant_in",
+    "invalid_parameter",
     "is_json",
     "page_of",
     "paginate",

@@ -156,7 +156,7 @@ class Edge:
 
     async def _stream(self, request: LeanRequest, route: str, answer: StreamedAnswer, send: Send) -> None:
         length, request_id = (b"content-length", b"%d" % answer.size), (b"x-request-id", request.request_id.encode())
-        headers = [*answer.headers, length, request_id]
+        headers = [*answer.headers, length, request_id, *(request.rate or ())]
         async with aclosing(answer.parts) as parts:
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             async for part in parts:
