@@ -1,5 +1,6 @@
 """A form with a file, read from the connection to disk as it comes: memory does not grow with it."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -9,6 +10,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from shared.errors import FieldFault, ProblemError
 from shared.web import ClientGone, LeanRequest, too_large
+
+# Its warnings tell the log what the answer tells the sender.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 MAX_FIELDS = 64
 MAX_FIELD_BYTES = 65_536

@@ -92,9 +92,9 @@ def read_layout(file: BinaryIO, options: CardOptions) -> Layout:
     """Find out encoding, delimiter and header. Raises NoList."""
     found = encodings.detect(file)
     if options.encoding is not None:
-        broken = encodings.is_broken(file, options.encoding)
-        other = found.encoding if found.encoding != options.encoding else found.other
-        found = Found(options.encoding, sure=True, broken=broken, other=other)
+        chosen = encodings.with_byte_order(file, options.encoding)
+        other = found.encoding if found.encoding != chosen else found.other
+        found = Found(chosen, sure=True, broken=encodings.is_broken(file, chosen), other=other)
     wanted = [options.delimiter] if options.delimiter else DELIMITERS
     heads = [(delimiter, _head(file, found.encoding, delimiter)) for delimiter in wanted]
     if not any(cell.strip(" ,;\t\r\n") for _, rows in heads for row in rows for cell in row.cells):
