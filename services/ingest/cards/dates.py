@@ -51,7 +51,7 @@ class Moment(NamedTuple):
     text: str
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def read_date(text: str, zone: ZoneInfo) -> Moment | None:
     """The instant a date names, midnight in `zone` where no time is given; None if it names none. Takes NFKC text."""
     written = " ".join(text.split())

@@ -44,7 +44,7 @@ _FORMS = re.compile(
 _SIGNS = re.compile(r"[\s.,・·&＆'’\-‐]+")
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def clean_name(text: str) -> tuple[str, bool]:
     """A person's name with single spaces and without titles (様, 殿, Mr.), and whether one was taken off."""
     name = _SPACE.sub(" ", text).strip()
@@ -54,7 +54,7 @@ def clean_name(text: str) -> tuple[str, bool]:
     return bare, bare != name
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def clean_company(text: str) -> tuple[str, bool]:
     """A company's name with its legal form written out (㈱ → 株式会社), and whether it was changed.
 
@@ -67,7 +67,7 @@ def clean_company(text: str) -> tuple[str, bool]:
     return full, full != name
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def fold_company(text: str) -> str:
     """A company's comparison form: no legal form, width, case, space or dots."""
     folded = normalize("NFKC", clean_company(normalize("NFKC", text))[0]).casefold()

@@ -38,7 +38,7 @@ def read_phones(text: str, region: str) -> tuple[tuple[Number, ...], tuple[str, 
     return _read(text, region)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def _read(text: str, region: str) -> tuple[tuple[Number, ...], tuple[str, ...]]:
     numbers: list[Number] = []
     rest: list[str] = []
