@@ -8,7 +8,7 @@ import asyncpg
 from services.handoff.core.handoff import Handoff
 from services.handoff.core.lifecycle import Extraction
 from services.handoff.core.rows import Cell
-from services.handoff.core.state import LeadState, parse_state
+from services.handoff.core.state import LeadState, stored_state
 from services.handoff.repository import SELECTED
 from shared import codec
 
@@ -106,7 +106,7 @@ class ExtractionRepository:
             after,
             limit,
         )
-        return [parse_state(row[0]) for row in rows]
+        return [stored_state(row[0]) for row in rows]
 
     async def forget_leads(self, lead_ids: Collection[str]) -> None:
         """Empty the rows of leads that were erased: their numbers stay, so that no other row moves."""
