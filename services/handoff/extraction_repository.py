@@ -107,11 +107,3 @@ class ExtractionRepository:
             limit,
         )
         return [stored_state(row[0]) for row in rows]
-
-    async def forget_leads(self, lead_ids: Collection[str]) -> None:
-        """Empty the rows of leads that were erased: their numbers stay, so that no other row moves."""
-        await self._conn.execute(
-            "UPDATE handoff.extraction_row SET cells = $2 WHERE lead_id = ANY($1::text[])",
-            sorted(lead_ids),
-            codec.encode([]),
-        )
