@@ -74,10 +74,12 @@ rules:
 """
     book = load_rules(rich).rulebook(4)
     hot, field = book.rules
-    assert (hot.instant, hot.settle, hot.recycle) == ({"demo_requested"}, timedelta(0), {"factor": 0.5})
+    assert hot.instant == frozenset({"demo_requested"})
+    assert (hot.settle, hot.recycle) == (timedelta(0), {"factor": 0.5})
     assert hot.increase is not None
     assert (hot.increase.points, hot.increase.within) == (2_000, timedelta(days=7))
-    assert (field.recycle, field.settle, book.awaited) == ("reset", timedelta(seconds=15), {"hot"})
+    assert (field.recycle, field.settle) == ("reset", timedelta(seconds=15))
+    assert book.awaited == frozenset({"hot"})
     assert (book.rule("field"), book.rule("none"), book.queue("none").members) == (field, None, ())
     assert load_rules(rich).digest != load_rules(rich + "\n").digest
 
