@@ -48,6 +48,8 @@ MAX_AHEAD = timedelta(minutes=5)
 """How far a sender's clock may run ahead before its word is replaced by the time of receipt."""
 
 NO_OCCURRED_AT, CLOCK_SKEW = "no_occurred_at", "clock_skew"
+SILENT = "silent"
+"""The flag of activities that are history: they are scored, and hand no lead over."""
 _TYPE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _EXTERNAL_SOURCE = re.compile(r"[^\s:]{1,64}")
 
@@ -84,7 +86,9 @@ class Activity:
         """Eight bytes over what the sender set, to tell a retry from another body under the same id."""
         said = None if NO_OCCURRED_AT in self.flags else to_rfc3339(self.claimed_at or self.occurred_at)
         body = [self.type, said, [tuple(identifier) for identifier in self.identifiers], self.email, self.phone]
-        rest = [self.attributes, self.properties, self.consent]
+        # A form's double click agrees at two instants; it is the same word.
+        agreed = self.consent and {name: word for name, word in self.consent.items() if said or name != "at"}
+        rest = [self.attributes, self.properties, agreed]
         return hashlib.blake2b(orjson.dumps([body, rest], option=orjson.OPT_SORT_KEYS), digest_size=8).digest()
 
 

@@ -82,6 +82,11 @@ SOURCE_FETCHES: Final = Counter(
     "Questions to a tool's API about what its webhooks leave out: completed, ignored, gone, failed.",
     ("source", "outcome"),
 )
+TRACKING_LOST: Final = Counter(
+    "kizashi_ingest_tracking_lost",
+    "Clicks and opens that were served but could not be kept: unavailable, invalid, failed.",
+    ("type", "reason"),
+)
 INGEST_PENDING_BYTES: Final = Gauge("kizashi_ingest_pending_bytes", "Bytes that wait for Kafka's acknowledgement.")
 SPOOL_BYTES: Final = Gauge("kizashi_ingest_spool_bytes", "Bytes on disk that wait for Kafka to come back.")
 INGEST_SPOOLED: Final = Counter("kizashi_ingest_spooled", "Requests kept on disk because Kafka was away.")
@@ -126,6 +131,7 @@ METRICS: Final[tuple[MetricWrapperBase, ...]] = (
     INGEST_DUPLICATES,
     SOURCE_LAST_RECEIVED,
     SOURCE_FETCHES,
+    TRACKING_LOST,
     INGEST_PENDING_BYTES,
     SPOOL_BYTES,
     INGEST_SPOOLED,

@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("deploy.cli.restore", "Put a backup back and catch up with Kafka."),
     "replay": ("deploy.cli.replay", "Fold all leads again and compare with what is stored."),
     "webhook": ("deploy.cli.webhook", "Check a webhook offline, or listen to a source."),
+    "forms": ("deploy.cli.forms", "Print the HTML of a form; check a page's form."),
+    "links": ("deploy.cli.links", "Make tracked links for mails."),
     "demo": ("deploy.cli.demo", "Run the whole chain on sample activities and check what comes out."),
     "chaos": ("deploy.cli.chaos", "Break everything under load, then check the books."),
     "bench": ("deploy.cli.bench", "Measure how close this machine's limits are."),

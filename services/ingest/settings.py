@@ -35,6 +35,10 @@ class IngestLimits(Section):
     retry_after_s: Positive = 2
     fetch_give_up_s: Annotated[float, Field(gt=0, le=86_400)] = 600.0
     """How long a tool's API that does not answer is asked again about one activity."""
+    link_key_version: Annotated[int, Field(ge=1, le=255)] = 1
+    """The version of the key that tracked links are made with; a higher one makes new links unlike all before."""
+    link_key_oldest: Annotated[int, Field(ge=1, le=255)] = 1
+    """Links of keys below this version are no longer followed."""
 
 
 class IngestSettings(Settings):

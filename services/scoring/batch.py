@@ -6,7 +6,7 @@ loaded and saved, set-wise.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from services.scoring.core.engine import signals_of
@@ -16,7 +16,7 @@ from services.scoring.core.linking import LeadIdFor, Owner, Placement, Resolved,
 from services.scoring.core.profile import identifiers_of
 from services.scoring.renewal import renew
 from services.scoring.repository import Key, KnownOwners, LeadRow, LostRaceError, ScoringRepository
-from shared.activity import Activity
+from shared.activity import SILENT, Activity
 from shared.identity import Identifier
 from shared.outbox import OutboxRow
 
@@ -180,6 +180,7 @@ class BatchScoring:
             cause = "merge" if merged_from[lead_id] else "activity"
             signals = self._signals(state, fresh.get(lead_id, ()))
             change = renew(row, state, self._models, cause, self._now, merged_from[lead_id], signals)
+            change = replace(change, silent=_all_silent(fresh.get(lead_id, ())))
             published.append(score_changed(change, self._models))
             if change.merged_from:
                 published.append(lead_merged(lead_id, change.merged_from, row.version, change.evaluated_at))
@@ -192,6 +193,11 @@ class BatchScoring:
             for model in self._models.live
             for signal in signals_of(model.compiled, activity, state.folds[model.name][1])
         ]
+
+
+def _all_silent(fresh: Sequence[Activity]) -> bool:
+    """Whether all that came is history. Beside anything else it raises what it raises: a crossing is not lost."""
+    return bool(fresh) and all(SILENT in activity.flags for activity in fresh)
 
 
 def _check_unmoved(known: KnownOwners, touched: set[str], rows: Mapping[str, LeadRow]) -> None:

@@ -43,8 +43,8 @@ class Edge:
         self._app = app
         self._door = door
         self._lean = lean
-        # A path that ends in a parameter takes everything one step below.
-        self._below = {path.rpartition("/")[0]: route for path, route in lean.items() if path.endswith("}")}
+        # A path whose last step is a parameter takes everything one step below.
+        self._below = {path.rpartition("/")[0]: route for path, route in lean.items() if "{" in path}
         self._max_body = max_body
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._durations: dict[str, Histogram] = {path: route.duration for path, route in lean.items()}
@@ -159,7 +159,7 @@ class Edge:
 
     async def _stream(self, request: LeanRequest, route: str, answer: StreamedAnswer, send: Send) -> None:
         length, request_id = (b"content-length", b"%d" % answer.size), (b"x-request-id", request.request_id.encode())
-        headers = [*answer.headers, length, request_id]
+        headers = [*answer.headers, length, request_id, *(request.rate or ())]
         async with aclosing(answer.parts) as parts:
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             async for part in parts:

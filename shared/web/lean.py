@@ -40,7 +40,7 @@ class LeanRequest:
     lines: Sequence[tuple[bytes, bytes]] = ()
     """Every header as received, repeated ones too; names in lower case."""
     address: str = ""
-    """The client's IP address, as far as trusted proxies tell; empty where there is none."""
+    """The client's IP address, as far as trusted proxies tell; never to be kept as it is. Empty where there is none."""
     door: Door | None = field(default=None, repr=False)
     """Where it is counted."""
     held: int = 0
@@ -78,8 +78,8 @@ LeanHandler = Callable[[LeanRequest], Awaitable[Answer | StreamedAnswer]]
 @dataclass(frozen=True, slots=True)
 class LeanRoute:
     """A path with its handlers by method, what OpenAPI says of each (an operation object by method), and the metric of
-    its durations, which are not counted among those of all routes. The path may end in one parameter, as in
-    `/v1/webhooks/{source}`; the handler finds its value in the request's path.
+    its durations, which are not counted among those of all routes. The last step of the path may hold one parameter, as
+    in `/v1/webhooks/{source}`; the handler finds its value in the request's path.
     """
 
     path: str

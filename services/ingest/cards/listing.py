@@ -14,12 +14,10 @@ from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.plan import Plan
 from services.ingest.cards.tables import DELIMITERS, Row, read_rows
-from shared.activity import Activity, parse_posted
+from shared.activity import SILENT, Activity, parse_posted
 from shared.codec import encode
 from shared.posted import ActivityFaults
 
-SILENT = "silent"
-"""The flag of activities that are history: they are scored, and raise no crossing."""
 MOST_BYTES_A_CHARACTER = 12
 """Of a text in JSON, at the worst (a character beyond the BMP, escaped)."""
 MOST_COLUMNS_TOLD = 40

@@ -40,6 +40,8 @@ class Change:
     evaluated_at: datetime
     merged_from: Sequence[str] = ()
     signals: Sequence[SignalFired] = ()
+    silent: bool = False
+    """Whether it is due to activities alone that are history, so that no crossing is raised for it."""
 
 
 def score_changed(change: Change, models: Models) -> OutboxRow:
@@ -48,6 +50,7 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
         "lead_id": change.lead_id,
         "version": change.version,
         "cause": change.cause,
+        "silent": change.silent,
         "merged_from": list(change.merged_from),
         "identifiers": change.profile.identifiers_out(),
         "attributes": change.profile.attributes,
