@@ -73,7 +73,7 @@ def tool_apis() -> Iterator[str]:
 
 def write_config(folder: Path, apis: str) -> Path:
     """Copy the shipped configuration to `folder`, with a source per adapter under the adapter's name, and one more for
-    tools that send ids alone.
+    tools that send ids alone, and a rule on accounts.
     """
     shutil.copytree(SHIPPED, folder)
     path = folder / "sources.yaml"
@@ -90,4 +90,6 @@ def write_config(folder: Path, apis: str) -> Path:
             tree["webhooks"][asked(sample.adapter)] = {**own, "fetch": {"token": "token", "api": f"http://{apis}"}}
     tree["tags"] = {"website": {"write_keys": [WRITE_KEY], "allowed_origins": [SITE]}}
     path.write_bytes(encode(tree))  # JSON is YAML
+    with (folder / "handoff.yaml").open("a", encoding="utf-8") as handoff:
+        handoff.write("\naccount_rules:\n  - {id: hot-account, enter: 60}\n")
     return folder
