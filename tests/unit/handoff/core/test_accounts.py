@@ -1,5 +1,6 @@
 """Accounts under rules of their own: the judge of leads, one record per cycle."""
 
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -133,3 +134,11 @@ def test_a_faulty_account_rule_is_named(text: str, expected: str) -> None:
 def test_what_is_no_account_is_refused() -> None:
     with pytest.raises(InvalidMessage, match="version"):
         parse_account(orjson.dumps({**body(1, 0, 1), "version": 0}))
+
+
+@pytest.mark.parametrize("guide", ["accounts.md", "accounts.ja.md"])
+def test_the_guides_show_a_rule_that_works(guide: str) -> None:
+    text = (Path(__file__).parents[4] / "docs" / guide).read_text(encoding="utf-8")
+    shown = text.split("```yaml")[-1].split("```")[0]
+    (rule,) = account_rules(load_rules(f"{LEADS}{shown}").file.account_rules)
+    assert (rule.id, rule.enter, rule.leave) == ("hot-account", 7000, 6000)
