@@ -141,4 +141,4 @@ def test_the_guides_show_a_rule_that_works(guide: str) -> None:
     text = (Path(__file__).parents[4] / "docs" / guide).read_text(encoding="utf-8")
     shown = text.split("```yaml")[-1].split("```")[0]
     (rule,) = account_rules(load_rules(f"{LEADS}{shown}").file.account_rules)
-    assert (rule.id, rule.enter, rule.leave) == ("hot-account", 7000, 6000)
+    assert (rule.id, rule.enter, int(rule.leave)) == ("hot-account", 7000, 6000)
