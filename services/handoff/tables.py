@@ -194,5 +194,15 @@ extraction_row = Table(
 )
 Index("extraction_row_lead_id_idx", extraction_row.c.lead_id)
 
+account = Table(
+    "account",
+    metadata,
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("version", BigInteger, nullable=False, server_default=text("0")),
+    Column("state", LargeBinary),
+    Column("rules", LargeBinary),
+    postgresql_with={"fillfactor": "70"},
+)
+
 offsets_table(metadata)
 outbox_tables(metadata)
