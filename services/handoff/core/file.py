@@ -10,6 +10,7 @@ from services.handoff.core.values import (
     Country,
     Day,
     Days,
+    Email,
     Every,
     Grade,
     Hours,
@@ -29,9 +30,10 @@ class _WithZone(Schema):
 
 
 class Member(Schema):
-    """Somebody who takes leads from a queue."""
+    """Somebody who takes leads from a queue; `email` is where mail destinations write to."""
 
     name: Name
+    email: Email | None = None
     capacity_per_day: Annotated[int, Field(ge=0, le=100_000)] | None = None
 
 

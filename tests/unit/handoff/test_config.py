@@ -107,6 +107,7 @@ def test_rules_alone_name_their_queues() -> None:
             "rules[0].require.any[0].did: a gate cannot count activities",
         ),
         (("to: desk", "to: desk, colour: red"), "rules[0].colour: unknown key"),
+        (("{desk: {}}", "{desk: {members: [{name: sato, email: sato}]}}"), "members[0].email: expected an e-mail"),
         (("rules:", "rules: ["), "broken YAML"),
         (("rules:", "rule:"), "rules: is missing"),
     ],
