@@ -7,7 +7,15 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from shared import schemas
-from shared.events import ACTIVITY, HANDOFF_ANSWER, HANDOFF_OUTCOME, MERGED, QUALIFIED, SCORE_CHANGED
+from shared.events import (
+    ACTIVITY,
+    DESTINATION_DISABLED,
+    HANDOFF_ANSWER,
+    HANDOFF_OUTCOME,
+    MERGED,
+    QUALIFIED,
+    SCORE_CHANGED,
+)
 from shared.topics import (
     ALL,
     DEAD_LETTERS,
@@ -28,7 +36,7 @@ MESSAGES: dict[str, tuple[str, ...]] = {
     QUALIFIED_LEADS.name: (QUALIFIED,),
     HANDOFF_OUTCOMES.name: (HANDOFF_OUTCOME,),
     HANDOFF_ANSWERS.name: (HANDOFF_ANSWER,),
-    LEAD_LIFECYCLE.name: (MERGED,),
+    LEAD_LIFECYCLE.name: (MERGED, DESTINATION_DISABLED),
 }
 """The event types on each topic. Topics that are not here carry raw bytes."""
 
@@ -37,7 +45,10 @@ RAW = {"type": "string", "format": "binary"}
 READ_BY: dict[str, tuple[str, ...]] = {
     LEAD_ACTIVITIES.name: ("scoring",),
     LEAD_SCORES.name: ("handoff",),
+    QUALIFIED_LEADS.name: ("handoff",),
+    HANDOFF_OUTCOMES.name: ("handoff",),
     HANDOFF_ANSWERS.name: ("handoff",),
+    LEAD_LIFECYCLE.name: ("handoff",),
 }
 
 ABOUT: dict[str, str] = {
@@ -46,7 +57,7 @@ ABOUT: dict[str, str] = {
     QUALIFIED_LEADS.name: "One record per handed-over cycle of a lead and a rule. What sales subscribes to.",
     HANDOFF_OUTCOMES.name: "Every step a handoff takes after it was made.",
     HANDOFF_ANSWERS.name: "Where sales systems answer, instead of calling the API.",
-    LEAD_LIFECYCLE.name: "What happens to a lead as such.",
+    LEAD_LIFECYCLE.name: "What happens to a lead as such, and to what handoff does as a whole.",
     REJECTED_WEBHOOKS.name: "Genuine webhook requests that could not be understood, as they came, without secrets.",
 }
 

@@ -9,21 +9,29 @@ import asyncpg
 import structlog
 from fastapi import FastAPI
 
-from services.handoff.config import FILE, read_handoff_file, rules_to_run, watched_totals
+from services.handoff.channels import Channels
+from services.handoff.config import FILE, addresses_of, read_handoff_file, rules_to_run, watched_totals
 from services.handoff.core.watch import unwatched
+from services.handoff.deliveries import DeliveryHandler
+from services.handoff.destination_routes import router as destination_router
 from services.handoff.expiry import run_expiry
 from services.handoff.handlers import AnswerHandler, Handler, StateHandler
+from services.handoff.managing import Destinations
 from services.handoff.reading import HandoffReader
 from services.handoff.repository import HandoffRepository
 from services.handoff.routes import router
+from services.handoff.sending import Sender
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
+from services.handoff.vault import Vault
 from shared.backend import Backend
 from shared.clock import Clock, system_clock
 from shared.kafka.admin import ClusterView
 from shared.kafka.consumer import ConsumerLoop
 from shared.settings import load
 from shared.telemetry import configure_logging
+
+ROUTERS = (router, destination_router)
 
 log = structlog.get_logger()
 
@@ -40,7 +48,11 @@ class HandoffService(Backend):
         super().__init__(settings, clock)
         self._settings = settings
         path = settings.config_dir / FILE
-        self._rules = rules_to_run(read_handoff_file(path), path)
+        handoffs = read_handoff_file(path)
+        self._rules = rules_to_run(handoffs, path)
+        self._vault = Vault(settings)
+        self._channels = Channels(settings, self._vault, addresses_of(handoffs))
+        self._sender: Sender | None = None
         self._installed_at: datetime | None = None
         self._warn_of_unwatched()
 
@@ -54,20 +66,29 @@ class HandoffService(Backend):
         async with pool.acquire() as conn:
             self._installed_at = await HandoffRepository(conn).install(self.clock())
         app.state.pool, app.state.reader = pool, HandoffReader(self.engine)
+        app.state.destinations = Destinations(pool, self._settings, self._vault, self._channels, self.clock)
+        self._sender = Sender(pool, self._settings, self._channels, self.clock)
+        app.state.try_now = self._sender.try_now
 
     def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
         """See Backend."""
         assert self._installed_at is not None
+        assert self._sender is not None
         settings, group = self._settings, self._settings.handoff.group
         states = StateHandler(pool, settings, cluster, self.clock, rules=self._rules, installed_at=self._installed_at)
         answers = AnswerHandler(pool, settings, cluster, self.clock)
-        return {"consumer": self._consumer(states, group), "answers": self._consumer(answers, f"{group}-answers")}
+        deliveries = DeliveryHandler(pool, settings, cluster, self.clock, wake=self._sender.wake)
+        return {
+            "consumer": self._consumer(states, group),
+            "answers": self._consumer(answers, f"{group}-answers"),
+            "deliveries": self._consumer(deliveries, f"{group}-deliveries"),
+        }
 
     def _consumer(self, handler: Handler, group: str) -> ConsumerLoop:
         section = self._settings.handoff
         return ConsumerLoop(
             self._settings.kafka,
-            [handler.topic],
+            handler.topics,
             group,
             handler,
             instance=section.instance,
@@ -76,7 +97,8 @@ class HandoffService(Backend):
 
     def loops(self, pool: asyncpg.Pool) -> Sequence[Coroutine[Any, Any, None]]:
         """See Backend."""
-        return (run_expiry(pool, self._settings, self.clock),)
+        assert self._sender is not None
+        return (run_expiry(pool, self._settings, self.clock), self._sender.run())
 
 
 def make_app(settings: HandoffSettings | None = None, clock: Clock = system_clock) -> FastAPI:
@@ -84,5 +106,6 @@ def make_app(settings: HandoffSettings | None = None, clock: Clock = system_cloc
     settings = settings or load(HandoffSettings)
     configure_logging(SCHEMA, settings.log_level)
     app = HandoffService(settings, clock).make_app()
-    app.include_router(router)
+    for routes in ROUTERS:
+        app.include_router(routes)
     return app

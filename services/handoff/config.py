@@ -35,6 +35,12 @@ def rules_to_run(handoffs: Handoffs, path: Path) -> tuple[Rule, ...]:
     return handoffs.rules()
 
 
+def addresses_of(handoffs: Handoffs) -> Mapping[str, str]:
+    """The addresses of the members of all queues, by name."""
+    members = [member for queue in handoffs.file.queues.values() for member in queue.members]
+    return {member.name: member.email for member in members if member.email}
+
+
 def watched_totals(config_dir: Path) -> tuple[str | None, Mapping[str, frozenset[Fraction]]]:
     """The primary model's name, and the totals each model watches.
 

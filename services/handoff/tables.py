@@ -16,6 +16,7 @@ from sqlalchemy import (
     text,
 )
 
+from services.handoff.delivery_tables import delivery_tables
 from shared.offsets import offsets_table
 from shared.outbox import outbox_tables
 
@@ -108,5 +109,6 @@ history = Table(
     Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+delivery_tables(metadata)
 offsets_table(metadata)
 outbox_tables(metadata)
