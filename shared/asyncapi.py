@@ -9,9 +9,12 @@ from ruamel.yaml import YAML
 from shared import schemas
 from shared.events import (
     ACTIVITY,
+    COOLED,
     DESTINATION_DISABLED,
+    EXTRACTION_COMPLETED,
     HANDOFF_ANSWER,
     HANDOFF_OUTCOME,
+    HANDOFF_OVERDUE,
     MERGED,
     QUALIFIED,
     SCORE_CHANGED,
@@ -36,7 +39,7 @@ MESSAGES: dict[str, tuple[str, ...]] = {
     QUALIFIED_LEADS.name: (QUALIFIED,),
     HANDOFF_OUTCOMES.name: (HANDOFF_OUTCOME,),
     HANDOFF_ANSWERS.name: (HANDOFF_ANSWER,),
-    LEAD_LIFECYCLE.name: (MERGED, DESTINATION_DISABLED),
+    LEAD_LIFECYCLE.name: (MERGED, COOLED, HANDOFF_OVERDUE, EXTRACTION_COMPLETED, DESTINATION_DISABLED),
 }
 """The event types on each topic. Topics that are not here carry raw bytes."""
 
@@ -57,7 +60,8 @@ ABOUT: dict[str, str] = {
     QUALIFIED_LEADS.name: "One record per handed-over cycle of a lead and a rule. What sales subscribes to.",
     HANDOFF_OUTCOMES.name: "Every step a handoff takes after it was made.",
     HANDOFF_ANSWERS.name: "Where sales systems answer, instead of calling the API.",
-    LEAD_LIFECYCLE.name: "What happens to a lead as such, and to what handoff does as a whole.",
+    LEAD_LIFECYCLE.name: "What happens to leads as such (merges, cooling, deadlines that passed), runs that are done,"
+    " destinations that are disabled.",
     REJECTED_WEBHOOKS.name: "Genuine webhook requests that could not be understood, as they came, without secrets.",
 }
 

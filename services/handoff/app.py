@@ -1,7 +1,7 @@
 """The composition root of the handoff service: the only place that knows every part of it."""
 
 from collections.abc import Coroutine, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +10,21 @@ import structlog
 from fastapi import FastAPI
 
 from services.handoff.channels import Channels
-from services.handoff.config import FILE, addresses_of, read_handoff_file, rules_to_run, watched_totals
+from services.handoff.config import FILE, addresses_of, read_handoff_file, watched_totals
 from services.handoff.core.watch import unwatched
 from services.handoff.deliveries import DeliveryHandler
 from services.handoff.destination_routes import router as destination_router
-from services.handoff.expiry import run_expiry
+from services.handoff.extraction_reading import ExtractionReader
 from services.handoff.handlers import AnswerHandler, Handler, StateHandler
 from services.handoff.managing import Destinations
+from services.handoff.notes import Notes
 from services.handoff.reading import HandoffReader
-from services.handoff.repository import HandoffRepository
 from services.handoff.routes import router
+from services.handoff.runs import Runs
 from services.handoff.sending import Sender
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
+from services.handoff.timers import Timers
 from services.handoff.vault import Vault
 from shared.backend import Backend
 from shared.clock import Clock, system_clock
@@ -32,6 +34,8 @@ from shared.settings import load
 from shared.telemetry import configure_logging
 
 ROUTERS = (router, destination_router)
+CATCH_UP_WITHIN = timedelta(minutes=1)
+"""A process that gets no partition, or never comes to the end of one, makes runs after this time all the same."""
 
 log = structlog.get_logger()
 
@@ -47,25 +51,29 @@ class HandoffService(Backend):
     def __init__(self, settings: HandoffSettings, clock: Clock) -> None:
         super().__init__(settings, clock)
         self._settings = settings
-        path = settings.config_dir / FILE
-        handoffs = read_handoff_file(path)
-        self._rules = rules_to_run(handoffs, path)
+        self._file = read_handoff_file(settings.config_dir / FILE)
+        self._book = self._file.rulebook()
         self._vault = Vault(settings)
-        self._channels = Channels(settings, self._vault, addresses_of(handoffs))
+        self._channels = Channels(settings, self._vault, addresses_of(self._file))
         self._sender: Sender | None = None
         self._installed_at: datetime | None = None
+        self._may_run_at = clock() + CATCH_UP_WITHIN
         self._warn_of_unwatched()
 
     def _warn_of_unwatched(self) -> None:
         primary, watched = watched_totals(self._settings.config_dir)
-        for warning in unwatched(self._rules, watched, primary) if primary else ():
+        for warning in unwatched(self._book.rules, watched, primary) if primary else ():
             log.warning("threshold_not_watched", detail=warning)
 
     async def prepare(self, app: FastAPI, pool: asyncpg.Pool) -> None:
         """See Backend."""
         async with pool.acquire() as conn:
-            self._installed_at = await HandoffRepository(conn).install(self.clock())
-        app.state.pool, app.state.reader = pool, HandoffReader(self.engine)
+            self._installed_at = await Notes(conn).install(self.clock())
+            version = await Notes(conn).note_file(self._file.digest, self.clock())
+        self._book = self._file.rulebook(version)
+        app.state.pool, app.state.book, app.state.reader = pool, self._book, HandoffReader(self.engine)
+        app.state.extractions = ExtractionReader(self.engine)
+        app.state.runs = self._runs(pool)
         app.state.destinations = Destinations(pool, self._settings, self._vault, self._channels, self.clock)
         self._sender = Sender(pool, self._settings, self._channels, self.clock)
         app.state.try_now = self._sender.try_now
@@ -75,9 +83,9 @@ class HandoffService(Backend):
         assert self._installed_at is not None
         assert self._sender is not None
         settings, group = self._settings, self._settings.handoff.group
-        states = StateHandler(pool, settings, cluster, self.clock, rules=self._rules, installed_at=self._installed_at)
-        answers = AnswerHandler(pool, settings, cluster, self.clock)
-        deliveries = DeliveryHandler(pool, settings, cluster, self.clock, wake=self._sender.wake)
+        states = StateHandler(pool, settings, cluster, self.clock, self._book, installed_at=self._installed_at)
+        answers = AnswerHandler(pool, settings, cluster, self.clock, self._book)
+        deliveries = DeliveryHandler(pool, settings, cluster, self.clock, self._book, wake=self._sender.wake)
         return {
             "consumer": self._consumer(states, group),
             "answers": self._consumer(answers, f"{group}-answers"),
@@ -98,7 +106,20 @@ class HandoffService(Backend):
     def loops(self, pool: asyncpg.Pool) -> Sequence[Coroutine[Any, Any, None]]:
         """See Backend."""
         assert self._sender is not None
-        return (run_expiry(pool, self._settings, self.clock), self._sender.run())
+        timers = Timers(pool, self._settings, self.clock, self._book)
+        return (timers.run(), self._runs(pool).run(), self._sender.run())
+
+    def _runs(self, pool: asyncpg.Pool) -> Runs:
+        return Runs(pool, self._settings, self.clock, self._book, self._caught_up)
+
+    def _caught_up(self) -> bool:
+        """Whether the states that waited at the start have been judged, as far as this process can tell."""
+        if self.clock() < self._may_run_at:
+            lag = self.consumers["consumer"].lag() if self.consumers else {}
+            if not lag or any(lag.values()):
+                return False
+            self._may_run_at = self.clock()
+        return True
 
 
 def make_app(settings: HandoffSettings | None = None, clock: Clock = system_clock) -> FastAPI:

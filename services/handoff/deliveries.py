@@ -7,8 +7,10 @@ import asyncpg
 import structlog
 
 from services.handoff.core.delivery import Event, State, Wish, standing
+from services.handoff.core.rules import Rulebook
 from services.handoff.delivery_repository import DeliveryRepository
-from services.handoff.handlers import Done, Handler
+from services.handoff.handlers import Handler
+from services.handoff.outcomes import Done
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
 from shared import codec, offsets
@@ -34,10 +36,11 @@ class DeliveryHandler(Handler):
         settings: HandoffSettings,
         cluster: ClusterView,
         clock: Clock,
+        book: Rulebook,
         *,
         wake: Callable[[], None],
     ) -> None:
-        super().__init__(pool, settings, cluster, clock)
+        super().__init__(pool, settings, cluster, clock, book)
         self._wake = wake
 
     async def handle(self, batch: Batch) -> None:

@@ -59,10 +59,10 @@ class DestinationView(BaseModel):
     name: str
     state: Literal["active", "disabled"]
     events: list[str]
-    rules: list[str] | None
-    queues: list[str] | None
-    disabled: dict[str, Any] | None = Field(description="Since when and why: `asked`, `gone` (410) or `failing`.")
-    failing_since: datetime | None
+    rules: list[str] | None = None
+    queues: list[str] | None = None
+    disabled: dict[str, Any] | None = Field(default=None, description="`reason` (asked, gone, failing) and `at`.")
+    failing_since: datetime | None = None
     waiting: int
     created_at: datetime
     updated_at: datetime
@@ -100,9 +100,9 @@ class AttemptView(BaseModel):
     at: datetime
     took_ms: int
     outcome: Literal["delivered", "failed"]
-    problem: str | None
+    problem: str | None = None
     request: dict[str, Any]
-    response: dict[str, Any] | None
+    response: dict[str, Any] | None = None
 
 
 class AttemptPage(BaseModel):

@@ -16,12 +16,12 @@ import asyncpg
 import structlog
 
 from services.handoff.channels import Channels
+from services.handoff.collected import CollectedRun
 from services.handoff.core.events import destination_disabled
 from services.handoff.core.retry import GiveUp, after_failure
 from services.handoff.delivery_repository import AttemptRow, Claimed, DeliveryRepository, Outcome, Stored
 from services.handoff.destinations.base import Channel, Parcel, Report
 from services.handoff.lanes import Lane
-from services.handoff.runs import CollectedRun
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
 from shared import outbox
@@ -148,7 +148,8 @@ class Sender:
     async def _completed(self, claimed: Claimed, now: datetime, spec: Mapping[str, Any]) -> Parcel | None:
         """The parcel, with the leads of its run where they come as one; None while some are still on their way."""
         parcel = claimed.parcel
-        if not (spec.get("digest") and parcel.type == EXTRACTION_COMPLETED and claimed.extraction):
+        tells_a_run = parcel.type == EXTRACTION_COMPLETED and parcel.data.get("kind") != "list"
+        if not (spec.get("digest") and tells_a_run and claimed.extraction):
             return parcel
         run = CollectedRun(self._pool, claimed.destination_id, claimed.extraction)
         promised = parcel.data.get("count")

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from services.scoring import models as model_store
 from services.scoring.core.lead import Models
+from services.scoring.explaining import Explainer
+from services.scoring.explanation_routes import router as explanation_router
 from services.scoring.handlers import ActivityHandler
 from services.scoring.partitions import ensure_partitions
 from services.scoring.reading import LeadReader
@@ -20,6 +23,7 @@ from services.scoring.tables import SCHEMA
 from services.scoring.timer import run_timer
 from shared.backend import Backend
 from shared.clock import Clock, system_clock
+from shared.identity import lead_id_for
 from shared.kafka.admin import ClusterView
 from shared.kafka.consumer import ConsumerLoop
 from shared.settings import load
@@ -27,6 +31,9 @@ from shared.telemetry import configure_logging
 from shared.topics import LEAD_ACTIVITIES
 
 PARTITIONS_EVERY_S = 3_600.0
+ROUTER = APIRouter()
+ROUTER.include_router(router)
+ROUTER.include_router(explanation_router)
 
 
 class ScoringService(Backend):
@@ -49,6 +56,7 @@ class ScoringService(Backend):
             await ensure_partitions(conn, self.clock())
             self._models = await model_store.publish(conn, self._files)
         app.state.models, app.state.reader = self._models, LeadReader(self.engine, self._models)
+        app.state.explainer = Explainer(self.engine, self._models, partial(lead_id_for, self._settings.identity_key))
 
     def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
         """See Backend."""
@@ -84,5 +92,5 @@ def make_app(settings: ScoringSettings | None = None, clock: Clock = system_cloc
     settings = settings or load(ScoringSettings)
     configure_logging(SCHEMA, settings.log_level)
     app = ScoringService(settings, clock).make_app()
-    app.include_router(router)
+    app.include_router(ROUTER)
     return app

@@ -76,7 +76,9 @@ def standing(wish: Wish, event: Event) -> State | None:
 def _asked_for(wish: Wish, event: Event) -> bool:
     if event.type in wish.events or EVERY in wish.events:
         return True
-    return wish.collects and event.type == EXTRACTION_COMPLETED and QUALIFIED in wish.events
+    # A list of who is hot has no records of its own that could have been collected.
+    tells_a_run = event.type == EXTRACTION_COMPLETED and event.data.get("kind") != "list"
+    return wish.collects and tells_a_run and QUALIFIED in wish.events
 
 
 def delivery_id(destination_id: UUID, source: str, event_id: str) -> UUID:

@@ -1,35 +1,32 @@
 """CSV files in a folder, whole or not at all."""
 
 import asyncio
-import csv
-import io
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from services.handoff.core.cells import cell
 from services.handoff.core.destination import FolderSpec
-from services.handoff.core.rows import COLUMNS, row_of
-from services.handoff.core.words import WORDS
+from services.handoff.core.rows import Cell, Encoding, event_cells, header, lines
 from services.handoff.destinations.base import Parcel, Report
 
-CODECS = {"utf-8": "utf-8-sig", "cp932": "cp932"}
 CHUNK = 1_000
+WITH_MARK: Mapping[str, Encoding] = {"utf-8": "utf-8-sig", "cp932": "cp932"}
 
 
 class FolderChannel:
     """One folder; a file per lead, or per run where the leads are collected. The same delivery is the same file."""
 
     def __init__(self, spec: FolderSpec, exports: Path) -> None:
-        self._spec = spec
+        self._encoding = WITH_MARK[spec.encoding]
+        self._name = spec.folder
         self._folder = exports / spec.folder
 
     async def send(self, parcel: Parcel, now: datetime) -> Report:  # noqa: ARG002 - a file needs no clock
         """See Channel."""
         name = f"{_plain(parcel.time[:10])}-{_plain(str(parcel.data.get('rule')))}-{parcel.delivery_id.hex[:12]}.csv"
-        request = {"method": "WRITE", "file": f"{self._spec.folder}/{name}", "encoding": self._spec.encoding}
+        request = {"method": "WRITE", "file": f"{self._name}/{name}", "encoding": self._encoding}
         leads = parcel.run.all() if parcel.run else _one(parcel.data)
         try:
             rows = await self._write(self._folder / name, leads)
@@ -41,37 +38,34 @@ class FolderChannel:
         """See Channel."""
 
     async def _write(self, path: Path, leads: AsyncIterator[Mapping[str, Any]]) -> int:
-        words = WORDS[self._spec.language]
+        """Beside it first, so that nobody reads half a file."""
         partial = path.with_name(f".{path.name}.partial")
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
-        rows, buffered = 0, [[words.get(name, name) for name in COLUMNS]]
         file = await asyncio.to_thread(partial.open, "wb")
-        codec = CODECS[self._spec.encoding]
         try:
-            async for lead in leads:
-                buffered.append([cell(value) for value in row_of(lead)])
-                rows += 1
-                if len(buffered) >= CHUNK:
-                    await asyncio.to_thread(file.write, _encoded(buffered, codec))
-                    buffered, codec = [], codec.removesuffix("-sig")
-            await asyncio.to_thread(file.write, _encoded(buffered, codec))
-            await asyncio.to_thread(_sync, file.fileno)
+            rows = await self._fill(file, leads)
+            await asyncio.to_thread(_sync, file)
         finally:
             file.close()
         await asyncio.to_thread(os.replace, partial, path)
         return rows
 
+    async def _fill(self, file: BinaryIO, leads: AsyncIterator[Mapping[str, Any]]) -> int:
+        rows, waiting = 0, list[Sequence[Cell]]()
+        file.write(header(self._encoding))
+        async for lead in leads:
+            waiting.append(event_cells(lead))
+            rows += 1
+            if len(waiting) >= CHUNK:
+                await asyncio.to_thread(file.write, lines(waiting, self._encoding))
+                waiting = []
+        file.write(lines(waiting, self._encoding))
+        return rows
 
-def _encoded(rows: Sequence[Sequence[str]], codec: str) -> bytes:
-    """Lines with CRLF; what CP932 does not have becomes a question mark."""
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode(codec, "replace")
 
-
-def _sync(descriptor: Any) -> None:
-    number = descriptor()
-    os.fsync(number)
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _plain(text: str) -> str:

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from services.handoff.channels import Channels
 from services.handoff.core.events import SOURCE
 from services.handoff.core.handoff import crossing_key
+from services.handoff.core.rules import load_rules
 from services.handoff.deliveries import DeliveryHandler
 from services.handoff.destination_repository import DestinationRepository
 from services.handoff.managing import Destinations
@@ -29,13 +30,13 @@ from shared.events import QUALIFIED, cloud_event_headers
 from shared.kafka.admin import ClusterView
 from shared.kafka.partition import partition_for
 from shared.kafka.records import Batch, Record
-from shared.migrate import upgrade
 from shared.postgres import create_pool
 from shared.settings import DatabaseSettings, KafkaSettings, OutgoingSettings
 from tests.conftest import PARTITIONS
-from tests.integration.handoff.desk import MIGRATIONS
+from tests.integration.handoff.desk import RULES
 
 WITHIN_S = 20.0
+BOOK = load_rules(RULES).rulebook(1)
 LEAD: dict[str, Any] = schemas.examples(QUALIFIED)["hot"]
 
 
@@ -78,7 +79,9 @@ class PostOffice:
             self.ends[tp] = record.offset + 1
         async with self.pool.acquire() as conn:
             await offsets.begin_at(conn, SCHEMA, dict.fromkeys(expected, 0), ClusterView("cluster"))
-        handler = DeliveryHandler(self.pool, self.settings, ClusterView("cluster"), self.clock, wake=self.sender.wake)
+        handler = DeliveryHandler(
+            self.pool, self.settings, ClusterView("cluster"), self.clock, BOOK, wake=self.sender.wake
+        )
         await handler.handle(Batch(list(events), expected, {tp: self.ends[tp] for tp in expected}))
 
     async def attempts(self, id_: UUID) -> list[dict[str, Any]]:
@@ -165,7 +168,7 @@ def record(topic: str, type_: str, id_: str, key: str, data: Mapping[str, Any] |
 async def open_post_office(
     database_url: str, folder: Path, allow: str = "", smtp: SmtpSection | None = None, **more: Any
 ) -> PostOffice:
-    """A migrated database with a consumer and a sender on it."""
+    """A consumer and a sender on a migrated database."""
     settings = HandoffSettings(
         data_dir=folder,
         identity_secret=SecretStr("secret"),
@@ -175,7 +178,6 @@ async def open_post_office(
         handoff=HandoffSection(**{"delivery_timeout_s": 15.0, **more}),
         smtp=smtp or SmtpSection(),
     )
-    await upgrade(settings.database, MIGRATIONS, SCHEMA)
     pool = await create_pool(settings.database, name="test", size=6)
     addresses = {"sato": "sato@example.co.jp", "kato": "kato@example.co.jp"}
     return PostOffice(pool, settings, addresses)

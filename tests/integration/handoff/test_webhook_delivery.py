@@ -34,8 +34,8 @@ async def receiver() -> AsyncIterator[StandIn]:
 
 
 @pytest.fixture
-async def office(database: str, receiver: StandIn, tmp_path: Path) -> AsyncIterator[PostOffice]:
-    opened = await open_post_office(database, tmp_path, receiver.host)
+async def office(migrated: str, receiver: StandIn, tmp_path: Path) -> AsyncIterator[PostOffice]:
+    opened = await open_post_office(migrated, tmp_path, receiver.host)
     yield opened
     await opened.pool.close()
 
@@ -123,10 +123,10 @@ async def test_retry_after_is_obeyed(office: PostOffice, receiver: StandIn) -> N
     ids=str,
 )
 async def test_receivers_that_misbehave(
-    database: str, tmp_path: Path, behaviour: Behaviour, problem: str | None
+    migrated: str, tmp_path: Path, behaviour: Behaviour, problem: str | None
 ) -> None:
     async with standing_in(behaviour) as receiver:
-        office = await open_post_office(database, tmp_path, receiver.host, delivery_timeout_s=1.0)
+        office = await open_post_office(migrated, tmp_path, receiver.host, delivery_timeout_s=1.0)
         id_ = await office.make(**hook(receiver))
         await office.publish(qualified())
         async with office.sending():

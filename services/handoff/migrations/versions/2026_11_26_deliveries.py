@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "2026_11_26_deliveries"
-down_revision = "2026_11_24_third_topic_ids"
+down_revision = "2026_11_26_protocol"
 branch_labels = None
 depends_on = None
 
