@@ -68,7 +68,8 @@ class MailChannel:
         assert self._smtp.sender is not None
         mail["From"] = Address(self._smtp.sender_name, addr_spec=self._smtp.sender)
         mail["To"] = [Address(addr_spec=reader) for reader in readers]
-        mail["Subject"] = message.subject
+        # Python folds between encoded words and loses the space there; one that does not break stays.
+        mail["Subject"] = message.subject if message.subject.isascii() else message.subject.replace(" ", "\u00a0")
         mail["Date"] = format_datetime(now)
         # The same over all attempts, so that a mail server or a reader knows a repetition.
         mail["Message-ID"] = f"<{parcel.message_id}@{self._smtp.sender.rpartition('@')[2]}>"
