@@ -55,7 +55,7 @@ async def mailbox() -> AsyncIterator[tuple[Mailbox, SmtpSection]]:
     yield box, SmtpSection(host="127.0.0.1", port=port, security="none", sender="leads@example.co.jp")
     server.close()
     for one in servers:
-        if one.transport is not None:
+        if isinstance(one.transport, asyncio.Transport):
             one.transport.abort()
     await server.wait_closed()
 
