@@ -139,7 +139,7 @@ class Destinations:
             stored = stored_of(found(await repository.one(id_)))
             until = now + TEST_LEASE
             await repository.insert_test(delivery, id_, event, value, claim=claim, until=until)
-        parcel = Parcel(delivery, *event, value, data, now, test=True)
+        parcel = Parcel(delivery, *event, value, data, now)
         channel = self._channels.open(stored)
         try:
             outcome = await make_attempt(channel, Claimed(id_, parcel, claim, until, 0, 0, None), self._clock, 0.0)

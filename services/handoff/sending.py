@@ -92,6 +92,9 @@ class Sender:
             # Without this the next process would wait for the leases to end; with it, at worst, sends a little twice.
             with suppress(Exception):
                 await asyncio.wait_for(self._release(), RELEASE_WITHIN_S)
+            for lane in self._lanes.values():
+                with suppress(Exception):
+                    await asyncio.wait_for(lane.channel.aclose(), RELEASE_WITHIN_S)
 
     async def _dispatch(self) -> None:
         while True:
@@ -168,6 +171,8 @@ class Sender:
             while not self._results.empty() and len(outcomes) < MOST_RESULTS:
                 outcomes.append(self._results.get_nowait())
             await until_it_works(partial(record, self._pool, self._settings, outcomes, self._clock()), _ignore)
+            if self._results.qsize() <= MOST_RESULTS < self._results.qsize() + len(outcomes):
+                self._wake.set()
 
     async def _clean(self) -> None:
         kept = timedelta(days=self._settings.handoff.deliveries_kept_d)

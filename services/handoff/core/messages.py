@@ -69,7 +69,7 @@ def message_of(
 ) -> Message:
     """The message of an event; `leads` are those of a run, of `count` in all."""
     writer = _Writer(WORDS[language], language, zone)
-    kind = _KINDS.get(type_, "other")
+    kind = "lead" if test else _KINDS.get(type_, "other")
     # A run whose leads come one by one is told by its figures alone.
     if kind == "run" and not leads:
         kind = "other"

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from services.handoff.core.delivery import message_id
+from shared.events import DELIVERY_TEST
 
 MAX_REQUEST_TEXT = 16_384
 MAX_ANSWER_TEXT = 4_096
@@ -38,7 +39,11 @@ class Parcel:
     data: Mapping[str, Any]
     created_at: datetime
     run: Run | None = None
-    test: bool = False
+
+    @property
+    def test(self) -> bool:
+        """Whether somebody only asks if the destination works."""
+        return self.type == DELIVERY_TEST
 
     @property
     def message_id(self) -> str:
