@@ -7,7 +7,16 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from shared import schemas
-from shared.events import ACTIVITY, HANDOFF_ANSWER, HANDOFF_OUTCOME, MERGED, QUALIFIED, SCORE_CHANGED
+from shared.events import (
+    ACTIVITY,
+    HANDOFF_ANSWER,
+    HANDOFF_OUTCOME,
+    MERGED,
+    POINTS_GIVEN,
+    QUALIFIED,
+    SCORE_CHANGED,
+    STAGE_CHANGED,
+)
 from shared.topics import (
     ALL,
     DEAD_LETTERS,
@@ -28,7 +37,7 @@ MESSAGES: dict[str, tuple[str, ...]] = {
     QUALIFIED_LEADS.name: (QUALIFIED,),
     HANDOFF_OUTCOMES.name: (HANDOFF_OUTCOME,),
     HANDOFF_ANSWERS.name: (HANDOFF_ANSWER,),
-    LEAD_LIFECYCLE.name: (MERGED,),
+    LEAD_LIFECYCLE.name: (MERGED, STAGE_CHANGED, POINTS_GIVEN),
 }
 """The event types on each topic. Topics that are not here carry raw bytes."""
 
@@ -38,6 +47,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
     LEAD_ACTIVITIES.name: ("scoring",),
     LEAD_SCORES.name: ("handoff",),
     HANDOFF_ANSWERS.name: ("handoff",),
+    HANDOFF_OUTCOMES.name: ("scoring",),
 }
 
 ABOUT: dict[str, str] = {

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from services.scoring import models as model_store
 from services.scoring.core.lead import Models
-from services.scoring.handlers import ActivityHandler
+from services.scoring.entry_routes import router as entry_router
+from services.scoring.handlers import ActivityHandler, Handler, OutcomeHandler
 from services.scoring.partitions import ensure_partitions
 from services.scoring.reading import LeadReader
 from services.scoring.refold import refold_outdated
@@ -24,9 +25,11 @@ from shared.kafka.admin import ClusterView
 from shared.kafka.consumer import ConsumerLoop
 from shared.settings import load
 from shared.telemetry import configure_logging
-from shared.topics import LEAD_ACTIVITIES
 
 PARTITIONS_EVERY_S = 3_600.0
+ROUTER = APIRouter()
+ROUTER.include_router(router)
+ROUTER.include_router(entry_router)
 
 
 class ScoringService(Backend):
@@ -48,21 +51,29 @@ class ScoringService(Backend):
         async with pool.acquire() as conn:
             await ensure_partitions(conn, self.clock())
             self._models = await model_store.publish(conn, self._files)
+        app.state.pool = pool
         app.state.models, app.state.reader = self._models, LeadReader(self.engine, self._models)
 
     def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
         """See Backend."""
+        settings, group = self._settings, self._settings.scoring.group
+        activities = ActivityHandler(pool, settings, self._models, cluster, self.clock)
+        outcomes = OutcomeHandler(pool, settings, self._models, cluster, self.clock)
+        return {
+            "consumer": self._consumer(activities, group),
+            "outcomes": self._consumer(outcomes, f"{group}-outcomes"),
+        }
+
+    def _consumer(self, handler: Handler, group: str) -> ConsumerLoop:
         section = self._settings.scoring
-        handler = ActivityHandler(pool, self._settings, self._models, cluster, self.clock)
-        consumer = ConsumerLoop(
+        return ConsumerLoop(
             self._settings.kafka,
-            [LEAD_ACTIVITIES.name],
-            section.group,
+            [handler.topic],
+            group,
             handler,
             instance=section.instance,
             max_records=section.max_records,
         )
-        return {"consumer": consumer}
 
     def loops(self, pool: asyncpg.Pool) -> Sequence[Coroutine[Any, Any, None]]:
         """See Backend."""
@@ -84,5 +95,5 @@ def make_app(settings: ScoringSettings | None = None, clock: Clock = system_cloc
     settings = settings or load(ScoringSettings)
     configure_logging(SCHEMA, settings.log_level)
     app = ScoringService(settings, clock).make_app()
-    app.include_router(router)
+    app.include_router(ROUTER)
     return app

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.scoring.core.engine import signals_of
-from services.scoring.core.events import SignalFired, lead_merged, score_changed, tombstone
+from services.scoring.core.entries import Entry
+from services.scoring.core.events import SignalFired, told, tombstone
 from services.scoring.core.lead import LeadState, Models, advance, refold
 from services.scoring.core.linking import LeadIdFor, Owner, Placement, Resolved, Standing, place, resolve_cluster
 from services.scoring.core.profile import identifiers_of
+from services.scoring.entry_repository import EntryRepository
 from services.scoring.renewal import renew
 from services.scoring.repository import Key, KnownOwners, LeadRow, LostRaceError, ScoringRepository
 from shared.activity import Activity
@@ -48,8 +50,16 @@ class Work:
 class BatchScoring:
     """Scores the new activities of one transaction."""
 
-    def __init__(self, repository: ScoringRepository, models: Models, lead_id_for: LeadIdFor, now: datetime) -> None:
+    def __init__(
+        self,
+        repository: ScoringRepository,
+        entries: EntryRepository,
+        models: Models,
+        lead_id_for: LeadIdFor,
+        now: datetime,
+    ) -> None:
         self._repository = repository
+        self._entries = entries
         self._models = models
         self._lead_id_for = lead_id_for
         self._now = now
@@ -70,7 +80,6 @@ class BatchScoring:
             [(work.placement.lead_of[key], activity) for key, activity in fresh.items()], bodies, self._now
         )
         await self._repository.move_activities(work.moves)
-        await self._put_due(work)
         if work.redirects:
             await self._repository.redirect(work.redirects)
             await self._repository.note_merges(work.merged)
@@ -92,7 +101,7 @@ class BatchScoring:
             for lead_id, row in work.rows.items()
             if lead_id in clustered and row.state
         }
-        history = await self._repository.activities_of(states)
+        history, stored = await self._repository.activities_of(states), await self._entries.of(states)
         fresh = work.fresh_of()
         activities = {lead_id: [*history.get(lead_id, ()), *fresh.get(lead_id, ())] for lead_id in clustered}
         owners = await self._owners_of(work, identifiers_of(item for items in activities.values() for item in items))
@@ -108,7 +117,24 @@ class BatchScoring:
                 {identifier for identifier in identifiers_of(items) if owners[identifier].lead_id not in cluster},
                 self._lead_id_for,
             )
-            self._take(work, resolved, {lead_id: history[lead_id] for lead_id in cluster if lead_id in states})
+            entries = await self._placed(resolved, {lead_id: stored[lead_id] for lead_id in cluster})
+            self._take(work, resolved, {lead_id: history[lead_id] for lead_id in cluster if lead_id in states}, entries)
+
+    async def _placed(self, resolved: Resolved, stored: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
+        """The entries of a cluster by the lead that owns their anchor now; those that change leads are moved."""
+        placed: dict[str, list[Entry]] = defaultdict(list)
+        moves: dict[Key, str] = {}
+        if any(stored.values()):
+            owner_of = {self._lead_id_for(identifier): owner.lead_id for identifier, owner in resolved.owners.items()}
+            for lead_id, entries in stored.items():
+                for entry in entries:
+                    target = owner_of.get(entry.anchor) or resolved.merged.get(lead_id, lead_id)
+                    placed[target].append(entry)
+                    if target != lead_id:
+                        moves[entry.kind, entry.id] = target
+        if moves:
+            await self._entries.move(moves)
+        return placed
 
     async def _owners_of(self, work: Work, identifiers: Iterable[Identifier]) -> dict[Identifier, Owner]:
         missing = [item for item in identifiers if item not in work.known]
@@ -119,13 +145,21 @@ class BatchScoring:
             work.known.update(found)
         return {**work.known, **work.placement.owners}
 
-    def _take(self, work: Work, resolved: Resolved, history: Mapping[str, Sequence[Activity]]) -> None:
+    def _take(
+        self,
+        work: Work,
+        resolved: Resolved,
+        history: Mapping[str, Sequence[Activity]],
+        entries: Mapping[str, Sequence[Entry]],
+    ) -> None:
         stored_under = {(item.source, item.id): lead_id for lead_id, items in history.items() for item in items}
         version = max((work.rows[lead_id].version for lead_id in history), default=0)
         for lead_id, group in resolved.groups.items():
             row = work.rows.setdefault(lead_id, _new_row(lead_id))
             row.version, row.epoch, row.merged_into = max(row.version, version), row.epoch + 1, None
-            work.states[lead_id] = refold(self._models, group.activities, group.identifiers, self._now)
+            work.states[lead_id] = refold(
+                self._models, group.activities, group.identifiers, self._now, entries.get(lead_id, ())
+            )
             work.redirects.update((self._lead_id_for(name), lead_id) for name in group.identifiers)
             for item in group.activities:
                 key = (item.source, item.id)
@@ -145,6 +179,7 @@ class BatchScoring:
         claimed: dict[str, list[Identifier]] = defaultdict(list)
         for identifier, owner in work.placement.owners.items():
             claimed[owner.lead_id].append(identifier)
+        waiting = await self._waiting(work)
         again: dict[str, list[Activity]] = {}
         for lead_id, activities in work.fresh_of().items():
             if lead_id in work.clustered:
@@ -153,25 +188,35 @@ class BatchScoring:
             if row is None or not row.state:
                 work.rows[lead_id] = row or _new_row(lead_id)
                 work.rows[lead_id].merged_into = None
-                work.states[lead_id] = refold(self._models, activities, claimed[lead_id], self._now)
+                work.states[lead_id] = refold(
+                    self._models, activities, claimed[lead_id], self._now, waiting.get(lead_id, ())
+                )
                 continue
             state = LeadState.unpack(row.state)
             state.profile.own(claimed[lead_id])
             work.states[lead_id] = state
-            if not advance(self._models, state, activities, self._now):
+            if lead_id in waiting or not advance(self._models, state, activities, self._now):
                 again[lead_id] = activities
-        history = await self._repository.activities_of(again) if again else {}
+        if not again:
+            return
+        history, entries = await self._repository.activities_of(again), await self._entries.of(again)
         for lead_id, activities in again.items():
             identifiers = work.states[lead_id].profile.identifiers
-            work.states[lead_id] = refold(self._models, [*history[lead_id], *activities], identifiers, self._now)
+            work.states[lead_id] = refold(
+                self._models, [*history[lead_id], *activities], identifiers, self._now, entries[lead_id]
+            )
 
-    async def _put_due(self, work: Work) -> None:
-        due = {lead_id: state.ahead_at for lead_id, state in work.states.items() if state.ahead_at}
-        await self._repository.put_due({**dict.fromkeys(work.merged), **due})
+    async def _waiting(self, work: Work) -> Mapping[str, Sequence[Entry]]:
+        """Entries that came before the activities of their lead, as they do where a database is filled again."""
+        if not await self._entries.any_waiting():
+            return {}
+        return await self._entries.claim(
+            {self._lead_id_for(identifier): owner.lead_id for identifier, owner in work.placement.owners.items()}
+        )
 
     def _changes(self, work: Work) -> list[OutboxRow]:
         """Bring the rows up to date and make the records of the new states."""
-        published = []
+        published: list[OutboxRow] = []
         merged_from: dict[str, list[str]] = defaultdict(list)
         for lead_id, survivor in sorted(work.merged.items()):
             merged_from[survivor].append(lead_id)
@@ -181,9 +226,7 @@ class BatchScoring:
             cause = "merge" if merged_from[lead_id] else "activity"
             signals = self._signals(state, fresh.get(lead_id, ()))
             change = renew(row, state, self._models, cause, self._now, merged_from[lead_id], signals)
-            published.append(score_changed(change, self._models))
-            if change.merged_from:
-                published.append(lead_merged(lead_id, change.merged_from, row.version, change.evaluated_at))
+            published += told(change, self._models)
         return published
 
     def _signals(self, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:

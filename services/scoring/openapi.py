@@ -2,14 +2,13 @@
 
 import sys
 
-from services.scoring.app import ScoringService
-from services.scoring.routes import router
+from services.scoring.app import ROUTER, ScoringService
 from shared.backend import render_openapi
 
 
 def render() -> bytes:
     """The document as committed."""
-    return render_openapi(ScoringService, router)
+    return render_openapi(ScoringService, ROUTER)
 
 
 if __name__ == "__main__":

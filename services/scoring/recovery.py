@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import asyncpg
 import orjson
 
-from services.scoring.core.events import score_changed
+from services.scoring.core.events import told
 from services.scoring.core.lead import LeadState, Models, is_current, refold
+from services.scoring.entry_repository import EntryRepository
 from services.scoring.renewal import renew
 from services.scoring.repository import ScoringRepository
 from services.scoring.settings import ScoringSettings
@@ -96,11 +97,14 @@ async def _publish_again(
     states = {lead_id: LeadState.unpack(row.state) for lead_id, row in rows.items()}
     outdated = [lead_id for lead_id, state in states.items() if not is_current(models, state)]
     history = await repository.activities_of(outdated) if outdated else {}
+    entries = await EntryRepository(conn).of(outdated) if outdated else {}
     now = clock()
     for lead_id in outdated:
-        states[lead_id] = refold(models, history[lead_id], states[lead_id].profile.identifiers, now)
+        states[lead_id] = refold(models, history[lead_id], states[lead_id].profile.identifiers, now, entries[lead_id])
     changes = [
-        score_changed(renew(rows[lead_id], state, models, CAUSE, now), models) for lead_id, state in states.items()
+        event
+        for lead_id, state in states.items()
+        for event in told(renew(rows[lead_id], state, models, CAUSE, now), models)
     ]
     await repository.put_leads(rows.values())
     await outbox.append(conn, SCHEMA, changes, settings.kafka.partitions)

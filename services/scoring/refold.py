@@ -6,14 +6,16 @@ from functools import partial
 import asyncpg
 import structlog
 
-from services.scoring.core.events import score_changed
+from services.scoring.core.events import told
 from services.scoring.core.lead import LeadState, Models, is_current, refold
+from services.scoring.entry_repository import EntryRepository
 from services.scoring.renewal import renew
 from services.scoring.repository import ScoringRepository
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
 from shared import outbox
 from shared.clock import Clock
+from shared.outbox import OutboxRow
 from shared.waiting import until_it_works
 
 CHUNK = 200
@@ -64,11 +66,11 @@ async def _refold(
         if not outdated:
             return 0
         now = clock()
-        history = await repository.activities_of(outdated)
-        published = []
+        history, entries = await repository.activities_of(outdated), await EntryRepository(conn).of(outdated)
+        published: list[OutboxRow] = []
         for lead_id in outdated:
-            state = refold(models, history[lead_id], states[lead_id].profile.identifiers, now)
-            published.append(score_changed(renew(rows[lead_id], state, models, CAUSE, now), models))
+            state = refold(models, history[lead_id], states[lead_id].profile.identifiers, now, entries[lead_id])
+            published += told(renew(rows[lead_id], state, models, CAUSE, now), models)
         await repository.put_leads([rows[lead_id] for lead_id in outdated])
         await outbox.append(conn, SCHEMA, published, settings.kafka.partitions)
     return len(outdated)

@@ -27,7 +27,10 @@ class LostRaceError(TransientError):
 
 @dataclass(slots=True)
 class LeadRow:
-    """A lead as stored: `state` is the packed folded state, empty for a lead that was merged away."""
+    """A lead as stored: `state` is the packed folded state, empty for a lead that was merged away.
+
+    `due_at` counts where `due_moved`: when the timer shall look at the lead, None for never.
+    """
 
     id: str
     merged_into: str | None
@@ -37,6 +40,8 @@ class LeadRow:
     state: bytes
     score: float | None = None
     search: str = ""
+    due_at: datetime | None = None
+    due_moved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,25 @@ class ScoringRepository:
             sorted(ids),
         )
         return {row[0]: LeadRow(*row) for row in rows}
+
+    async def lock_free(self, ids: Collection[str]) -> tuple[dict[str, LeadRow], set[str]]:
+        """Lock and read those leads that nobody else has locked; the others are the second answer."""
+        rows = await self._conn.fetch(
+            "SELECT id::text, merged_into::text, epoch, version, has_email, state FROM scoring.lead"
+            " WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE SKIP LOCKED",
+            sorted(ids),
+        )
+        free = {row[0]: LeadRow(*row) for row in rows}
+        busy = await self._conn.fetch(
+            "SELECT id::text FROM scoring.lead WHERE id = ANY($1::uuid[])", sorted(set(ids) - free.keys())
+        )
+        return free, {row[0] for row in busy}
+
+    async def lock_lead(self, lead_id: str) -> LeadRow | None:
+        """Lock and read one lead through the redirects of merged ids; None where there is none with activities."""
+        while (row := (await self.lock_leads([lead_id])).get(lead_id)) is not None and row.merged_into is not None:
+            lead_id = row.merged_into
+        return row if row is not None and row.state else None
 
     async def put_owners(self, owners: Mapping[Identifier, Owner], known: Mapping[Identifier, Owner]) -> None:
         """Write new and changed owners. Raises LostRaceError when another worker was first with a new identifier."""
@@ -165,8 +189,9 @@ class ScoringRepository:
         )
 
     async def put_leads(self, rows: Iterable[LeadRow]) -> None:
-        """Insert or replace leads."""
+        """Insert or replace leads, and what the timer has to know of them. The leads must be locked."""
         ordered = sorted(rows, key=lambda row: row.id)
+        await self._put_due({row.id: row.due_at for row in ordered if row.due_moved or not row.state})
         await self._conn.execute(
             "INSERT INTO scoring.lead AS l (id, merged_into, epoch, version, has_email, score, search, state)"
             " SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[], $5::bool[], $6::float8[],"
@@ -183,8 +208,11 @@ class ScoringRepository:
             [row.state for row in ordered],
         )
 
-    async def put_due(self, due: Mapping[str, datetime | None]) -> None:
-        """Note when time alone will change a lead next; None for never. The leads must be locked."""
+    async def drop_due(self, lead_ids: Collection[str]) -> None:
+        """Let the timer forget leads."""
+        await self._put_due(dict.fromkeys(lead_ids))
+
+    async def _put_due(self, due: Mapping[str, datetime | None]) -> None:
         never = [lead_id for lead_id, at in due.items() if at is None]
         dated = sorted((lead_id, at) for lead_id, at in due.items() if at is not None)
         if never:

@@ -89,6 +89,19 @@ due = Table(
     Column("at", DateTime(timezone=True), nullable=False, index=True),
 )
 
+entry = Table(
+    "entry",
+    metadata,
+    Column("kind", Text(collation="C"), primary_key=True),
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("lead_id", Uuid, index=True),
+    Column("anchor", Uuid, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("body", JSONB, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+Index("entry_waiting_idx", entry.c.anchor, postgresql_where=text("lead_id IS NULL"))
+
 lead_merge = Table(
     "lead_merge",
     metadata,

@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import orjson
 
-from services.scoring.core.evaluation import Evaluation
+from services.scoring.core.entries import Entry
+from services.scoring.core.evaluation import Evaluation, as_points
 from services.scoring.core.lead import Models
 from services.scoring.core.profile import Profile
 from shared.clock import to_rfc3339
-from shared.events import MERGED, SCORE_CHANGED, cloud_event_headers
+from shared.events import MERGED, POINTS_GIVEN, SCORE_CHANGED, STAGE_CHANGED, cloud_event_headers
 from shared.outbox import OutboxRow
 from shared.topics import LEAD_LIFECYCLE, LEAD_SCORES
 
@@ -28,6 +30,15 @@ class SignalFired:
 
 
 @dataclass(frozen=True, slots=True)
+class StageChange:
+    """A lead moved to another stage of a model; None is none."""
+
+    model: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One new state of a lead, to be published."""
 
@@ -39,6 +50,16 @@ class Change:
     evaluated_at: datetime
     merged_from: Sequence[str] = ()
     signals: Sequence[SignalFired] = ()
+    stages: Sequence[StageChange] = ()
+
+
+def told(change: Change, models: Models) -> list[OutboxRow]:
+    """Everything a change of a lead is published as: its state, and what happened to the lead as such."""
+    rows = [score_changed(change, models)]
+    if change.merged_from:
+        rows.append(lead_merged(change.lead_id, change.merged_from, change.version, change.evaluated_at))
+    rows += [stage_changed(change, one) for one in change.stages]
+    return rows
 
 
 def score_changed(change: Change, models: Models) -> OutboxRow:
@@ -82,10 +103,42 @@ def tombstone(lead_id: str) -> OutboxRow:
     return OutboxRow(LEAD_SCORES.name, lead_id.encode(), None, [])
 
 
+def stage_changed(change: Change, moved: StageChange) -> OutboxRow:
+    """The lifecycle record of a lead that moved to another stage."""
+    body = {
+        "lead_id": change.lead_id,
+        "model": moved.model,
+        "from": moved.before,
+        "to": moved.after,
+        "cause": change.cause,
+        "version": change.version,
+        "changed_at": to_rfc3339(change.evaluated_at),
+    }
+    id_ = f"{change.lead_id}:{change.version}:stage:{moved.model}"
+    return _lifecycle(change.lead_id, id_, STAGE_CHANGED, body, change.evaluated_at)
+
+
+def points_given(lead_id: str, entry: Entry) -> OutboxRow:
+    """The lifecycle record of points given by hand: with it a database that is filled again from Kafka has them too."""
+    body = {
+        "lead_id": lead_id,
+        "id": entry.id,
+        "anchor": entry.anchor,
+        "points": as_points(entry.body["points"]),
+        "reason": entry.body["reason"],
+        "author": entry.body["author"],
+        "given_at": to_rfc3339(entry.at),
+        "expires_at": entry.body["expires_at"],
+    }
+    return _lifecycle(lead_id, f"points:{entry.id}", POINTS_GIVEN, body, entry.at)
+
+
+def _lifecycle(lead_id: str, id_: str, type_: str, body: Mapping[str, Any], at: datetime) -> OutboxRow:
+    headers = cloud_event_headers(id_=id_, source=SOURCE, type_=type_, time=at, key=lead_id)
+    return OutboxRow(LEAD_LIFECYCLE.name, lead_id.encode(), orjson.dumps(body), headers)
+
+
 def lead_merged(survivor: str, merged: Iterable[str], version: int, at: datetime) -> OutboxRow:
     """The lifecycle record of a merge."""
     body = {"lead_id": survivor, "merged_from": sorted(merged), "merged_at": to_rfc3339(at)}
-    headers = cloud_event_headers(
-        id_=f"{survivor}:{version}:merged", source=SOURCE, type_=MERGED, time=at, key=survivor
-    )
-    return OutboxRow(LEAD_LIFECYCLE.name, survivor.encode(), orjson.dumps(body), headers)
+    return _lifecycle(survivor, f"{survivor}:{version}:merged", MERGED, body, at)

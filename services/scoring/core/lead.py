@@ -1,12 +1,16 @@
 """One lead's stored state: its profile and, for each model, its fold."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import orjson
 
 from services.scoring.core.compile import CompiledModel
+from services.scoring.core.entries import Entry, manual_of, recyclings_of
+from services.scoring.core.evaluate import evaluate
+from services.scoring.core.evaluation import Evaluation, ManualPoints
 from services.scoring.core.fold import fold, new_state
 from services.scoring.core.profile import Profile
 from services.scoring.core.state import State, decode, encode
@@ -38,27 +42,53 @@ class Models:
 
 @dataclass(slots=True)
 class LeadState:
-    """What is folded of one lead. `ahead_at` is the first activity that lies in the future and is not folded yet."""
+    """What is folded of one lead. `ahead_at` is the first activity that lies in the future and is not folded yet;
+    `manual` are all points given by hand, expired or not.
+
+    `seen_at` is the instant of the last published evaluation and `due_at` when the timer looks at the lead again, both
+    None where nothing is known of it; `stages` are the last published ones by model, None in a state folded anew.
+    """
 
     profile: Profile = field(default_factory=Profile)
     folds: dict[str, tuple[int, State]] = field(default_factory=dict)
     ahead_at: datetime | None = None
+    manual: tuple[ManualPoints, ...] = ()
+    seen_at: datetime | None = None
+    due_at: datetime | None = None
+    stages: dict[str, str | None] | None = None
 
     def pack(self) -> bytes:
-        """As stored; `unpack` reads it back."""
+        """As stored; `unpack` reads it back. What most leads do not have takes no room."""
         folds = {name: [version, encode(state)] for name, (version, state) in self.folds.items()}
         ahead = to_micros(self.ahead_at) if self.ahead_at else None
-        return orjson.dumps([self.profile.encode(), folds, ahead])
+        rest: dict[str, Any] = {}
+        if self.manual:
+            rest["manual"] = [_pack_points(one) for one in self.manual]
+        if self.due_at and self.seen_at:
+            rest["due"] = [to_micros(self.due_at), to_micros(self.seen_at)]
+        if self.stages:
+            rest["stages"] = self.stages
+        return orjson.dumps([self.profile.encode(), folds, ahead, rest])
 
     @classmethod
     def unpack(cls, packed: bytes) -> "LeadState":
         """The state that `pack` gave."""
-        profile, folds, ahead = orjson.loads(packed)
+        profile, folds, ahead, *more = orjson.loads(packed)
+        rest: dict[str, Any] = more[0] if more else {}
+        due_at, seen_at = rest.get("due", (None, None))
         return cls(
             Profile.decode(profile),
             {name: (version, decode(state)) for name, (version, state) in folds.items()},
             None if ahead is None else from_micros(ahead),
+            tuple(_unpack_points(one) for one in rest.get("manual", ())),
+            None if seen_at is None else from_micros(seen_at),
+            None if due_at is None else from_micros(due_at),
+            rest.get("stages", {}),
         )
+
+    def evaluation(self, model: LiveModel, at: datetime) -> Evaluation:
+        """The lead under one of its models at `at`, which is not before what is folded."""
+        return evaluate(model.compiled, self.folds[model.name][1], at, self.manual)
 
     def instant(self, now: datetime) -> datetime:
         """When to evaluate: now, but never before what is folded, should the clock have gone back."""
@@ -66,16 +96,25 @@ class LeadState:
 
 
 def refold(
-    models: Models, activities: Iterable[Activity], identifiers: Iterable[Identifier], now: datetime
+    models: Models,
+    activities: Iterable[Activity],
+    identifiers: Iterable[Identifier],
+    now: datetime,
+    entries: Collection[Entry] = (),
 ) -> LeadState:
-    """Fold a lead from nothing. `activities` come in any order, each once; those after `now` are left for later."""
-    state = LeadState()
+    """Fold a lead from nothing. `activities` come in any order, each once; those after `now` are left for later.
+
+    `entries` are all that are stored of the lead.
+    """
+    state = LeadState(manual=manual_of(entries))
     state.profile.own(identifiers)
     ordered = sorted(activities, key=lambda activity: activity.order)
     due = _due(state, ordered, now)
     state.profile.add(due)
     for model in models.live:
-        state.folds[model.name] = (model.version, fold(model.compiled, new_state(model.compiled), due))
+        recyclings = recyclings_of(entries, model.compiled.model.recycle)
+        empty = new_state(model.compiled, recyclings=recyclings)
+        state.folds[model.name] = (model.version, fold(model.compiled, empty, due))
     return state
 
 
@@ -117,3 +156,13 @@ def _due(state: LeadState, ordered: Sequence[Activity], now: datetime) -> Sequen
     first = ordered[ahead].occurred_at
     state.ahead_at = min(first, state.ahead_at) if state.ahead_at else first
     return ordered[:ahead]
+
+
+def _pack_points(one: ManualPoints) -> list[Any]:
+    expires = to_micros(one.expires_at) if one.expires_at else None
+    return [one.points, to_micros(one.given_at), one.author, one.reason, expires]
+
+
+def _unpack_points(raw: Sequence[Any]) -> ManualPoints:
+    points, given, author, reason, expires = raw
+    return ManualPoints(points, from_micros(given), author, reason, None if expires is None else from_micros(expires))

@@ -1,5 +1,6 @@
 """The scoring model: one file, one value, or every fault of it."""
 
+from fractions import Fraction
 from itertools import pairwise
 from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo
@@ -7,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, ConfigDict, Field
 
 from services.scoring.core.rules import EngagementRule, FitRule, Signal, Stage
-from services.scoring.core.values import Cents, Clamp, Zone
+from services.scoring.core.values import Cents, Clamp, RecyclePolicy, Zone
 from shared.conditions import Condition, Duration, Fault, Schema
 from shared.errors import KizashiError
 
@@ -76,7 +77,10 @@ def _falling(bounds: dict[Band, int]) -> dict[Band, int]:
 
 
 class Model(Schema):
-    """One scoring model, valid as a whole. Every number of points is in cents."""
+    """One scoring model, valid as a whole. Every number of points is in cents.
+
+    `recycle` is what a recycled handoff multiplies earlier activities by where its rule names no policy.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -91,3 +95,4 @@ class Model(Schema):
     stages: list[Stage] = Field(default_factory=list)
     signals: list[Signal] = Field(default_factory=list)
     exclude: list[Condition] = Field(default_factory=list)
+    recycle: RecyclePolicy = Fraction(1)

@@ -49,6 +49,17 @@ def _percentage(value: Any) -> Fraction:
     return Fraction(number) / 100
 
 
+def _recycle(value: Any) -> Fraction:
+    if isinstance(value, Fraction):
+        return value
+    if value in ("keep", "reset"):
+        return Fraction(value == "keep")
+    factor = value.get("factor") if isinstance(value, dict) and value.keys() == {"factor"} else None
+    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 <= factor <= 1:
+        raise ValueError("expected keep, reset or {factor: f} with f from 0 to 1")
+    return Fraction(repr(factor))
+
+
 def _period(value: Any) -> Any:
     if not isinstance(value, str):
         raise ValueError("expected a span of time such as 30d or 1mo")
@@ -99,6 +110,8 @@ Types = Annotated[list[ActivityType] | None, BeforeValidator(_types)]
 Percentage = Annotated[Fraction, BeforeValidator(_percentage)]
 Period = Annotated[Any, BeforeValidator(_period)]
 """A timedelta or Months."""
+RecyclePolicy = Annotated[Fraction, BeforeValidator(_recycle)]
+"""What a recycled handoff leaves of earlier points, as a Fraction: `keep` is 1, `reset` 0."""
 Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
 AtLeast = Annotated[int, Field(ge=1, le=1_000_000)]
 

@@ -1,0 +1,90 @@
+"""SQL of the stored entries of leads: only ever added to, and moved along with their lead."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import asyncpg
+import orjson
+
+from services.scoring.core.entries import Entry
+
+
+class EntryRepository:
+    """The statements of one transaction on `conn`. Whoever writes holds the row lock of the lead."""
+
+    def __init__(self, conn: asyncpg.Connection) -> None:
+        self._conn = conn
+
+    async def find(self, kind: str, id_: str) -> tuple[str | None, Entry] | None:
+        """The entry under this id with the lead it belongs to; None where there is none."""
+        row = await self._conn.fetchrow(
+            "SELECT lead_id::text, kind, id, anchor::text, at, body FROM scoring.entry WHERE kind = $1 AND id = $2",
+            kind,
+            id_,
+        )
+        return None if row is None else (row[0], _entry(row[1:]))
+
+    async def add(self, entries: Iterable[tuple[str | None, Entry]]) -> set[tuple[str, str]]:
+        """Store entries, each of a lead, or of one whose activities have yet to come (None).
+
+        Returns kind and id of those that are new.
+        """
+        placed = list(entries)
+        rows = await self._conn.fetch(
+            "INSERT INTO scoring.entry (lead_id, kind, id, anchor, at, body) SELECT * FROM unnest($1::uuid[],"
+            " $2::text[], $3::text[], $4::uuid[], $5::timestamptz[], $6::jsonb[]) ON CONFLICT DO NOTHING"
+            " RETURNING kind, id",
+            [lead_id for lead_id, _ in placed],
+            [entry.kind for _, entry in placed],
+            [entry.id for _, entry in placed],
+            [entry.anchor for _, entry in placed],
+            [entry.at for _, entry in placed],
+            [orjson.dumps(entry.body).decode() for _, entry in placed],
+        )
+        return {(row[0], row[1]) for row in rows}
+
+    async def of(self, lead_ids: Collection[str]) -> dict[str, list[Entry]]:
+        """Every entry of the leads; a lead without any is there with an empty list."""
+        found: dict[str, list[Entry]] = defaultdict(list)
+        rows = await self._conn.fetch(
+            "SELECT lead_id::text, kind, id, anchor::text, at, body FROM scoring.entry WHERE lead_id = ANY($1::uuid[])",
+            list(lead_ids),
+        )
+        for row in rows:
+            found[row[0]].append(_entry(row[1:]))
+        return found
+
+    async def any_waiting(self) -> bool:
+        """Whether there are entries of leads whose activities have yet to come."""
+        found: bool = await self._conn.fetchval("SELECT EXISTS (SELECT FROM scoring.entry WHERE lead_id IS NULL)")
+        return found
+
+    async def claim(self, lead_of: Mapping[str, str]) -> dict[str, list[Entry]]:
+        """Give entries that wait for an anchor to the lead that has it now; returns them by lead."""
+        rows = await self._conn.fetch(
+            "UPDATE scoring.entry e SET lead_id = now.lead_id FROM unnest($1::uuid[], $2::uuid[]) AS now(anchor,"
+            " lead_id) WHERE e.lead_id IS NULL AND e.anchor = now.anchor"
+            " RETURNING e.lead_id::text, e.kind, e.id, e.anchor::text, e.at, e.body",
+            list(lead_of),
+            list(lead_of.values()),
+        )
+        found: dict[str, list[Entry]] = defaultdict(list)
+        for row in rows:
+            found[row[0]].append(_entry(row[1:]))
+        return found
+
+    async def move(self, moves: Mapping[tuple[str, str], str]) -> None:
+        """Give entries, by kind and id, another lead."""
+        await self._conn.execute(
+            "UPDATE scoring.entry e SET lead_id = m.target FROM unnest($1::text[], $2::text[], $3::uuid[])"
+            " AS m(kind, id, target) WHERE e.kind = m.kind AND e.id = m.id",
+            [kind for kind, _ in moves],
+            [id_ for _, id_ in moves],
+            list(moves.values()),
+        )
+
+
+def _entry(row: Any) -> Entry:
+    kind, id_, anchor, at, body = row
+    return Entry(kind, id_, anchor, at, orjson.loads(body))

@@ -1,0 +1,64 @@
+"""HTTP of what people do to one lead: thin, each route reads its parameters and calls one function."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Depends, Request
+
+from services.scoring.answers import lead_out
+from services.scoring.core.commands import GivePoints
+from services.scoring.entering import Work, give_points, not_found
+from services.scoring.reading import LeadReader
+from services.scoring.tables import SCHEMA
+from services.scoring.views import LeadWithReasons
+from shared import outbox
+from shared.backend import prepared
+from shared.identity import lead_id_for
+from shared.keys import ApiKey
+from shared.outbox import OutboxRow
+from shared.web import require
+
+router = APIRouter(tags=["leads"])
+
+Writer = Annotated[ApiKey, Depends(require("leads:write"))]
+
+
+@router.post(
+    "/v1/leads/{lead_id}/points",
+    summary="Give or take points by hand",
+    responses={200: {"model": LeadWithReasons}},
+)
+async def post_points(request: Request, lead_id: str, wanted: Annotated[GivePoints, Body()], key: Writer) -> Any:
+    """Points beside all rules, under the reason `manual`, until they expire; answers with the lead. The same id again
+    changes nothing; with another content it is refused (409).
+    """
+    await _do(request, lambda work: give_points(work, _id(lead_id), wanted, key.name))
+    return await _lead(request, lead_id)
+
+
+async def _do(request: Request, change: Callable[[Work], Awaitable[list[OutboxRow]]]) -> None:
+    """Run a change in a transaction of its own, published with it."""
+    state, pool = request.app.state, prepared(request, "pool")
+    named = partial(lead_id_for, state.settings.identity_key)
+    async with pool.acquire() as conn, conn.transaction():
+        published = await change(Work(conn, state.models, named, state.clock()))
+        await outbox.append(conn, SCHEMA, published, state.settings.kafka.partitions)
+
+
+async def _lead(request: Request, lead_id: str) -> dict[str, Any]:
+    """The lead as it is now."""
+    reader: LeadReader = prepared(request, "reader")
+    now = request.app.state.clock()
+    found = await reader.lead(lead_id, now)
+    if found is None:
+        raise not_found()
+    return lead_out(found, request.app.state.models, now, reasons=True)
+
+
+def _id(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise not_found() from None
