@@ -6,7 +6,7 @@ PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 CODE := services shared deploy tests
 # What runs against real servers, in the order in which a failure is easiest to understand.
-REAL := $(wildcard tests/contracts) tests/integration $(wildcard tests/e2e)
+REAL := tests/contracts tests/integration tests/e2e tests/chaos
 SETUP = PYTHON="$(PYTHON)" sh deploy/local/setup.sh
 
 help: ## show this list

@@ -1,7 +1,8 @@
 """The shape of an activity on the wire: what `POST /v1/activities` takes and what `lead-activities` carries."""
 
+import math
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
@@ -52,6 +53,24 @@ class PostedActivity(_Strict):
     consent: PostedConsent | None = None
 
 
+class RecordedSignals(_Strict):
+    """What ingest noticed about a request, for the judgement on bots that scoring makes; every key optional.
+
+    `network` is a keyed hash of the sender's /24 or /48, never the address; `since_sent_s` the seconds since the mail
+    was sent; `link` the id of a tracked link; `honeypot`: only a machine sees what was used. A key that a later ingest
+    adds is kept unread.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    method: Literal["GET", "HEAD", "POST"] | None = None
+    network: ShortText | None = None
+    agent: Literal["browser", "mail-proxy", "scanner", "library", "unknown"] | None = None
+    since_sent_s: float | None = None
+    link: ShortText | None = None
+    honeypot: bool | None = None
+
+
 class RecordedActivity(PostedActivity):
     """The value of a `lead-activities` record: as posted, with what ingest filled in."""
 
@@ -61,6 +80,7 @@ class RecordedActivity(PostedActivity):
     received_at: ShortText | None = None
     claimed_at: ShortText | None = None
     flags: list[str] = []
+    signals: RecordedSignals | None = None
 
 
 _TEXTS = (("id", 256), ("source", 128), ("occurred_at", 512))
@@ -68,6 +88,8 @@ _POSTED = frozenset(PostedActivity.model_fields)
 _RECORDED = frozenset(RecordedActivity.model_fields)
 _LEAD = frozenset(PostedLead.model_fields)
 _AGREED = frozenset({"profiling", "email", "phone"})
+_METHODS = frozenset({"GET", "HEAD", "POST"})
+_AGENTS = frozenset({"browser", "mail-proxy", "scanner", "library", "unknown"})
 
 
 def is_plain(raw: Any) -> bool:
@@ -89,8 +111,28 @@ def is_plain_record(raw: Any) -> bool:
         and "claimed_at" not in raw
         and type(flags := raw.get("flags", [])) is list
         and all(type(flag) is str for flag in flags)
+        and ("signals" not in raw or _is_plain_signals(raw["signals"]))
         and _is_plain_body(raw)
     )
+
+
+def _is_plain_signals(signals: Any) -> bool:
+    if type(signals) is not dict:
+        return False
+    for name, value in signals.items():
+        if name in ("network", "link"):
+            plain = type(value) is str and len(value) <= 512
+        elif name == "method":
+            plain = type(value) is str and value in _METHODS
+        elif name == "agent":
+            plain = type(value) is str and value in _AGENTS
+        elif name == "since_sent_s":
+            plain = type(value) is int or (type(value) is float and math.isfinite(value))
+        else:
+            plain = name == "honeypot" and type(value) is bool
+        if not plain:
+            return False
+    return True
 
 
 def _is_plain_body(raw: dict[str, Any]) -> bool:

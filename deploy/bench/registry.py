@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from deploy.bench.cases import ingest, latency, scoring, start
+from deploy.bench.cases import explaining, ingest, latency, scoring, start
 from deploy.bench.measuring import Goal, Line
 
 Measure = Callable[[], AsyncIterator[Line]]
@@ -30,6 +30,7 @@ GROUPS: tuple[Group, ...] = (
         ),
     ),
     Group(scoring.measure, ("scoring", "scoring_hot_lead", "refold", "relay")),
+    Group(explaining.measure, ("explanation", "long_lead")),
     Group(latency.measure, ("end_to_end_p99_20", "end_to_end_p99_80", "memory_scoring", "memory_handoff")),
     Group(start.measure, ("start_warm",)),
 )
@@ -45,6 +46,8 @@ GOALS: dict[str, tuple[Goal, ...]] = {
     "scoring_hot_lead": (Goal("ratio", 0.8, 1.0),),
     "refold": (Goal("value", 60_000, 150_000),),
     "relay": (Goal("value", 15_000, 40_000),),
+    "explanation": (Goal("value", 20, 10, at_most=True),),
+    "long_lead": (Goal("value", 2, 1, at_most=True),),
     "end_to_end_p99_20": (Goal("value", 150, 40, at_most=True),),
     "end_to_end_p99_80": (Goal("value", 600, 150, at_most=True),),
     "memory_scoring": (Goal("value", 200, 150, at_most=True),),

@@ -107,8 +107,8 @@ def _letters_differ(books: Books, broken: Mapping[bytes, int], doubtful: Collect
 
 def _versions_differ(books: Books) -> Iterator[str]:
     for lead_id, versions in books.versions.items():
-        if any(later <= earlier for earlier, later in pairwise(versions)):
-            yield f"{lead_id}: versions do not rise: {versions}"
+        if versions != list(range(1, len(versions) + 1)):
+            yield f"{lead_id}: versions do not rise by one: {versions}"
     for lead_id, version in books.stored_versions.items():
         published = books.versions.get(lead_id, [0])[-1]
         if published != version:

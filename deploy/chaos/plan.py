@@ -8,11 +8,11 @@ from typing import Literal, TypeVar
 
 T = TypeVar("T")
 SERVICES = ("ingest", "scoring", "handoff")
-SECOND = "scoring-2"
-"""A second process of scoring: both share the partitions, and meet on leads."""
+SECOND = {"scoring-2": "scoring", "handoff-2": "handoff"}
+"""Second processes and whose: both share the partitions of a service, and meet on leads."""
 SERVERS = ("kafka", "postgres")
 SUPERVISOR = "supervisor"
-PROCESSES = (*SERVICES, SECOND, *SERVERS, SUPERVISOR)
+PROCESSES = (*SERVICES, *SECOND, *SERVERS, SUPERVISOR)
 LINKS = ("ingest-kafka", "scoring-kafka", "scoring-postgres", "handoff-kafka", "handoff-postgres")
 
 Kind = Literal["kill", "freeze", "latency", "reset", "half_open", "cut", "slow_close", "disk_full", "clock_jump"]
@@ -47,7 +47,7 @@ def draw(seed: int, kills: int, others: int) -> list[Fault]:
     faults = [Fault("kill", target) for target in _spread(dice, PROCESSES, kills)]
     frozen: list[tuple[Kind, str]] = [("freeze", target) for target in PROCESSES]
     broken = [(kind, link) for link in LINKS for kind in NETWORK]
-    wrong: list[tuple[Kind, str]] = [("clock_jump", service) for service in SERVICES]
+    wrong: list[tuple[Kind, str]] = [("clock_jump", service) for service in (*SERVICES, *SECOND)]
     wrong += [("disk_full", "ingest")] * 2
     # Each group about a third, however many members it has.
     share = -(-others // 3)

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from deploy.chaos.gates import Gates
-from deploy.chaos.plan import LINKS, SECOND, SUPERVISOR
+from deploy.chaos.plan import LINKS, SECOND, SERVICES, SUPERVISOR
 from deploy.chaos.service import command
 from deploy.local import state
 from deploy.local.end import end_stack
@@ -32,12 +32,12 @@ SETUP = "chaos.json"
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What the supervisor needs to know, in a file of the data folder. `gates`: link to port; `inner`: service to the
-    port of the Kafka listener behind its gate; `second`: port of the second scoring process; `plant`: a bug put in on
-    purpose.
+    port of the Kafka listener behind its gate; `second`: process to port, of second processes; `plant`: a bug put in
+    on purpose.
     """
 
     base: int
-    second: int
+    second: dict[str, int]
     gates: dict[str, int]
     inner: dict[str, int]
     plant: str = ""
@@ -66,8 +66,9 @@ class SufferingStack:
         block, behind, before = free_blocks(3)
         self._options = StackOptions(data_dir=folder, config_dir=ROOT / "config", port_base=block.base)
         gates = dict(zip(LINKS, before.all, strict=False))
-        inner = dict(zip(("ingest", "scoring", "handoff"), behind.all, strict=False))
-        self._setup = Setup(block.base, behind.all[-1], gates, inner, plant)
+        ports = iter(behind.all)
+        inner, second = dict(zip(SERVICES, ports, strict=False)), dict(zip(SECOND, ports, strict=False))
+        self._setup = Setup(block.base, second, gates, inner, plant)
         (folder / SETUP).write_text(json.dumps(asdict(self._setup)), encoding="ascii")
         upstreams = {
             link: (port, inner[link.partition("-")[0]] if link.endswith("kafka") else block.postgres)
@@ -153,7 +154,7 @@ def main(arguments: list[str]) -> int:
 
     def of(name: str) -> tuple[str, ...]:
         gates: Mapping[str, int] = setup.gates
-        service = "scoring" if name == SECOND else name
+        service = SECOND.get(name, name)
         clock_file = given.data_dir / f"{name}.clock"
         kafka, postgres = gates[f"{service}-kafka"], gates.get(f"{service}-postgres")
         return command(service, name, kafka, postgres, clock_file, setup.plant)
@@ -165,7 +166,7 @@ def main(arguments: list[str]) -> int:
         # Soon enough for the spool to be needed in most outages.
         env={**os.environ, "KIZASHI_INGEST__ACK_TIMEOUT_S": "1"},
         command=of,
-        more_services={SECOND: setup.second},
+        more_services=setup.second,
         kafka_settings=setup.kafka_settings,
     )
     return run_until_ended(options, Lines(), lambda _: None)

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "send": ("deploy.cli.send", "Post a file of activities to the ingest service."),
     "schedule": ("deploy.cli.schedule", "Show when scheduled hand-overs take place."),
     "score": ("deploy.cli.score", "Score leads from files, without a stack."),
+    "explain": ("deploy.cli.explain", "Say why a lead has its score, now or at a past instant."),
     "backup": ("deploy.cli.backup", "Write a backup while everything runs."),
     "restore": ("deploy.cli.restore", "Put a backup back and catch up with Kafka."),
     "replay": ("deploy.cli.replay", "Fold all leads again and compare with what is stored."),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from fastapi import APIRouter, FastAPI
 from services.scoring import models as model_store
 from services.scoring.core.lead import Models
 from services.scoring.entry_routes import router as entry_router
+from services.scoring.explaining import Explainer
+from services.scoring.explanation_routes import router as explanation_router
 from services.scoring.handlers import ActivityHandler, Handler, OutcomeHandler
 from services.scoring.partitions import ensure_partitions
 from services.scoring.reading import LeadReader
@@ -21,6 +24,7 @@ from services.scoring.tables import SCHEMA
 from services.scoring.timer import run_timer
 from shared.backend import Backend
 from shared.clock import Clock, system_clock
+from shared.identity import lead_id_for
 from shared.kafka.admin import ClusterView
 from shared.kafka.consumer import ConsumerLoop
 from shared.settings import load
@@ -30,6 +34,7 @@ PARTITIONS_EVERY_S = 3_600.0
 ROUTER = APIRouter()
 ROUTER.include_router(router)
 ROUTER.include_router(entry_router)
+ROUTER.include_router(explanation_router)
 
 
 class ScoringService(Backend):
@@ -53,6 +58,7 @@ class ScoringService(Backend):
             self._models = await model_store.publish(conn, self._files)
         app.state.pool = pool
         app.state.models, app.state.reader = self._models, LeadReader(self.engine, self._models)
+        app.state.explainer = Explainer(self.engine, self._models, partial(lead_id_for, self._settings.identity_key))
 
     def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
         """See Backend."""

@@ -153,10 +153,9 @@ class BatchScoring:
         entries: Mapping[str, Sequence[Entry]],
     ) -> None:
         stored_under = {(item.source, item.id): lead_id for lead_id, items in history.items() for item in items}
-        version = max((work.rows[lead_id].version for lead_id in history), default=0)
         for lead_id, group in resolved.groups.items():
             row = work.rows.setdefault(lead_id, _new_row(lead_id))
-            row.version, row.epoch, row.merged_into = max(row.version, version), row.epoch + 1, None
+            row.epoch, row.merged_into = row.epoch + 1, None
             work.states[lead_id] = refold(
                 self._models, group.activities, group.identifiers, self._now, entries.get(lead_id, ())
             )

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.scoring.core.entries import Entry
 from services.scoring.core.lead import LeadState, Models, is_current, refold
 from services.scoring.tables import activity, entry, identifier, lead
-from shared.activity import Activity, parse_recorded
+from shared.activity import Activity, parse_stored
 from shared.identity import EMAIL, MAILBOX
 
 LIKE_ESCAPE = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
@@ -128,7 +128,7 @@ async def _activities_of(conn: AsyncConnection, lead_ids: Collection[str]) -> di
     found: dict[str, list[Activity]] = {lead_id: [] for lead_id in lead_ids}
     query = select(activity.c.lead_id, activity.c.body).where(activity.c.lead_id.in_([UUID(item) for item in lead_ids]))
     for lead_id, body in (await conn.execute(query)).all():
-        found[str(lead_id)].append(parse_recorded(body))
+        found[str(lead_id)].append(parse_stored(body))
     return found
 
 

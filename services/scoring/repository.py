@@ -13,7 +13,7 @@ import orjson
 
 from services.scoring.core.linking import Owner
 from services.scoring.core.resolution import Order
-from shared.activity import Activity, parse_recorded
+from shared.activity import Activity, parse_stored
 from shared.errors import TransientError
 from shared.identity import Identifier
 
@@ -171,7 +171,7 @@ class ScoringRepository:
         )
         found: dict[str, list[Activity]] = {lead_id: [] for lead_id in lead_ids}
         for lead_id, body in rows:
-            found[lead_id].append(parse_recorded(orjson.loads(body)))
+            found[lead_id].append(parse_stored(orjson.loads(body)))
         return found
 
     async def move_activities(self, moves: Mapping[Key, tuple[str, str]]) -> None:

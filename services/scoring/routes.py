@@ -33,11 +33,16 @@ def instant_of(
     if at is None:
         now: datetime = request.app.state.clock()
         return now
+    return instant_in(at, "/query/at")
+
+
+def instant_in(text: str, pointer: str) -> datetime:
+    """An instant of a query. Raises ProblemError 422 naming `pointer`."""
     try:
         # A plus sign that was not percent-encoded arrives as a space.
-        return from_rfc3339(at.replace(" ", "+"))
+        return from_rfc3339(text.replace(" ", "+"))
     except ValueError as error:
-        raise _invalid("/query/at", str(error)) from None
+        raise _invalid(pointer, str(error)) from None
 
 
 AtQuery = Annotated[datetime, Depends(instant_of)]

@@ -40,14 +40,14 @@ def worth(rule: CompiledRule, entries: Entries, at: int) -> Worth:
         exact, paying = rule.decay.value(rule.points, entries.times, at)
         points = round(exact)
     elif rule.cells:
-        points, paying = _cell(rule, entries.times, at)
+        points, paying = first_cell(rule, entries.times, at)
     else:
         paying = entries.count
         points = rule.points * paying
     return (rule.clamp.apply(points) if rule.clamped else points, paying)
 
 
-def _cell(rule: CompiledRule, times: Sequence[int], at: int) -> tuple[int, int]:
+def first_cell(rule: CompiledRule, times: Sequence[int], at: int) -> tuple[int, int]:
     """The first true cell: its points and the number of activities it counted."""
     for cell in rule.cells:
         count = len(times) - bisect_right(times, at - cell.span)
@@ -63,14 +63,14 @@ def is_recycled(state: State, at: int) -> bool:
 
 def recycled_worths(model: CompiledModel, state: State, at: int) -> list[Worth]:
     """As `worths`, each entry multiplied by the factors of all recyclings in force that came after it."""
-    spans = _weighted_spans(state, at)
+    spans = weighted_spans(state, at)
     return [
         NOTHING if entries is None else _recycled(rule, entries, spans, at)
         for rule, entries in zip(model.rules, state.entries, strict=True)
     ]
 
 
-def _weighted_spans(state: State, at: int) -> list[tuple[int, int, Fraction]]:
+def weighted_spans(state: State, at: int) -> list[tuple[int, int, Fraction]]:
     """(from, before, factor): every stretch of time between recyclings, oldest first."""
     in_force = [(to_micros(one.at), one.factor) for one in state.recyclings if to_micros(one.at) <= at]
     spans, factor, end = [], Fraction(1), at + 1
@@ -100,7 +100,7 @@ def _recycled_cells(rule: CompiledRule, times: Sequence[int], spans: list[tuple[
     total, count, before = Fraction(0), 0, Fraction(0)
     for start, _, factor in spans:
         later = [time for time in times if time >= start]
-        points, counted = _cell(rule, later, at)
+        points, counted = first_cell(rule, later, at)
         total += (factor - before) * points
         count = count or (counted if factor else 0)
         before = factor

@@ -14,6 +14,10 @@ from shared.identity import EMAIL
 UNPAID = frozenset({"suspected", "scan"})
 """Verdicts under which an activity earns nothing and is not counted."""
 VerdictOf = Callable[[Activity], str | None]
+DAILY_MAX = "daily_max"
+REPEAT = "repeat"
+Pay = Callable[[CompiledModel, State, CompiledRule, Entries, int, Activity], str | None]
+"""Lets one matching activity earn a rule; see `pay`."""
 
 
 class ActivityFacts:
@@ -43,27 +47,38 @@ def new_state(
 
 
 def fold(
-    model: CompiledModel, state: State, activities: Sequence[Activity], verdict_of: VerdictOf | None = None
+    model: CompiledModel,
+    state: State,
+    activities: Sequence[Activity],
+    verdict_of: VerdictOf | None = None,
+    payer: Pay | None = None,
 ) -> State:
     """Fold `activities` into `state`, in place.
 
     They stand in fold order (occurred_at, id, source), none twice, all after the last one folded. Raises ValueError
     where they do not. When it returns with `needs_refold`, an attribute changed that rules had asked about earlier:
-    fold everything again from a new state.
+    fold everything again from a new state. `payer` stands around `pay`, for those who want to watch.
     """
+    paying = payer or pay
     _place(state, activities)
     _take_facts(model, state, activities)
     if not state.needs_refold:
         facts = ActivityFacts(state.attributes, state.domain)
         for activity in activities:
-            if activity.flags and not UNPAID.isdisjoint(activity.flags):
-                continue
-            if verdict_of is not None and verdict_of(activity) in UNPAID:
+            if (activity.flags or verdict_of is not None) and unpaid_verdict(activity, verdict_of):
                 continue
             plan = model.plans.get(activity.type, model.other)
             if plan.rules or plan.did_span is not None:
-                _fold_one(model, state, plan, facts, activity)
+                _fold_one(model, state, plan, facts, activity, paying)
     return state
+
+
+def unpaid_verdict(activity: Activity, verdict_of: VerdictOf | None = None) -> str | None:
+    """The verdict under which this activity earns nothing, None where it may earn."""
+    if activity.flags and (found := UNPAID.intersection(activity.flags)):
+        return min(found)
+    verdict = verdict_of(activity) if verdict_of is not None else None
+    return verdict if verdict in UNPAID else None
 
 
 def _place(state: State, activities: Sequence[Activity]) -> None:
@@ -117,7 +132,9 @@ def _take_domain(model: CompiledModel, state: State, activity: Activity) -> None
             state.needs_refold = True
 
 
-def _fold_one(model: CompiledModel, state: State, plan: TypePlan, facts: ActivityFacts, activity: Activity) -> None:
+def _fold_one(
+    model: CompiledModel, state: State, plan: TypePlan, facts: ActivityFacts, activity: Activity, paying: Pay
+) -> None:
     micros = to_micros(activity.occurred_at)
     if plan.did_span is not None:
         _count(state, plan.did_span, activity.type, micros)
@@ -131,10 +148,7 @@ def _fold_one(model: CompiledModel, state: State, plan: TypePlan, facts: Activit
             entries = state.entries[rule.index]
             if entries is None:
                 entries = state.entries[rule.index] = Entries()
-            if rule.cells:
-                _remember(entries.times, micros, micros - rule.longest)
-            else:
-                _earn(model, state, rule, entries, micros, activity)
+            paying(model, state, rule, entries, micros, activity)
     if matched and plan.active:
         state.last_active = micros
 
@@ -153,20 +167,26 @@ def _remember(times: list[int], micros: int, worthless: int) -> None:
     times.append(micros)
 
 
-def _earn(
+def pay(
     model: CompiledModel, state: State, rule: CompiledRule, entries: Entries, micros: int, activity: Activity
-) -> None:
-    """Pay the activity if neither the repeat policy nor the daily maximum denies it."""
+) -> str | None:
+    """Pay the activity if neither the repeat policy nor the daily maximum denies it; returns which of them did.
+
+    Rules with cells count every one.
+    """
+    if rule.cells:
+        _remember(entries.times, micros, micros - rule.longest)
+        return None
     repeat, key = rule.repeat, ""
     if repeat.by_object:
         key = stored_key(object_key(activity.type, activity.properties))
         if key in entries.keys:
-            return
+            return REPEAT
     elif repeat.limit and len(entries.recent) >= repeat.limit and entries.recent[0] > micros - repeat.span:
-        return
+        return REPEAT
     day = model.calendar.day(micros)
     if not _has_room(entries, day, model.model.daily_max):
-        return
+        return DAILY_MAX
     entries.count += 1
     if repeat.by_object:
         entries.keys[key] = None
@@ -178,6 +198,7 @@ def _earn(
         _remember(entries.times, micros, rule.decay.worthless(rule.points, micros))
     elif state.recyclings:
         entries.times.append(micros)
+    return None
 
 
 def _has_room(entries: Entries, day: int, daily_max: int) -> bool:

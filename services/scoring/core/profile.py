@@ -1,6 +1,6 @@
 """What is known of a lead beside its points: names, attributes, first and last activity, the latest activities."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -32,19 +32,22 @@ class Profile:
     count: int = 0
     recent: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, activities: Iterable[Activity]) -> None:
+    def add(self, activities: Sequence[Activity]) -> None:
         """Fold `activities`, which are all later in the fold order than those folded before."""
+        if not activities:
+            return
+        self.first = self.first or activities[0].order
+        self.last = activities[-1].order
+        self.count += len(activities)
         for activity in activities:
-            self.first = self.first or activity.order
-            self.last = activity.order
-            self.count += 1
             self.email = activity.email or self.email
             self.phone = activity.phone or self.phone
-            self.attributes.update(
-                (name, value) for name, value in activity.attributes.items() if value is not None and value != ""
-            )
-            self.recent.insert(0, brief(activity))
-        del self.recent[RECENT:]
+            if activity.attributes:
+                self.attributes.update(
+                    (name, value) for name, value in activity.attributes.items() if value is not None and value != ""
+                )
+        latest = [brief(activity) for activity in activities[: -RECENT - 1 : -1]]
+        self.recent = [*latest, *self.recent][:RECENT]
 
     def own(self, identifiers: Iterable[Identifier]) -> None:
         """Add identifiers that this lead was given; those of another lead in its activities stay with that one."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.activity import CLOCK_SKEW, NO_OCCURRED_AT, Activity, parse_posted, parse_recorded, to_record
+from shared.activity import CLOCK_SKEW, NO_OCCURRED_AT, Activity, parse_posted, parse_recorded, parse_stored, to_record
 from shared.posted import (
     ActivityFaults,
     PostedActivity,
@@ -82,14 +82,49 @@ def test_a_fast_clock_is_set_back_and_its_word_kept() -> None:
         {"type": "card_exchanged", "lead": {"email": "info@example.co.jp"}, "attributes": {"name": "山田 太郎"}},
         {**FULL, "occurred_at": "2030-01-01T00:00:00Z"},
         {**FULL, "lead": {"phone": "03-1234-5678", "anonymous_id": "b"}},
+        {**FULL, "lead": {"phone": "090-1234-5678", "email": "Taro@example.co.jp"}},
         {**FULL, "attributes": None, "properties": None, "consent": {}},
     ],
 )
 def test_a_record_reads_back_as_the_same_activity(raw: Any) -> None:
     activity = parse(raw)
-    again = parse_recorded(orjson.loads(orjson.dumps(to_record(activity))))
+    stored = orjson.loads(orjson.dumps(to_record(activity)))
+    for read in (parse_recorded, parse_stored):
+        again = read(stored)
+        assert again == activity
+        assert again.fingerprint() == activity.fingerprint()
+
+
+SIGNALS: dict[str, Any] = {
+    "method": "HEAD",
+    "network": "9c1f0b7e22d4",
+    "agent": "mail-proxy",
+    "since_sent_s": 3.25,
+    "link": "price",
+    "honeypot": False,
+}
+
+
+def test_signals_travel_on_the_record_alone() -> None:
+    activity = parse(FULL)
+    activity.signals = SIGNALS
+    record = orjson.loads(orjson.dumps(to_record(activity)))
+    again = parse_recorded(record)
     assert again == activity
-    assert again.fingerprint() == activity.fingerprint()
+    assert again.fingerprint() == parse(FULL).fingerprint(), "a retry from another network is no other activity"
+    assert "signals" not in to_record(parse(FULL))
+    assert "/signals" in faults({**FULL, "signals": SIGNALS}), "no sender may say what ingest noticed"
+    assert is_plain_record({**record, "consent": None})
+    later = {**record, "signals": {**SIGNALS, "speed": 7}}
+    assert parse_recorded(later).signals == {**SIGNALS, "speed": 7}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("method", "PUT"), ("agent", "robot"), ("since_sent_s", "3"), ("honeypot", 1), ("network", 7)]
+)
+def test_a_signal_of_another_kind_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ActivityFaults, match=f"/signals/{name}"):
+        parse_recorded({**to_record(parse(FULL)), "signals": {name: value}})
 
 
 BAD: dict[str, tuple[Any, str]] = {
@@ -141,6 +176,11 @@ leads = st.dictionaries(
     loose | st.dictionaries(st.sampled_from(["crm", "a:b"]), loose, max_size=2),
     max_size=3,
 )
+signals = st.dictionaries(
+    st.sampled_from(["method", "network", "agent", "since_sent_s", "link", "honeypot", "later"]),
+    loose | st.sampled_from(["GET", "HEAD", "library", 3.25, float("inf")]),
+    max_size=4,
+)
 bodies = st.fixed_dictionaries(
     {"type": st.just("page_viewed") | loose, "lead": leads | loose},
     optional={
@@ -153,6 +193,7 @@ bodies = st.fixed_dictionaries(
         "received_at": loose,
         "claimed_at": loose,
         "flags": loose,
+        "signals": signals | loose,
         "other": loose,
     },
 )

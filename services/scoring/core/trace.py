@@ -1,0 +1,94 @@
+"""The fold, watched: which activity each rule paid, and which one it denied by what. Decides nothing itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.scoring.core.compile import CompiledModel, CompiledRule
+from services.scoring.core.fold import REPEAT, ActivityFacts, VerdictOf, fold, new_state, pay, unpaid_verdict
+from services.scoring.core.objects import object_key
+from services.scoring.core.state import Entries, Recycling, State
+from shared.activity import Activity
+
+VERDICT = "verdict"
+"""Denied because the activity was no person's: `Denial.verdict` says which verdict it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """An activity that matched a rule and was not paid by it.
+
+    `policy` is `repeat`, `daily_max` or `verdict`; `paid_before` the paid activity that stood in the way of a repeat.
+    """
+
+    activity: Activity
+    policy: str
+    paid_before: Activity | None = None
+    verdict: str | None = None
+
+
+@dataclass(slots=True)
+class Trace:
+    """Per rule in model order: the activities it paid (or, with cells, counted), and those it denied."""
+
+    paid: list[list[Activity]]
+    denied: list[list[Denial]]
+    _objects: list[dict[str, Activity]] = field(default_factory=list)
+
+    @classmethod
+    def for_rules(cls, count: int) -> "Trace":
+        """Nothing seen yet."""
+        return cls([[] for _ in range(count)], [[] for _ in range(count)], [{} for _ in range(count)])
+
+    def pay(
+        self, model: CompiledModel, state: State, rule: CompiledRule, entries: Entries, micros: int, activity: Activity
+    ) -> str | None:
+        """As the fold's own `pay`, which it calls; notes the answer."""
+        denied = pay(model, state, rule, entries, micros, activity)
+        if denied is None:
+            self.paid[rule.index].append(activity)
+            if rule.repeat.by_object:
+                self._objects[rule.index][object_key(activity.type, activity.properties)] = activity
+        else:
+            before = self._before(rule, activity) if denied == REPEAT else None
+            self.denied[rule.index].append(Denial(activity, denied, before))
+        return denied
+
+    def _before(self, rule: CompiledRule, activity: Activity) -> Activity | None:
+        if rule.repeat.by_object:
+            return self._objects[rule.index].get(object_key(activity.type, activity.properties))
+        return self.paid[rule.index][-rule.repeat.limit]
+
+
+def traced_fold(
+    model: CompiledModel,
+    ordered: Sequence[Activity],
+    *,
+    attributes: Mapping[str, Any] | None = None,
+    recyclings: Sequence[Recycling] = (),
+    verdict_of: VerdictOf | None = None,
+) -> tuple[State, Trace]:
+    """Fold `ordered` (in fold order, each once) from a new state; what came of each activity stands in the trace."""
+    trace = Trace.for_rules(len(model.rules))
+    state = new_state(model, attributes=attributes, recyclings=recyclings)
+    fold(model, state, ordered, verdict_of, trace.pay)
+    _note_unpaid(model, state, ordered, verdict_of, trace)
+    return state, trace
+
+
+def _note_unpaid(
+    model: CompiledModel, state: State, ordered: Sequence[Activity], verdict_of: VerdictOf | None, trace: Trace
+) -> None:
+    """The fold passes over what no person did; here it is asked which rules that would have matched."""
+    facts = ActivityFacts(state.attributes, state.domain)
+    noted = set()
+    for activity in ordered:
+        if (verdict := unpaid_verdict(activity, verdict_of)) is None:
+            continue
+        facts.properties, facts.source = activity.properties, activity.source
+        for rule in model.plan(activity.type).rules:
+            if rule.test is None or rule.test(facts):
+                trace.denied[rule.index].append(Denial(activity, VERDICT, verdict=verdict))
+                noted.add(rule.index)
+    for index in noted:
+        trace.denied[index].sort(key=lambda denial: denial.activity.order)

@@ -1,0 +1,51 @@
+"""Which version of a model was in force at an instant."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.scoring.core.compile import compile_model
+from services.scoring.core.lead import LiveModel, Models
+from services.scoring.core.loader import model_from
+from services.scoring.tables import model_version
+
+REMEMBERED = 32
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A version of a model and since when it is in force; before the first one was published that one answers."""
+
+    model: LiveModel
+    published_at: datetime
+
+
+class ModelHistory:
+    """Versions by instant. Compiled ones are remembered: a published version never changes."""
+
+    def __init__(self, models: Models) -> None:
+        self._compiled = {(model.name, model.version): model for model in models.live}
+
+    async def in_force(self, conn: AsyncConnection, name: str, at: datetime) -> InForce | None:
+        """The version of model `name` in force at `at`; None where there never was a model of this name."""
+        versions = select(model_version).where(model_version.c.name == name)
+        column = model_version.c.published_at
+        row = (
+            await conn.execute(
+                versions.where(column <= at).order_by(column.desc(), model_version.c.version.desc()).limit(1)
+            )
+        ).one_or_none()
+        if row is None:
+            row = (await conn.execute(versions.order_by(column, model_version.c.version).limit(1))).one_or_none()
+        return None if row is None else InForce(self._model(row), row.published_at)
+
+    def _model(self, row: Any) -> LiveModel:
+        key = (row.name, row.version)
+        if key not in self._compiled:
+            if len(self._compiled) >= REMEMBERED:
+                self._compiled.pop(next(iter(self._compiled)))
+            self._compiled[key] = LiveModel(*key, compile_model(model_from(row.body, row.name)))
+        return self._compiled[key]
