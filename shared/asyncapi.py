@@ -16,6 +16,7 @@ from shared.events import (
     QUALIFIED,
     SCORE_CHANGED,
     STAGE_CHANGED,
+    UNMERGED,
 )
 from shared.topics import (
     ALL,
@@ -37,7 +38,7 @@ MESSAGES: dict[str, tuple[str, ...]] = {
     QUALIFIED_LEADS.name: (QUALIFIED,),
     HANDOFF_OUTCOMES.name: (HANDOFF_OUTCOME,),
     HANDOFF_ANSWERS.name: (HANDOFF_ANSWER,),
-    LEAD_LIFECYCLE.name: (MERGED, STAGE_CHANGED, POINTS_GIVEN),
+    LEAD_LIFECYCLE.name: (MERGED, UNMERGED, STAGE_CHANGED, POINTS_GIVEN),
 }
 """The event types on each topic. Topics that are not here carry raw bytes."""
 

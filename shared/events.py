@@ -10,6 +10,7 @@ QUALIFIED = "lead.qualified.v1"
 HANDOFF_OUTCOME = "lead.handoff-outcome.v1"
 HANDOFF_ANSWER = "lead.handoff-answer.v1"
 MERGED = "lead.merged.v1"
+UNMERGED = "lead.unmerged.v1"
 STAGE_CHANGED = "lead.stage-changed.v1"
 POINTS_GIVEN = "lead.points-given.v1"
 

@@ -5,15 +5,16 @@ loaded and saved, set-wise.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from services.scoring.core.engine import signals_of
 from services.scoring.core.entries import Entry
-from services.scoring.core.events import SignalFired, told, tombstone
+from services.scoring.core.events import SignalFired, Word, told, tombstone
 from services.scoring.core.lead import LeadState, Models, advance, refold
 from services.scoring.core.linking import LeadIdFor, Owner, Placement, Resolved, Standing, place, resolve_cluster
+from services.scoring.core.links import NO_LINKS, Links, links_among
 from services.scoring.core.profile import identifiers_of
 from services.scoring.entry_repository import EntryRepository
 from services.scoring.renewal import renew
@@ -36,6 +37,7 @@ class Work:
     redirects: dict[str, str] = field(default_factory=dict)
     moves: dict[Key, tuple[str, str]] = field(default_factory=dict)
     clustered: set[str] = field(default_factory=set)
+    word: Word | None = None
 
     def fresh_of(self) -> dict[str, list[Activity]]:
         """The new activities by lead, in fold order."""
@@ -73,11 +75,24 @@ class BatchScoring:
         if work.placement.clusters:
             await self._resolve(work)
         await self._fold_others(work)
+        return await self._write(work, bodies)
+
+    async def resolve_again(self, rows: Mapping[str, LeadRow], word: Word | None = None) -> list[OutboxRow]:
+        """Resolve and fold these locked leads anew, after somebody's `word`; returns what is to be published.
+
+        Raises LostRaceError as `score`.
+        """
+        placement = Placement(clusters=[set(rows)])
+        work = Work({}, placement, {}, dict(rows), word=word)
+        await self._resolve(work)
+        return await self._write(work, {})
+
+    async def _write(self, work: Work, bodies: Mapping[Key, str]) -> list[OutboxRow]:
         await self._repository.put_owners(work.placement.owners, work.known)
         changes = self._changes(work)
         await self._repository.put_leads(work.rows.values())
         await self._repository.add_activities(
-            [(work.placement.lead_of[key], activity) for key, activity in fresh.items()], bodies, self._now
+            [(work.placement.lead_of[key], activity) for key, activity in work.fresh.items()], bodies, self._now
         )
         await self._repository.move_activities(work.moves)
         if work.redirects:
@@ -105,6 +120,7 @@ class BatchScoring:
         fresh = work.fresh_of()
         activities = {lead_id: [*history.get(lead_id, ()), *fresh.get(lead_id, ())] for lead_id in clustered}
         owners = await self._owners_of(work, identifiers_of(item for items in activities.values() for item in items))
+        links = await self._links(identifiers_of(item for items in activities.values() for item in items))
         for cluster in work.placement.clusters:
             items = [item for lead_id in cluster for item in activities[lead_id]]
             resolved = resolve_cluster(
@@ -116,9 +132,18 @@ class BatchScoring:
                 items,
                 {identifier for identifier in identifiers_of(items) if owners[identifier].lead_id not in cluster},
                 self._lead_id_for,
+                links.joined,
+                links.parted,
+                [lead_id for lead_id in cluster if lead_id in work.rows and work.rows[lead_id].merged_into],
             )
             entries = await self._placed(resolved, {lead_id: stored[lead_id] for lead_id in cluster})
             self._take(work, resolved, {lead_id: history[lead_id] for lead_id in cluster if lead_id in states}, entries)
+
+    async def _links(self, identifiers: Collection[Identifier]) -> Links:
+        if not await self._entries.any_links():
+            return NO_LINKS
+        said = await self._entries.links_of([self._lead_id_for(identifier) for identifier in identifiers])
+        return links_among(said, identifiers, self._lead_id_for)
 
     async def _placed(self, resolved: Resolved, stored: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
         """The entries of a cluster by the lead that owns their anchor now; those that change leads are moved."""
@@ -222,10 +247,10 @@ class BatchScoring:
         fresh = work.fresh_of()
         for lead_id, state in work.states.items():
             row = work.rows[lead_id]
-            cause = "merge" if merged_from[lead_id] else "activity"
+            cause = "merge" if merged_from[lead_id] or work.word else "activity"
             signals = self._signals(state, fresh.get(lead_id, ()))
             change = renew(row, state, self._models, cause, self._now, merged_from[lead_id], signals)
-            published += told(change, self._models)
+            published += told(replace(change, word=work.word) if work.word else change, self._models)
         return published
 
     def _signals(self, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:

@@ -8,6 +8,7 @@ import asyncpg
 import orjson
 
 from services.scoring.core.entries import Entry
+from services.scoring.core.links import Link
 
 
 class EntryRepository:
@@ -83,6 +84,30 @@ class EntryRepository:
             [id_ for _, id_ in moves],
             list(moves.values()),
         )
+
+    async def add_link(self, link: Link, author: str) -> None:
+        """Store what somebody said about two leads."""
+        await self._conn.execute(
+            "INSERT INTO scoring.link (kind, survivor, other, author) VALUES ($1, $2::uuid, $3::uuid, $4)",
+            link.kind,
+            link.survivor,
+            link.other,
+            author,
+        )
+
+    async def any_links(self) -> bool:
+        """Whether anybody ever said anything about who is one person."""
+        found: bool = await self._conn.fetchval("SELECT EXISTS (SELECT FROM scoring.link)")
+        return found
+
+    async def links_of(self, anchors: Collection[str]) -> list[Link]:
+        """What was said about these anchors, in order."""
+        rows = await self._conn.fetch(
+            "SELECT kind, survivor::text, other::text FROM scoring.link"
+            " WHERE survivor = ANY($1::uuid[]) OR other = ANY($1::uuid[]) ORDER BY seq",
+            list(anchors),
+        )
+        return [Link(*row) for row in rows]
 
 
 def _entry(row: Any) -> Entry:

@@ -118,6 +118,16 @@ class ScoringRepository:
         )
         return free, {row[0] for row in busy}
 
+    async def survivor_of(self, lead_id: str) -> str | None:
+        """The lead that an id leads to, not locked; None where there is none with activities."""
+        found: str | None = await self._conn.fetchval(
+            "WITH RECURSIVE way AS (SELECT id, merged_into, state FROM scoring.lead WHERE id = $1::uuid UNION"
+            " SELECT l.id, l.merged_into, l.state FROM scoring.lead l JOIN way ON l.id = way.merged_into)"
+            " SELECT id::text FROM way WHERE merged_into IS NULL AND state <> ''",
+            lead_id,
+        )
+        return found
+
     async def lock_lead(self, lead_id: str) -> LeadRow | None:
         """Lock and read one lead through the redirects of merged ids; None where there is none with activities."""
         while (row := (await self.lock_leads([lead_id])).get(lead_id)) is not None and row.merged_into is not None:

@@ -9,25 +9,31 @@ from aiokafka import ConsumerRecord
 
 from services.scoring.core.entries import Entry, points_entry
 from services.scoring.core.evaluation import ManualPoints
+from services.scoring.core.links import JOINED, PARTED, Link
 from services.scoring.entry_repository import EntryRepository
 from shared.clock import from_rfc3339
-from shared.events import POINTS_GIVEN
+from shared.events import MERGED, POINTS_GIVEN, UNMERGED
 from shared.recovery import records_of
 from shared.settings import KafkaSettings
 from shared.topics import LEAD_LIFECYCLE
 
 
-async def restore_entries(conn: asyncpg.Connection, kafka: KafkaSettings) -> int:
-    """Store the points given by hand that the topic still holds; they wait for the activities of their leads.
+async def restore_entries(conn: asyncpg.Connection, kafka: KafkaSettings) -> None:
+    """Store the points given and the words about leads that the topic still holds; they wait for the activities.
 
-    Recyclings need nothing of the kind: the service reads `handoff-outcomes` from its beginning. Returns how many.
+    Recyclings need nothing of the kind: the service reads `handoff-outcomes` from its beginning.
     """
-    entries = [
-        read_points(orjson.loads(record.value))
+    told = [
+        (_type_of(record), record.timestamp, orjson.loads(record.value))
         async for record in records_of(kafka, LEAD_LIFECYCLE.name)
-        if record.value is not None and _type_of(record) == POINTS_GIVEN
+        if record.value is not None and _type_of(record) in (POINTS_GIVEN, MERGED, UNMERGED)
     ]
-    return len(await EntryRepository(conn).add((None, entry) for entry in entries))
+    repository = EntryRepository(conn)
+    await repository.add((None, read_points(body)) for type_, _, body in told if type_ == POINTS_GIVEN)
+    for type_, _, body in sorted(told, key=lambda one: one[1]):
+        if "anchors" in body:
+            kind = JOINED if type_ == MERGED else PARTED
+            await repository.add_link(Link(kind, **body["anchors"]), body["author"])
 
 
 def read_points(body: Mapping[str, Any]) -> Entry:

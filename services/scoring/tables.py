@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Float,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -101,6 +102,17 @@ entry = Table(
     Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 Index("entry_waiting_idx", entry.c.anchor, postgresql_where=text("lead_id IS NULL"))
+
+link = Table(
+    "link",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("survivor", Uuid, nullable=False, index=True),
+    Column("other", Uuid, nullable=False, index=True),
+    Column("author", Text, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
 
 lead_merge = Table(
     "lead_merge",

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -59,3 +60,16 @@ class GivePoints(BaseModel):
     def given(self, author: str, now: datetime) -> ManualPoints:
         """The points as of `now`."""
         return ManualPoints(self.points, now, author, self.reason, self.expires_at)
+
+
+class OtherLead(BaseModel):
+    """The other one of two leads that somebody says something about."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        json_schema_extra={"example": {"with": "0b7c2a4e-5d1f-8a60-a9d4-3e1f5c7b9d20"}},
+    )
+
+    with_: Annotated[UUID, Field(alias="with")]

@@ -1,6 +1,6 @@
 """What scoring publishes: a lead's whole state after a change, merges, and tombstones."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,9 +10,10 @@ import orjson
 from services.scoring.core.entries import Entry
 from services.scoring.core.evaluation import Evaluation, as_points
 from services.scoring.core.lead import Models
+from services.scoring.core.links import PARTED, Link
 from services.scoring.core.profile import Profile
 from shared.clock import to_rfc3339
-from shared.events import MERGED, POINTS_GIVEN, SCORE_CHANGED, STAGE_CHANGED, cloud_event_headers
+from shared.events import MERGED, POINTS_GIVEN, SCORE_CHANGED, STAGE_CHANGED, UNMERGED, cloud_event_headers
 from shared.outbox import OutboxRow
 from shared.topics import LEAD_LIFECYCLE, LEAD_SCORES
 
@@ -39,6 +40,16 @@ class StageChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """Somebody's word about two leads, and the lead ids it is about: `survivor` took `other` over, or lets it go."""
+
+    link: Link
+    survivor: str
+    other: str
+    author: str
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One new state of a lead, to be published."""
 
@@ -51,13 +62,24 @@ class Change:
     merged_from: Sequence[str] = ()
     signals: Sequence[SignalFired] = ()
     stages: Sequence[StageChange] = ()
+    word: Word | None = None
+
+    @property
+    def unmerged_from(self) -> str | None:
+        """The lead that this one has just been taken out of, if it has."""
+        word = self.word
+        if word is None or word.link.kind != PARTED or word.other != self.lead_id:
+            return None
+        return word.survivor
 
 
 def told(change: Change, models: Models) -> list[OutboxRow]:
     """Everything a change of a lead is published as: its state, and what happened to the lead as such."""
     rows = [score_changed(change, models)]
     if change.merged_from:
-        rows.append(lead_merged(change.lead_id, change.merged_from, change.version, change.evaluated_at))
+        rows.append(lead_merged(change))
+    if change.unmerged_from is not None and change.word is not None:
+        rows.append(lead_unmerged(change, change.word))
     rows += [stage_changed(change, one) for one in change.stages]
     return rows
 
@@ -69,6 +91,7 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
         "version": change.version,
         "cause": change.cause,
         "merged_from": list(change.merged_from),
+        **({"unmerged_from": change.unmerged_from} if change.unmerged_from else {}),
         "identifiers": change.profile.identifiers_out(),
         "attributes": change.profile.attributes,
         "primary": models.primary.name,
@@ -138,7 +161,31 @@ def _lifecycle(lead_id: str, id_: str, type_: str, body: Mapping[str, Any], at: 
     return OutboxRow(LEAD_LIFECYCLE.name, lead_id.encode(), orjson.dumps(body), headers)
 
 
-def lead_merged(survivor: str, merged: Iterable[str], version: int, at: datetime) -> OutboxRow:
+def lead_merged(change: Change) -> OutboxRow:
     """The lifecycle record of a merge."""
-    body = {"lead_id": survivor, "merged_from": sorted(merged), "merged_at": to_rfc3339(at)}
-    return _lifecycle(survivor, f"{survivor}:{version}:merged", MERGED, body, at)
+    body: dict[str, Any] = {
+        "lead_id": change.lead_id,
+        "merged_from": sorted(change.merged_from),
+        "merged_at": to_rfc3339(change.evaluated_at),
+    }
+    if change.word is not None:
+        body |= _said(change.word)
+    return _lifecycle(change.lead_id, f"{change.lead_id}:{change.version}:merged", MERGED, body, change.evaluated_at)
+
+
+def lead_unmerged(change: Change, word: Word) -> OutboxRow:
+    """The lifecycle record of a lead that stands for itself again."""
+    body = {
+        "lead_id": change.lead_id,
+        "unmerged_from": word.survivor,
+        "unmerged_at": to_rfc3339(change.evaluated_at),
+        **_said(word),
+    }
+    return _lifecycle(
+        change.lead_id, f"{change.lead_id}:{change.version}:unmerged", UNMERGED, body, change.evaluated_at
+    )
+
+
+def _said(word: Word) -> dict[str, Any]:
+    """Who said it, and about which identifiers: with it a database that is filled again from Kafka knows it too."""
+    return {"author": word.author, "anchors": {"survivor": word.link.survivor, "other": word.link.other}}
