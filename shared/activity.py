@@ -84,7 +84,9 @@ class Activity:
         """Eight bytes over what the sender set, to tell a retry from another body under the same id."""
         said = None if NO_OCCURRED_AT in self.flags else to_rfc3339(self.claimed_at or self.occurred_at)
         body = [self.type, said, [tuple(identifier) for identifier in self.identifiers], self.email, self.phone]
-        rest = [self.attributes, self.properties, self.consent]
+        # A form's double click agrees at two instants; it is the same word.
+        agreed = self.consent and {name: word for name, word in self.consent.items() if said or name != "at"}
+        rest = [self.attributes, self.properties, agreed]
         return hashlib.blake2b(orjson.dumps([body, rest], option=orjson.OPT_SORT_KEYS), digest_size=8).digest()
 
 

@@ -9,8 +9,11 @@ from ruamel.yaml import YAML
 from shared import schemas
 from shared.events import (
     ACTIVITY,
+    COOLED,
+    EXTRACTION_COMPLETED,
     HANDOFF_ANSWER,
     HANDOFF_OUTCOME,
+    HANDOFF_OVERDUE,
     MERGED,
     POINTS_GIVEN,
     QUALIFIED,
@@ -38,7 +41,15 @@ MESSAGES: dict[str, tuple[str, ...]] = {
     QUALIFIED_LEADS.name: (QUALIFIED,),
     HANDOFF_OUTCOMES.name: (HANDOFF_OUTCOME,),
     HANDOFF_ANSWERS.name: (HANDOFF_ANSWER,),
-    LEAD_LIFECYCLE.name: (MERGED, UNMERGED, STAGE_CHANGED, POINTS_GIVEN),
+    LEAD_LIFECYCLE.name: (
+        MERGED,
+        UNMERGED,
+        STAGE_CHANGED,
+        POINTS_GIVEN,
+        COOLED,
+        HANDOFF_OVERDUE,
+        EXTRACTION_COMPLETED,
+    ),
 }
 """The event types on each topic. Topics that are not here carry raw bytes."""
 
@@ -57,7 +68,7 @@ ABOUT: dict[str, str] = {
     QUALIFIED_LEADS.name: "One record per handed-over cycle of a lead and a rule. What sales subscribes to.",
     HANDOFF_OUTCOMES.name: "Every step a handoff takes after it was made.",
     HANDOFF_ANSWERS.name: "Where sales systems answer, instead of calling the API.",
-    LEAD_LIFECYCLE.name: "What happens to a lead as such.",
+    LEAD_LIFECYCLE.name: "What happens to leads as such: merges, cooling, deadlines that passed, runs that are done.",
     REJECTED_WEBHOOKS.name: "Genuine webhook requests that could not be understood, as they came, without secrets.",
 }
 

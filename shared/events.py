@@ -13,6 +13,9 @@ MERGED = "lead.merged.v1"
 UNMERGED = "lead.unmerged.v1"
 STAGE_CHANGED = "lead.stage-changed.v1"
 POINTS_GIVEN = "lead.points-given.v1"
+COOLED = "lead.cooled.v1"
+HANDOFF_OVERDUE = "lead.handoff-overdue.v1"
+EXTRACTION_COMPLETED = "handoff.extraction-completed.v1"
 
 Headers = list[tuple[str, bytes]]
 

@@ -35,7 +35,11 @@ _LEGACY_CARRIER = re.compile(
     r"[a-z0-9][a-z0-9._+-]*@(?:docomo\.ne\.jp|ezweb\.ne\.jp|(?:[a-z0-9-]+\.)+vodafone\.ne\.jp)"
 )
 _UNREADABLE = re.compile(r"[?*＊？〓�]")
-_MOBILE_JP = re.compile(r"\+81[6789]0\d{8}")
+# 0800 is a toll-free prefix, not a mobile one.
+_MOBILE_JP = re.compile(r"\+81[6789]0[1-9]\d{7}")
+# What most Japanese numbers look like (010 leads abroad); the full reading below takes twenty times as long.
+_PLAIN_JP = re.compile(r"(?:\+81|0(?!10))([1-9]\d{8}|[5-9]0\d{8})")
+_BETWEEN_DIGITS = str.maketrans("", "", "-() ")
 _EXTENSION_JP = re.compile(r"\s*[(（]?\s*内線\s*[:：]?\s*(\d+)\s*[)）]?")
 
 # Names that never resolve on the public net still stand in samples and intranets.
@@ -101,6 +105,9 @@ def normalise_phone(text: str, region: str = "JP") -> Phone:
     """
     if _MOBILE_JP.fullmatch(text):
         return Phone(text, identifies=True)
+    if region == "JP" and (plain := _PLAIN_JP.fullmatch(text.translate(_BETWEEN_DIGITS))):
+        e164 = f"+81{plain[1]}"
+        return Phone(e164, identifies=bool(_MOBILE_JP.fullmatch(e164)))
     readable = _EXTENSION_JP.sub(r" ext \1", unicodedata.normalize("NFKC", text))
     try:
         number = phonenumbers.parse(readable, region)

@@ -67,27 +67,54 @@ class ApiKey:
 
 
 def create_key(path: Path, name: str, scopes: Sequence[str], now: datetime) -> str:
-    """Make a key and return its text, which is shown this once; in force when this returns.
+    """Make a key and return its text, which is shown this once; in force when this returns. A second key of the same
+    name may be in force beside the first, so that one can take over from the other.
 
-    Raises KizashiError for an unknown scope, none at all, an unfit name, or one that a key not revoked has.
+    Raises KizashiError for an unknown scope, none at all, an unfit name, or a name with two keys in force.
     """
     if not _NAME.fullmatch(name):
         raise KizashiError("a key's name is 1 to 64 letters, digits, dots, dashes and underscores")
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
         raise KizashiError(f"unknown scope {', '.join(unknown) or '(none)'}; expected some of {' '.join(SCOPES)}")
+    key, text = _new_key(name, frozenset(scopes), now)
+    _change(path, lambda keys: [*_beside(keys, name, now), key])
+    return text
+
+
+def rotate_key(path: Path, name: str, until: datetime, now: datetime) -> str:
+    """Make a key that takes over from the one of that name: same scopes, while the old one ends at `until`.
+
+    Returns the new key's text. Raises KizashiError for an unknown name, or one with two keys in force.
+    """
+    made: list[str] = []
+
+    def apply(keys: list[ApiKey]) -> list[ApiKey]:
+        kept = _beside(keys, name, now)
+        old = [key for key in kept if key.name == name]
+        if not old:
+            raise KizashiError(f"there is no key named {name} in force")
+        key, text = _new_key(name, old[0].scopes, now)
+        made.append(text)
+        ends = min(until, old[0].expires_at or until)
+        return [*(replace(other, expires_at=ends) if other is old[0] else other for other in kept), key]
+
+    _change(path, apply)
+    return made[-1]
+
+
+def _new_key(name: str, scopes: frozenset[str], now: datetime) -> tuple[ApiKey, str]:
     key_id = secrets.token_hex(6)
     text = f"kz_{key_id}_{secrets.token_urlsafe(32)}"
-    key = ApiKey(name, key_id, _hash(text), frozenset(scopes), created_at=now)
+    return ApiKey(name, key_id, _hash(text), scopes, created_at=now), text
 
-    def add(keys: list[ApiKey]) -> list[ApiKey]:
-        kept = [other for other in keys if other.name != name or other.state(now) != "revoked"]
-        if any(other.name == name for other in kept):
-            raise KizashiError(f"there is a key named {name} already; revoke it or take another name")
-        return [*kept, key]
 
-    _change(path, add)
-    return text
+def _beside(keys: list[ApiKey], name: str, now: datetime) -> list[ApiKey]:
+    """What stays in the file when a key of that name is added: those that are over make room."""
+    kept = [key for key in keys if key.name != name or key.state(now) == "active"]
+    if sum(key.name == name for key in kept) > 1:
+        raise KizashiError(f"two keys named {name} are in force already; revoke one by its id, see `keys list`")
+    return kept
 
 
 def list_keys(path: Path) -> list[ApiKey]:
@@ -104,14 +131,20 @@ def list_keys(path: Path) -> list[ApiKey]:
         raise KizashiError(f"the key file {path} is broken: expected what `kizashi keys` writes") from error
 
 
-def revoke_key(path: Path, name: str, now: datetime) -> ApiKey:
-    """End a key for ever, from `now` on. Revoking again changes nothing. Raises KizashiError for an unknown name."""
-    return _update(path, name, lambda key: key if key.revoked_at else replace(key, revoked_at=now))
+def revoke_key(path: Path, which: str, now: datetime) -> ApiKey:
+    """End for ever, from `now` on, the key with that id or all of that name. Revoking again changes nothing.
+
+    Raises KizashiError where there is none.
+    """
+    return _update(path, which, lambda key: key if key.revoked_at else replace(key, revoked_at=now))
 
 
-def expire_key(path: Path, name: str, at: datetime) -> ApiKey:
-    """Let a key end at `at`, which replaces any earlier word on it. Raises KizashiError for an unknown name."""
-    return _update(path, name, lambda key: replace(key, expires_at=at))
+def expire_key(path: Path, which: str, at: datetime, now: datetime) -> ApiKey:
+    """Let the key with that id or name end at `at`, which replaces any earlier word on it.
+
+    Raises KizashiError where there is none, and where two of that name are in force.
+    """
+    return _update(path, which, lambda key: replace(key, expires_at=at), one_in_force_at=now)
 
 
 class KeyStore:
@@ -184,18 +217,26 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _update(path: Path, name: str, change: Callable[[ApiKey], ApiKey]) -> ApiKey:
+def _update(
+    path: Path, which: str, change: Callable[[ApiKey], ApiKey], *, one_in_force_at: datetime | None = None
+) -> ApiKey:
     changed: list[ApiKey] = []
 
     def apply(keys: list[ApiKey]) -> list[ApiKey]:
-        result = [change(key) if key.name == name else key for key in keys]
-        changed.extend(key for key in result if key.name == name)
-        if not changed:
-            raise KizashiError(f"there is no key named {name}")
+        meant = [key for key in keys if key.id == which] or [key for key in keys if key.name == which]
+        if one_in_force_at is not None:
+            active = [key for key in meant if key.state(one_in_force_at) == "active"]
+            if len(active) > 1:
+                raise KizashiError(f"{which} is the name of two keys: say {' or '.join(key.id for key in active)}")
+            meant = active or meant
+        if not meant:
+            raise KizashiError(f"there is no key named {which}")
+        result = [change(key) if key in meant else key for key in keys]
+        changed.extend(new for new, old in zip(result, keys, strict=True) if old in meant)
         return result
 
     _change(path, apply)
-    return changed[0]
+    return changed[-1]
 
 
 def _change(path: Path, change: Callable[[list[ApiKey]], list[ApiKey]]) -> None:

@@ -88,6 +88,7 @@ _POSTED = frozenset(PostedActivity.model_fields)
 _RECORDED = frozenset(RecordedActivity.model_fields)
 _LEAD = frozenset(PostedLead.model_fields)
 _AGREED = frozenset({"profiling", "email", "phone"})
+_PROOF = {"at": 512, "source": 512, "text": 4096}
 _METHODS = frozenset({"GET", "HEAD", "POST"})
 _AGENTS = frozenset({"browser", "mail-proxy", "scanner", "library", "unknown"})
 
@@ -148,11 +149,19 @@ def _is_plain_body(raw: dict[str, Any]) -> bool:
         if value is not None and (type(value) is not dict or not all(type(key) is str for key in value)):
             return False
     consent = raw.get("consent")
-    if consent is not None and not (
-        type(consent) is dict and consent.keys() <= _AGREED and all(type(word) is bool for word in consent.values())
-    ):
+    return (consent is None or _is_plain_consent(consent)) and _is_plain_lead(raw.get("lead"))
+
+
+def _is_plain_consent(consent: Any) -> bool:
+    if type(consent) is not dict:
         return False
-    return _is_plain_lead(raw.get("lead"))
+    for name, word in consent.items():
+        if name in _PROOF:
+            if type(word) is not str or len(word) > _PROOF[name]:
+                return False
+        elif name not in _AGREED or type(word) is not bool:
+            return False
+    return True
 
 
 def _is_plain_lead(lead: Any) -> bool:

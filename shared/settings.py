@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from shared.errors import ConfigError
 
@@ -15,6 +16,8 @@ SERVICE_SECTIONS = frozenset({"ingest", "scoring", "handoff"})
 
 S = TypeVar("S", bound="Settings")
 Port = Annotated[int, Field(ge=1, le=65_535)]
+Rate = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,9}/(second|minute|hour|day))?$")]
+Seconds = Annotated[float, Field(gt=0, le=3_600)]
 
 
 class Section(BaseModel):
@@ -46,11 +49,49 @@ class DatabaseSettings(Section):
 
 
 class HttpSettings(Section):
-    """Where a service listens. `trusted_proxies`: addresses whose forwarded headers are believed, comma-separated."""
+    """Where a service listens, and what connections and requests may cost it. Sizes in bytes, times in seconds."""
 
     host: str = "127.0.0.1"
     port: Port | None = None
     trusted_proxies: str = ""
+    """Addresses and networks whose forwarded headers are believed, comma-separated."""
+    max_connections: Annotated[int, Field(ge=16, le=100_000)] = 4_096
+    """Open connections; when all are taken, idle ones make room."""
+    max_header_bytes: Annotated[int, Field(ge=4_096, le=1_048_576)] = 32_768
+    """Request line and headers together."""
+    header_timeout_s: Seconds = 10.0
+    """From a request's first byte (or the opening of the connection) to the end of its headers."""
+    body_timeout_s: Seconds = 15.0
+    """A body has to bring `min_body_rate` bytes a second, on average over each span of this length."""
+    min_body_rate: Annotated[int, Field(ge=1)] = 1_024
+    write_timeout_s: Seconds = 30.0
+    """How long a client may take nothing of an answer that waits for it."""
+    max_in_flight_bytes: Annotated[int, Field(ge=1_048_576)] = 268_435_456
+    """Bodies of all requests in hand, those being read included; those without a valid key may fill half of it."""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, listed: str) -> str:
+        for entry in (part.strip() for part in listed.split(",") if part.strip()):
+            try:
+                ip_network(entry, strict=False)
+            except ValueError:
+                # A name would never match, and `*` would let every client choose its own address.
+                raise ValueError(f"expected IP addresses or networks with commas between, not {entry!r}") from None
+        return listed
+
+
+class RateSettings(Section):
+    """How many requests are taken in a span of time, such as `3000/minute`; empty: any number. Each process counts for
+    itself, in windows that begin with the first request counted.
+    """
+
+    per_key: Rate = "6000000/minute"
+    """Of one API key, and of one webhook source."""
+    per_address: Rate = "3000/minute"
+    """Of one address, on the routes that need no secret key: forms, page tag, Segment calls."""
+    failures_per_address: Rate = "300/minute"
+    """Of one address, without a valid key or signature; beyond it they are answered 429 instead of 401."""
 
 
 class OutgoingSettings(Section):
@@ -72,6 +113,7 @@ class Settings(Section):
     kafka: KafkaSettings = KafkaSettings()
     database: DatabaseSettings = DatabaseSettings()
     http: HttpSettings = HttpSettings()
+    rate: RateSettings = RateSettings()
     outgoing: OutgoingSettings = OutgoingSettings()
 
     @property

@@ -82,6 +82,11 @@ SOURCE_FETCHES: Final = Counter(
     "Questions to a tool's API about what its webhooks leave out: completed, ignored, gone, failed.",
     ("source", "outcome"),
 )
+TRACKING_LOST: Final = Counter(
+    "kizashi_ingest_tracking_lost",
+    "Clicks and opens that were served but could not be kept: unavailable, invalid, failed.",
+    ("type", "reason"),
+)
 INGEST_PENDING_BYTES: Final = Gauge("kizashi_ingest_pending_bytes", "Bytes that wait for Kafka's acknowledgement.")
 SPOOL_BYTES: Final = Gauge("kizashi_ingest_spool_bytes", "Bytes on disk that wait for Kafka to come back.")
 INGEST_SPOOLED: Final = Counter("kizashi_ingest_spooled", "Requests kept on disk because Kafka was away.")
@@ -111,6 +116,11 @@ HTTP_REQUESTS: Final = Counter("kizashi_http_requests", "Answered requests.", ("
 HTTP_DURATION: Final = Histogram(
     "kizashi_http_request_duration_seconds", "From a request's arrival to its answer.", ("route",), buckets=FAST_S
 )
+HTTP_CONNECTIONS: Final = Gauge("kizashi_http_connections", "Open connections.")
+HTTP_CUT_OFF: Final = Counter(
+    "kizashi_http_cut_off", "Connections ended by a limit: too slow, too large, too many, no HTTP.", ("reason",)
+)
+HTTP_IN_FLIGHT_BYTES: Final = Gauge("kizashi_http_in_flight_bytes", "Bytes of the bodies of all requests in hand.")
 BUILD_INFO: Final = Gauge("kizashi_build_info", "The running version; always 1.", ("version",))
 
 METRICS: Final[tuple[MetricWrapperBase, ...]] = (
@@ -121,6 +131,7 @@ METRICS: Final[tuple[MetricWrapperBase, ...]] = (
     INGEST_DUPLICATES,
     SOURCE_LAST_RECEIVED,
     SOURCE_FETCHES,
+    TRACKING_LOST,
     INGEST_PENDING_BYTES,
     SPOOL_BYTES,
     INGEST_SPOOLED,
@@ -138,6 +149,9 @@ METRICS: Final[tuple[MetricWrapperBase, ...]] = (
     HANDOFF_SLA_BREACHES,
     HTTP_REQUESTS,
     HTTP_DURATION,
+    HTTP_CONNECTIONS,
+    HTTP_CUT_OFF,
+    HTTP_IN_FLIGHT_BYTES,
     BUILD_INFO,
 )
 """Every metric that any service of this project exposes; counters are exposed with `_total` at the end."""

@@ -23,7 +23,8 @@ def lines_of(answer: Mapping[str, Any], called: str) -> Iterator[str]:
     yield from _fit(answer["fit_sum"])
     for given in answer["manual_points"]:
         until = f", until {when(given['expires_at'])}" if given["expires_at"] else ""
-        yield f"{points(given['points'])}  manual: {given['reason']} ({given['author']}, {when(given['given_at'])}{until})"
+        who = f"{given['author']}, {when(given['given_at'])}{until}"
+        yield f"{points(given['points'])}  manual: {given['reason']} ({who})"
     yield from _next(answer)
     if answer["difference"]:
         yield from _difference(answer["difference"])
@@ -73,9 +74,9 @@ def _rule(rule: Mapping[str, Any]) -> Iterator[str]:
     if older:
         yield f"    {'':{WIDTH}}  … {older} earlier entries"
     for entry in shown:
-        of = f" of {entry['points_at_start']:.2f}" if entry["decay"] else ""
-        value = "counted" if rule["cells"] else f"{entry['points']:.2f}{of}"
-        yield f"    {value:>{WIDTH}}  {_activity(entry['activity'])}"
+        faded = f" ({entry['points_at_start']:.2f} at first)" if entry["decay"] else ""
+        value = "counted" if rule["cells"] else f"{entry['points']:.2f}"
+        yield f"    {value:>{WIDTH}}  {_activity(entry['activity'])}{faded}"
     for denied in rule["denied"][-MOST_ENTRIES:]:
         yield f"    {'–':>{WIDTH}}  {_activity(denied['activity'])}: {_denial(denied)}"
 
@@ -141,7 +142,8 @@ def _difference(found: Mapping[str, Any]) -> Iterator[str]:
     for line in found["reasons"]:
         parts = moved.get(line["rule"], {})
         why = [f"{name} {parts[name]:+.2f}" for name in ("earned", "lost", "faded") if parts.get(name)]
-        yield f"  {line['change']:+{WIDTH}.2f}  {line['rule']}{f' ({", ".join(why)})' if why else ''}"
+        because = f" ({', '.join(why)})" if why else ""
+        yield f"  {line['change']:+{WIDTH}.2f}  {line['rule']}{because}"
 
 
 def _score(standing: Mapping[str, Any]) -> str:

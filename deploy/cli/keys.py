@@ -10,12 +10,13 @@ import typer
 from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, print_json
 from shared.clock import from_rfc3339, system_clock, to_rfc3339
 from shared.durations import parse_duration
-from shared.keys import SCOPES, ApiKey, create_key, expire_key, list_keys, revoke_key
+from shared.keys import SCOPES, ApiKey, create_key, expire_key, list_keys, revoke_key, rotate_key
 from shared.settings import Settings, load
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Create, list, revoke and expire API keys.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Create, list, rotate, revoke and expire API keys.")
 
-Name = Annotated[str, typer.Argument(help="The key's name, as `keys list` shows it.")]
+Name = Annotated[str, typer.Argument(metavar="NAME|ID", help="The key's name or id, as `keys list` shows it.")]
+GRACE = "7d"
 
 
 @app.command()
@@ -26,7 +27,7 @@ def create(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: Json = False,
 ) -> None:
-    """Make a key and print it, this once; it is in force when the command returns."""
+    """Make a key and print it, this once; it is in force when the command returns. A name may have two of them."""
     scopes = _scopes([*(scope or []), *(more or [])])
     key = create_key(_store(data_dir), name, scopes, system_clock())
     if as_json:
@@ -49,8 +50,27 @@ def list_(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: Json = False) -> None:
 
 
 @app.command()
+def rotate(
+    name: Annotated[str, typer.Argument(help="The name of the key in force.")],
+    after: Annotated[str, typer.Option("--in", help="How long the old key stays in force beside the new one.")] = GRACE,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: Json = False,
+) -> None:
+    """Make a key of the same name and scopes that takes over; the old one ends after 7 days, or what --in says."""
+    now, store = system_clock(), _store(data_dir)
+    key = rotate_key(store, name, _end(None, after, now), now)
+    old, new = [known for known in list_keys(store) if known.name == name]
+    end = to_rfc3339(old.expires_at or now)
+    if as_json:
+        print_json({"name": name, "key": key, "scopes": sorted(new.scopes), "old_key_expires_at": end})
+    else:
+        print(key)
+        typer.echo(f"{name}: the old key ends at {end}. The new one cannot be shown again.", err=True)
+
+
+@app.command()
 def revoke(name: Name, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: Json = False) -> None:
-    """End a key for ever, at once."""
+    """End a key, or all keys of a name, for ever, at once."""
     now = system_clock()
     _report(revoke_key(_store(data_dir), name, now), now, as_json)
 
@@ -65,7 +85,7 @@ def expire(
 ) -> None:
     """Let a key end at an instant: now, unless --at or --in says otherwise."""
     now = system_clock()
-    _report(expire_key(_store(data_dir), name, _end(at, after, now)), now, as_json)
+    _report(expire_key(_store(data_dir), name, _end(at, after, now), now), now, as_json)
 
 
 def _end(at: str | None, after: str | None, now: datetime) -> datetime:

@@ -1,7 +1,7 @@
 """The composition root of the handoff service: the only place that knows every part of it."""
 
 from collections.abc import Coroutine, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +9,26 @@ import asyncpg
 import structlog
 from fastapi import FastAPI
 
-from services.handoff.config import FILE, read_handoff_file, rules_to_run, watched_totals
+from services.handoff.config import FILE, read_handoff_file, watched_totals
 from services.handoff.core.watch import unwatched
-from services.handoff.expiry import run_expiry
+from services.handoff.extraction_reading import ExtractionReader
 from services.handoff.handlers import AnswerHandler, Handler, StateHandler
+from services.handoff.notes import Notes
 from services.handoff.reading import HandoffReader
-from services.handoff.repository import HandoffRepository
 from services.handoff.routes import router
+from services.handoff.runs import Runs
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
+from services.handoff.timers import Timers
 from shared.backend import Backend
 from shared.clock import Clock, system_clock
 from shared.kafka.admin import ClusterView
 from shared.kafka.consumer import ConsumerLoop
 from shared.settings import load
 from shared.telemetry import configure_logging
+
+CATCH_UP_WITHIN = timedelta(minutes=1)
+"""A process that gets no partition, or never comes to the end of one, makes runs after this time all the same."""
 
 log = structlog.get_logger()
 
@@ -39,28 +44,33 @@ class HandoffService(Backend):
     def __init__(self, settings: HandoffSettings, clock: Clock) -> None:
         super().__init__(settings, clock)
         self._settings = settings
-        path = settings.config_dir / FILE
-        self._rules = rules_to_run(read_handoff_file(path), path)
+        self._file = read_handoff_file(settings.config_dir / FILE)
+        self._book = self._file.rulebook()
         self._installed_at: datetime | None = None
+        self._may_run_at = clock() + CATCH_UP_WITHIN
         self._warn_of_unwatched()
 
     def _warn_of_unwatched(self) -> None:
         primary, watched = watched_totals(self._settings.config_dir)
-        for warning in unwatched(self._rules, watched, primary) if primary else ():
+        for warning in unwatched(self._book.rules, watched, primary) if primary else ():
             log.warning("threshold_not_watched", detail=warning)
 
     async def prepare(self, app: FastAPI, pool: asyncpg.Pool) -> None:
         """See Backend."""
         async with pool.acquire() as conn:
-            self._installed_at = await HandoffRepository(conn).install(self.clock())
-        app.state.pool, app.state.reader = pool, HandoffReader(self.engine)
+            self._installed_at = await Notes(conn).install(self.clock())
+            version = await Notes(conn).note_file(self._file.digest, self.clock())
+        self._book = self._file.rulebook(version)
+        app.state.pool, app.state.book, app.state.reader = pool, self._book, HandoffReader(self.engine)
+        app.state.extractions = ExtractionReader(self.engine)
+        app.state.runs = self._runs(pool)
 
     def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
         """See Backend."""
         assert self._installed_at is not None
         settings, group = self._settings, self._settings.handoff.group
-        states = StateHandler(pool, settings, cluster, self.clock, rules=self._rules, installed_at=self._installed_at)
-        answers = AnswerHandler(pool, settings, cluster, self.clock)
+        states = StateHandler(pool, settings, cluster, self.clock, self._book, installed_at=self._installed_at)
+        answers = AnswerHandler(pool, settings, cluster, self.clock, self._book)
         return {"consumer": self._consumer(states, group), "answers": self._consumer(answers, f"{group}-answers")}
 
     def _consumer(self, handler: Handler, group: str) -> ConsumerLoop:
@@ -76,7 +86,19 @@ class HandoffService(Backend):
 
     def loops(self, pool: asyncpg.Pool) -> Sequence[Coroutine[Any, Any, None]]:
         """See Backend."""
-        return (run_expiry(pool, self._settings, self.clock),)
+        return (Timers(pool, self._settings, self.clock, self._book).run(), self._runs(pool).run())
+
+    def _runs(self, pool: asyncpg.Pool) -> Runs:
+        return Runs(pool, self._settings, self.clock, self._book, self._caught_up)
+
+    def _caught_up(self) -> bool:
+        """Whether the states that waited at the start have been judged, as far as this process can tell."""
+        if self.clock() < self._may_run_at:
+            lag = self.consumers["consumer"].lag() if self.consumers else {}
+            if not lag or any(lag.values()):
+                return False
+            self._may_run_at = self.clock()
+        return True
 
 
 def make_app(settings: HandoffSettings | None = None, clock: Clock = system_clock) -> FastAPI:

@@ -1,27 +1,62 @@
-"""Published states of a batch to crossings and handoffs, inside one transaction: load, judge in core, save."""
+"""One transaction on leads and handoffs: lock and load, decide in core, choose owners, save."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from asyncpg import Connection
+
+from services.handoff.core.assigning import Assigner
 from services.handoff.core.judging import Judging, LeadMemory
 from services.handoff.core.ledger import Ledger
-from services.handoff.core.rules import Rule
+from services.handoff.core.rules import Rulebook
 from services.handoff.incoming import Arrived
+from services.handoff.notes import Notes
 from services.handoff.repository import HandoffRepository
 
 
 async def judge_batch(
-    repository: HandoffRepository, rules: Sequence[Rule], arrived: Sequence[Arrived], now: datetime
+    conn: Connection, book: Rulebook, arrived: Sequence[Arrived], ended: Collection[str], now: datetime
 ) -> Ledger:
-    """Judge states in order and store what follows; the ledger holds what is to be published."""
-    leads = await _lock(repository, {id_ for item in arrived for id_ in (item.state.lead_id, *item.state.merged_from)})
-    open_ids = {memory.handoff for lead in leads.values() for memory in lead.rules.values() if memory.handoff}
-    judging = Judging(rules, leads, Ledger(await repository.lock_handoffs(open_ids)), now)
+    """Judge states in order and store what follows; the ledger holds what is to be published.
+
+    Of `ended` leads, whose key has no value any more, the last state is forgotten.
+    """
+    named = {id_ for item in arrived for id_ in (item.state.lead_id, *item.state.merged_from)}
+    judging = await load(conn, book, named | set(ended), (), now)
     for item in arrived:
         judging.take(item.state, silent=item.silent)
-    await repository.put_leads({lead_id: leads[lead_id] for lead_id in judging.changed})
-    await repository.put_handoffs(judging.ledger)
+    for lead_id in ended:
+        judging.forget(lead_id)
+    await save(conn, judging)
     return judging.ledger
+
+
+async def load(
+    conn: Connection, book: Rulebook, lead_ids: Collection[str], handoff_ids: Collection[str], now: datetime
+) -> Judging:
+    """Lock leads, then their open handoffs and those that are named."""
+    repository = HandoffRepository(conn)
+    leads = await _lock(repository, lead_ids)
+    open_ids = {memory.handoff for lead in leads.values() for memory in lead.rules.values() if memory.handoff}
+    handoffs = await repository.lock_handoffs(open_ids | set(handoff_ids))
+    return Judging(book.rules, leads, Ledger(handoffs, book), now)
+
+
+async def save(conn: Connection, judging: Judging) -> None:
+    """Write the leads and handoffs that changed."""
+    await HandoffRepository(conn).put_leads({lead_id: judging.leads[lead_id] for lead_id in judging.changed})
+    await save_handoffs(conn, judging.ledger, judging.now)
+
+
+async def save_handoffs(conn: Connection, ledger: Ledger, now: datetime) -> None:
+    """Choose owners for what was just handed over, and write everything the ledger holds."""
+    if ledger.openings:
+        notes = Notes(conn)
+        queues = {opening.handoff.queue: opening.rule.to for opening in ledger.openings}
+        workload = await notes.lock_workload([(name, queue.working_day(now)) for name, queue in queues.items()])
+        Assigner(ledger, workload, now).openings()
+        await notes.put_workload(workload)
+    await HandoffRepository(conn).put_handoffs(ledger)
 
 
 async def _lock(repository: HandoffRepository, ids: Collection[str]) -> dict[str, LeadMemory]:

@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from services.handoff.core.rules import Handoffs, Rule, RuleFaults, load_rules
+from services.handoff.core.rules import Handoffs, RuleFaults, load_rules
 from shared.documents import DocumentFaults, read_document
 from shared.errors import ConfigError
 
@@ -24,15 +24,6 @@ def read_handoff_file(path: Path) -> Handoffs:
         return load_rules(text, path.name)
     except RuleFaults as error:
         raise ConfigError(str(path), str(error)) from None
-
-
-def rules_to_run(handoffs: Handoffs, path: Path) -> tuple[Rule, ...]:
-    """The rules this service carries out. Raises ConfigError naming the line of a rule it cannot carry out."""
-    for entry, line in zip(handoffs.file.rules, handoffs.lines, strict=True):
-        if entry.scheduled:
-            expected = f"rule {entry.id}: when: expected immediately; hand-overs at fixed times are not run here"
-            raise ConfigError(f"{path}:{line}", expected)
-    return handoffs.rules()
 
 
 def watched_totals(config_dir: Path) -> tuple[str | None, Mapping[str, frozenset[Fraction]]]:

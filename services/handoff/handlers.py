@@ -4,7 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -13,10 +13,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from services.handoff.batch import judge_batch
-from services.handoff.core.rules import Rule
+from services.handoff.core.rules import Rulebook
 from services.handoff.incoming import FirstStart, read_states
-from services.handoff.outcomes import take_answers
-from services.handoff.repository import HandoffRepository
+from services.handoff.notes import Notes
+from services.handoff.outcomes import Done, take_answers
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
 from shared import offsets, outbox
@@ -27,7 +27,6 @@ from shared.kafka.client import client_options
 from shared.kafka.dead_letter import dead_letter
 from shared.kafka.poison import handle_or_bury
 from shared.kafka.records import Batch, Record
-from shared.outbox import OutboxRow
 from shared.settings import KafkaSettings
 from shared.telemetry import CONSUMER_BATCH_DURATION, CONSUMER_RECORDS, DEAD_LETTERS, QUALIFIED
 from shared.topics import HANDOFF_ANSWERS, LEAD_SCORES, dead_letter_topic
@@ -37,21 +36,16 @@ STOP_WITHIN_S = 3.0
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What a batch came to: the records to publish, dead letters included; model and grade of each qualified lead."""
-
-    published: Sequence[OutboxRow]
-    qualified: Sequence[tuple[str, str]] = ()
-
-
 class Handler(ABC):
     """One consumer of handoff: positions, transaction, outbox; a subclass does the work on the records."""
 
     topic: str
 
-    def __init__(self, pool: asyncpg.Pool, settings: HandoffSettings, cluster: ClusterView, clock: Clock) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, settings: HandoffSettings, cluster: ClusterView, clock: Clock, book: Rulebook
+    ) -> None:
         self._pool = pool
+        self._book = book
         self._settings = settings
         self._cluster = cluster
         self._clock = clock
@@ -111,33 +105,32 @@ class StateHandler(Handler):
         settings: HandoffSettings,
         cluster: ClusterView,
         clock: Clock,
+        book: Rulebook,
         *,
-        rules: Sequence[Rule],
         installed_at: datetime,
     ) -> None:
-        super().__init__(pool, settings, cluster, clock)
-        self._rules = rules
+        super().__init__(pool, settings, cluster, clock, book)
         grace = timedelta(seconds=settings.handoff.first_start_grace_s)
         self._first_start = FirstStart(installed_at, {}, grace)
 
     async def load_positions(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """See BatchHandler. Asked before anything is read, so that it is known by then what was there before."""
         async with self._pool.acquire() as conn:
-            self._first_start = replace(self._first_start, ends=await HandoffRepository(conn).ends(self.topic))
+            self._first_start = replace(self._first_start, ends=await Notes(conn).ends(self.topic))
             return await offsets.load(conn, SCHEMA, partitions, self._cluster)
 
     async def begin_positions(self, positions: Mapping[TopicPartition, int]) -> None:
         """See BatchHandler. Notes where the partitions end too: what lies before was there before handoff."""
         ends = await end_offsets(self._settings.kafka, positions.keys())
         async with self._pool.acquire() as conn, conn.transaction():
-            await HandoffRepository(conn).note_ends(self.topic, {tp.partition: end for tp, end in ends.items()})
+            await Notes(conn).note_ends(self.topic, {tp.partition: end for tp, end in ends.items()})
             await offsets.begin_at(conn, SCHEMA, dict(positions), self._cluster)
 
     async def _work(self, conn: asyncpg.Connection, records: Sequence[Record]) -> Done:
         incoming = read_states(records, self._first_start)
-        if not incoming.states:
+        if not incoming.states and not incoming.ended:
             return Done(incoming.letters)
-        ledger = await judge_batch(HandoffRepository(conn), self._rules, incoming.states, self._clock())
+        ledger = await judge_batch(conn, self._book, incoming.states, incoming.ended, self._clock())
         return Done([*incoming.letters, *ledger.published], ledger.qualified)
 
 
@@ -147,7 +140,7 @@ class AnswerHandler(Handler):
     topic = HANDOFF_ANSWERS.name
 
     async def _work(self, conn: asyncpg.Connection, records: Sequence[Record]) -> Done:
-        return Done(await take_answers(conn, records, self._clock()))
+        return await take_answers(conn, self._book, records, self._clock())
 
 
 async def end_offsets(kafka: KafkaSettings, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:

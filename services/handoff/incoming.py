@@ -43,17 +43,20 @@ class Arrived:
 
 @dataclass(slots=True)
 class Incoming:
-    """The states of a batch in order, and the dead letters."""
+    """The states of a batch in order, the leads whose key ended in it, and the dead letters."""
 
     states: list[Arrived] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
     letters: list[OutboxRow] = field(default_factory=list)
 
 
 def read_states(records: Iterable[Record], first_start: FirstStart) -> Incoming:
-    """Read a batch of `lead-scores`. Tombstones of merged leads were announced by their survivor and say nothing."""
+    """Read a batch of `lead-scores`. A tombstone ends a lead that was merged, which its survivor tells, or erased."""
     incoming = Incoming()
     for record in records:
         if record.value is None:
+            if record.key is not None:
+                incoming.ended.add(record.key.decode(errors="replace"))
             continue
         try:
             state = _read_state(record, record.value)
@@ -62,6 +65,7 @@ def read_states(records: Iterable[Record], first_start: FirstStart) -> Incoming:
             continue
         silent = _asks_for_silence(record) or first_start.was_there_before(record, state)
         incoming.states.append(Arrived(state, silent))
+        incoming.ended.discard(state.lead_id)
     return incoming
 
 

@@ -12,7 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.handoff.tables import handoff, history
 from shared.clock import to_rfc3339
 
-FIELDS = "id lead_id rule cycle state queue owner mode crossed_at handed_over_at respond_by".split()
+FIELDS = (
+    "id lead_id rule cycle state queue owner mode crossed_at handed_over_at respond_by decide_by breaches routing"
+    " extraction rules_version"
+).split()
+STEP_FIELDS = "state at by reason until event owner".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,15 @@ class HandoffReader:
 
 
 def _shown(row: Row[Any]) -> dict[str, Any]:
-    return {field: _plain(getattr(row, field)) for field in FIELDS}
+    return {field: plain(getattr(row, field)) for field in FIELDS}
 
 
 def _step(row: Row[Any]) -> dict[str, Any]:
-    return {field: _plain(getattr(row, field)) for field in ("state", "at", "by", "reason", "until")}
+    return {field: plain(getattr(row, field)) for field in STEP_FIELDS}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A column's value as JSON shows it."""
     if isinstance(value, datetime):
         return to_rfc3339(value)
     return str(value) if isinstance(value, UUID) else value

@@ -103,7 +103,9 @@ async def _take_in(conn: asyncpg.Connection, handoffs: Sequence[Handoff], events
     """Store the handoffs, and let each lead remember its last cycle: disarmed, and as high as it was then."""
     ledger = Ledger()
     ledger.born.update({handoff.id: handoff for handoff in handoffs})
-    ledger.history.extend(Entry(one.id, 1, Step(HANDED_OVER, one.handed_over_at, BY)) for one in handoffs)
+    ledger.history.extend(
+        Entry(one.id, 1, Step(HANDED_OVER, one.handed_over_at or one.crossed_at, BY)) for one in handoffs
+    )
     repository = HandoffRepository(conn)
     await repository.put_handoffs(ledger)
     leads = await repository.lock_leads({handoff.lead_id for handoff in handoffs})

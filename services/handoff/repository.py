@@ -1,8 +1,9 @@
 """All SQL of consumers and answers: set-wise on plain asyncpg. Locks: leads first, sorted; then handoffs, sorted."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 
@@ -10,16 +11,24 @@ from services.handoff.core.crossing import RuleMemory
 from services.handoff.core.handoff import Handoff
 from services.handoff.core.judging import LeadMemory
 from services.handoff.core.ledger import Entry, Ledger
-from services.handoff.core.state import encode_state, parse_state
+from services.handoff.core.state import LeadState, encode_state, parse_state
+from services.handoff.core.triggers import pack_triggers, unpack_triggers
 
 _NAMES = tuple(field.name for field in fields(Handoff))
 _TYPES = (
     "uuid text text int text text text text text int timestamptz timestamptz timestamptz timestamptz timestamptz int"
+    " timestamptz timestamptz int timestamptz text text timestamptz int"
 ).split()
 COLUMNS = ", ".join(_NAMES)
 SELECTED = COLUMNS.replace("id", "id::text", 1)
 """Columns of a handoff in the order of the class's fields."""
 ARRAYS = ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(_TYPES, 1))
+CHANGES = ", ".join(f"{name} = n.{name}" for name in _NAMES if name not in {"id", "lead_id", "rule", "cycle"})
+MEMORY = (
+    "armed, cycle, crossed_at, previous, open_handoff, version, ended, hot, noted_at, settling_since, settle_due,"
+    " triggers"
+)
+NEW_MEMORY = ", ".join(f"{name} = excluded.{name}" for name in MEMORY.split(", "))
 
 
 class HandoffRepository:
@@ -44,11 +53,13 @@ class HandoffRepository:
         )
         rules: dict[str, dict[str, RuleMemory]] = {lead_id: {} for lead_id in ordered}
         for row in await self._conn.fetch(
-            "SELECT lead_id, rule, armed, cycle, crossed_at, previous, open_handoff::text, version"
+            f"SELECT lead_id, rule, {MEMORY.replace('open_handoff', 'open_handoff::text')}"
             " FROM handoff.crossing WHERE lead_id = ANY($1::text[])",
             ordered,
         ):
-            rules[row[0]][row[1]] = RuleMemory(*row[2:])
+            known, lows = unpack_triggers(row[13])
+            memory = RuleMemory(*row[2:13])
+            rules[row[0]][row[1]] = replace(memory, instants=known, lows=lows) if row[13] else memory
         return {
             id_: LeadMemory(version, merged_into, parse_state(state) if state else None, rules[id_])
             for id_, version, merged_into, state in leads
@@ -74,20 +85,17 @@ class HandoffRepository:
         )
 
     async def _put_memories(self, rows: Collection[tuple[str, str, RuleMemory]]) -> None:
+        if not rows:
+            return
+        memories = [memory for _, _, memory in rows]
         await self._conn.execute(
-            "INSERT INTO handoff.crossing (lead_id, rule, armed, cycle, crossed_at, previous, open_handoff, version)"
+            f"INSERT INTO handoff.crossing (lead_id, rule, {MEMORY})"
             " SELECT * FROM unnest($1::text[], $2::text[], $3::bool[], $4::int[], $5::timestamptz[], $6::int[],"
-            " $7::uuid[], $8::bigint[]) ON CONFLICT (lead_id, rule) DO UPDATE SET armed = excluded.armed,"
-            " cycle = excluded.cycle, crossed_at = excluded.crossed_at, previous = excluded.previous,"
-            " open_handoff = excluded.open_handoff, version = excluded.version",
+            " $7::uuid[], $8::bigint[], $9::text[], $10::bool[], $11::timestamptz[], $12::timestamptz[],"
+            f" $13::timestamptz[], $14::bytea[]) ON CONFLICT (lead_id, rule) DO UPDATE SET {NEW_MEMORY}",
             [lead_id for lead_id, _, _ in rows],
             [rule for _, rule, _ in rows],
-            [memory.armed for _, _, memory in rows],
-            [memory.cycle for _, _, memory in rows],
-            [memory.crossed_at for _, _, memory in rows],
-            [memory.score for _, _, memory in rows],
-            [memory.handoff for _, _, memory in rows],
-            [memory.version for _, _, memory in rows],
+            *(list(column) for column in zip(*(_columns(memory) for memory in memories), strict=True)),
         )
 
     async def lock_handoffs(self, ids: Collection[str]) -> list[Handoff]:
@@ -109,6 +117,75 @@ class HandoffRepository:
         )
         return [Handoff(*row) for row in rows]
 
+    async def overdue_handoffs(self, now: datetime, limit: int) -> list[Handoff]:
+        """Handoffs whose next deadline has passed, locked; those in other hands are left for later."""
+        return await self._due("due_at", now, limit)
+
+    async def unassigned_handoffs(self, now: datetime, limit: int) -> list[Handoff]:
+        """Handoffs whose queue has capacity again, the oldest first, locked."""
+        return await self._due("assign_at", now, limit)
+
+    async def _due(self, column: str, now: datetime, limit: int) -> list[Handoff]:
+        rows = await self._conn.fetch(
+            f"SELECT {SELECTED} FROM handoff.handoff WHERE {column} <= $1 ORDER BY {column}, crossed_at, id LIMIT $2"
+            " FOR UPDATE SKIP LOCKED",
+            now,
+            limit,
+        )
+        return [Handoff(*row) for row in rows]
+
+    async def postpone(self, queue: str, now: datetime, until: datetime) -> None:
+        """The queue is full: look for owners of all that is due there when it has capacity again."""
+        await self._conn.execute(
+            "UPDATE handoff.handoff SET assign_at = $3 WHERE id IN (SELECT id FROM handoff.handoff"
+            " WHERE assign_at <= $2 AND queue = $1 FOR UPDATE SKIP LOCKED)",
+            queue,
+            now,
+            until,
+        )
+
+    async def owners_of(self, ids: Collection[str]) -> dict[str, set[str]]:
+        """Everybody who has had these handoffs."""
+        rows = await self._conn.fetch(
+            "SELECT handoff_id::text, array_agg(DISTINCT owner) FROM handoff.history"
+            " WHERE handoff_id = ANY($1::uuid[]) AND owner IS NOT NULL GROUP BY handoff_id",
+            sorted(ids),
+        )
+        return {row[0]: set(row[1]) for row in rows}
+
+    async def hold_leads(self, lead_ids: Collection[str]) -> None:
+        """Lock leads without reading them: whoever publishes of a lead holds it, so that its records stay in order."""
+        await self._conn.execute(
+            "SELECT id FROM handoff.lead WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE", sorted(lead_ids)
+        )
+
+    async def last_states(self, lead_ids: Collection[str]) -> dict[str, LeadState | None]:
+        """The last state of each lead, of one that was merged that of its survivor; None where nothing is kept."""
+        rows = await self._conn.fetch(
+            "WITH RECURSIVE line AS (SELECT id AS asked, id, merged_into, state FROM handoff.lead"
+            " WHERE id = ANY($1::text[]) UNION ALL SELECT line.asked, l.id, l.merged_into, l.state FROM line"
+            " JOIN handoff.lead l ON l.id = line.merged_into)"
+            " SELECT asked, state FROM line WHERE merged_into IS NULL",
+            sorted(lead_ids),
+        )
+        return {row[0]: parse_state(row[1]) if row[1] else None for row in rows}
+
+    async def settling(self, now: datetime, limit: int) -> list[str]:
+        """Leads whose wait for a verdict is over."""
+        rows = await self._conn.fetch(
+            "SELECT DISTINCT lead_id FROM handoff.crossing WHERE settle_due <= $1 LIMIT $2", now, limit
+        )
+        return [row[0] for row in rows]
+
+    async def leads_of(self, handoff_ids: Collection[str], rules: Collection[str]) -> list[str]:
+        """The leads of those handoffs that were raised by one of `rules`."""
+        rows = await self._conn.fetch(
+            "SELECT DISTINCT lead_id FROM handoff.handoff WHERE id = ANY($1::uuid[]) AND rule = ANY($2::text[])",
+            sorted(handoff_ids),
+            sorted(rules),
+        )
+        return [row[0] for row in rows]
+
     async def put_handoffs(self, ledger: Ledger) -> None:
         """Write what a transaction has done to handoffs: new ones, changed ones, their history."""
         if ledger.born:
@@ -118,11 +195,8 @@ class HandoffRepository:
             )
         if ledger.changed:
             await self._conn.execute(
-                "UPDATE handoff.handoff h SET state = n.state, revision = n.revision"
-                " FROM unnest($1::uuid[], $2::text[], $3::int[]) AS n(id, state, revision) WHERE h.id = n.id",
-                list(ledger.changed),
-                [handoff.state for handoff in ledger.changed.values()],
-                [handoff.revision for handoff in ledger.changed.values()],
+                f"UPDATE handoff.handoff h SET {CHANGES} FROM unnest({ARRAYS}) AS n({COLUMNS}) WHERE h.id = n.id",
+                *([getattr(handoff, name) for handoff in ledger.changed.values()] for name in _NAMES),
             )
         if ledger.history:
             await self._add_history(ledger.history)
@@ -130,8 +204,9 @@ class HandoffRepository:
     async def _add_history(self, entries: Iterable[Entry]) -> None:
         ordered = list(entries)
         await self._conn.execute(
-            "INSERT INTO handoff.history (handoff_id, number, state, at, by, reason, until) SELECT * FROM"
-            " unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::timestamptz[])",
+            "INSERT INTO handoff.history (handoff_id, number, state, at, by, reason, until, event, owner) SELECT * FROM"
+            " unnest($1::uuid[], $2::int[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::timestamptz[],"
+            " $8::text[], $9::text[])",
             [entry.handoff_id for entry in ordered],
             [entry.revision for entry in ordered],
             [entry.step.state for entry in ordered],
@@ -139,29 +214,28 @@ class HandoffRepository:
             [entry.step.by for entry in ordered],
             [entry.step.reason for entry in ordered],
             [entry.step.until for entry in ordered],
+            [entry.event for entry in ordered],
+            [entry.owner for entry in ordered],
         )
-
-    async def install(self, now: datetime) -> datetime:
-        """The instant of this handoff's very first start; noted when it is now."""
-        await self._conn.execute("INSERT INTO handoff.installation VALUES (1, $1) ON CONFLICT DO NOTHING", now)
-        noted: datetime = await self._conn.fetchval("SELECT installed_at FROM handoff.installation")
-        return noted
-
-    async def note_ends(self, topic: str, ends: Mapping[int, int]) -> None:
-        """Note where partitions ended when they were first read; what was noted stays."""
-        await self._conn.execute(
-            "INSERT INTO handoff.first_start SELECT $1::text, * FROM unnest($2::int[], $3::bigint[])"
-            " ON CONFLICT DO NOTHING",
-            topic,
-            list(ends),
-            list(ends.values()),
-        )
-
-    async def ends(self, topic: str) -> dict[int, int]:
-        """Where the partitions of `topic` ended when they were first read."""
-        rows = await self._conn.fetch("SELECT partition, end_offset FROM handoff.first_start WHERE topic = $1", topic)
-        return {row[0]: row[1] for row in rows}
 
 
 def _packed(lead: LeadMemory) -> bytes | None:
-    return encode_state(lead.last) if lead.last is not None else None
+    return encode_state(lead.last, whole=lead.may_be_handed_over) if lead.last is not None else None
+
+
+def _columns(memory: RuleMemory) -> tuple[Any, ...]:
+    """A memory in the order of MEMORY."""
+    return (
+        memory.armed,
+        memory.cycle,
+        memory.crossed_at,
+        memory.score,
+        memory.handoff,
+        memory.version,
+        memory.ended,
+        memory.hot,
+        memory.noted_at,
+        memory.settling_since,
+        memory.settle_due,
+        pack_triggers(memory.instants, memory.lows),
+    )

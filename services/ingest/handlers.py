@@ -39,9 +39,7 @@ class Activities:
     def __init__(self, settings: IngestSettings, keys: KeyStore, clock: Clock, durable: Durable) -> None:
         limits = settings.ingest
         self._limits: IngestLimits = limits
-        self._terms = Terms(
-            limits.max_activity_bytes, limits.max_items, settings.identity_key, settings.region, _new_id
-        )
+        self._terms = Terms(limits.max_activity_bytes, limits.max_items, settings.identity_key, settings.region, new_id)
         self._keys = keys
         self._clock = clock
         self._durable = durable
@@ -53,7 +51,8 @@ class Activities:
         durability: Durability = "kafka"
         try:
             now = self._clock()
-            self._keys.authorize(request.headers.get(b"authorization", b"").decode("latin-1"), SCOPE, now)
+            key = self._keys.authorize(request.headers.get(b"authorization", b"").decode("latin-1"), SCOPE, now)
+            request.admit(key.id)
             intake = await self._take(request, now)
             if intake.sources:
                 label = self._label_of(intake.sources)
@@ -148,5 +147,6 @@ def _randomness(at_once: int = 256) -> Iterator[bytes]:
 _random = _randomness()
 
 
-def _new_id(received_at: datetime) -> str:
+def new_id(received_at: datetime) -> str:
+    """An id for an activity whose sender gave none."""
     return uuid7(int(received_at.timestamp() * 1_000), next(_random))

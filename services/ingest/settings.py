@@ -18,6 +18,10 @@ class IngestLimits(Section):
     max_body_bytes: Positive = _MIB
     max_batch_bytes: Positive = 8 * _MIB
     max_items: Positive = 1_000
+    max_import_bytes: Positive = 64 * _MIB
+    max_import_records: Positive = 200_000
+    max_imports: Positive = 2
+    """Imports under way at once, per process; beyond it they are refused with 503."""
     max_pending_bytes: Positive = 64 * _MIB
     """Bytes that may wait for Kafka's acknowledgement at once; beyond it requests are refused with 503."""
     record_batch_bytes: Annotated[int, Field(ge=16_384, le=_MIB // 2)] = 262_144
@@ -31,6 +35,10 @@ class IngestLimits(Section):
     retry_after_s: Positive = 2
     fetch_give_up_s: Annotated[float, Field(gt=0, le=86_400)] = 600.0
     """How long a tool's API that does not answer is asked again about one activity."""
+    link_key_version: Annotated[int, Field(ge=1, le=255)] = 1
+    """The version of the key that tracked links are made with; a higher one makes new links unlike all before."""
+    link_key_oldest: Annotated[int, Field(ge=1, le=255)] = 1
+    """Links of keys below this version are no longer followed."""
 
 
 class IngestSettings(Settings):

@@ -104,6 +104,7 @@ class Webhooks:
         if not received.verdict.valid:
             challenge = {"WWW-Authenticate": 'Signature realm="webhook"'}
             raise ProblemError(401, _code(received.verdict.reason), received.verdict.reason, headers=challenge)
+        request.admit(request.path)
         return await self._keep(request, station, delivery, received, now)
 
     async def _delivery(self, request: LeanRequest, source: Source) -> Delivery:

@@ -7,7 +7,8 @@ from typing import Any
 from services.scoring.core.decay import Exact
 from services.scoring.core.difference import Difference, ReasonChange, changed_reasons
 from services.scoring.core.evaluation import Evaluation, ManualPoints, as_points
-from services.scoring.core.explain import CellCount, Earning, Explanation, RuleAccount
+from services.scoring.core.explain import WHOLE, CellCount, Earning, Explanation, RuleAccount
+from services.scoring.core.fold import REPEAT
 from services.scoring.core.model import Model
 from services.scoring.core.objects import object_key
 from services.scoring.core.profile import instant_out
@@ -165,7 +166,7 @@ def _difference(found: Difference, before: InForce | None) -> dict[str, Any]:
 
 def points_of(cents: Exact) -> float:
     """An exact amount of cents as the nearest double in points."""
-    return float(cents / 100)
+    return cents / 100 if isinstance(cents, (int, float)) else float(cents / 100)
 
 
 class _Rules:
@@ -175,7 +176,7 @@ class _Rules:
         self._rules = model.engagement.rules
         self._recorded = recorded
         self._most = most
-        self._described: dict[Key, dict[str, Any]] = {}
+        self._described: dict[int, dict[str, Any]] = {}
 
     def out(self, account: RuleAccount) -> dict[str, Any]:
         written: Rule = self._rules[account.rule.index]
@@ -191,36 +192,39 @@ class _Rules:
             "cells": _cells(written, account.cells),
             "entries": [self._entry(entry) for entry in entries],
             "older_entries": _summed(account.entries[: len(account.entries) - len(entries)]),
-            "denied": [self._denied(written, one) for one in account.denied[-self._most :]],
+            "denied": self._denied(written, account.denied[-self._most :]),
             "older_denied": max(len(account.denied) - self._most, 0),
         }
 
     def _entry(self, entry: Earning) -> dict[str, Any]:
-        now, start = points_of(entry.now), entry.start / 100
         return {
             "activity": self._activity(entry.activity),
-            "points": now,
-            "points_at_start": start,
+            "points": points_of(entry.now),
+            "points_at_start": entry.start / 100,
             "decay": points_of(entry.now - entry.start),
-            "factor": float(entry.factor),
+            "factor": 1.0 if entry.factor is WHOLE else float(entry.factor),
         }
 
-    def _denied(self, written: Rule, denial: Denial) -> dict[str, Any]:
-        points = written.points if isinstance(written, PointsRule) else 0
-        return {
-            "activity": self._activity(denial.activity),
-            "points": points / 100,
-            "policy": _policy(written, denial),
-            "verdict": denial.verdict,
-            "paid_before": self._activity(denial.paid_before) if denial.paid_before else None,
-        }
+    def _denied(self, written: Rule, denials: Sequence[Denial]) -> list[dict[str, Any]]:
+        points = written.points / 100 if isinstance(written, PointsRule) else 0.0
+        words = {REPEAT: _repeat_word(written)}
+        return [
+            {
+                "activity": self._activity(one.activity),
+                "points": points,
+                "policy": words.get(one.policy, one.policy),
+                "verdict": one.verdict,
+                "paid_before": self._activity(one.paid_before) if one.paid_before else None,
+            }
+            for one in denials
+        ]
 
     def _activity(self, activity: Activity) -> dict[str, Any]:
-        key = (activity.source, activity.id)
-        found = self._described.get(key)
+        # By identity: the activities live as long as the explanation, and their own keys cost more than all the rest.
+        found = self._described.get(id(activity))
         if found is None:
-            recorded_at = self._recorded.get(key)
-            found = self._described[key] = {
+            recorded_at = self._recorded.get((activity.source, activity.id))
+            found = self._described[id(activity)] = {
                 "id": activity.id,
                 "source": activity.source,
                 "type": activity.type,
@@ -255,11 +259,9 @@ def _summed(older: Sequence[Earning]) -> dict[str, Any] | None:
     }
 
 
-def _policy(written: Rule, denial: Denial) -> str:
-    """The word of the model that denied: `once`, `once_per_object`, `once_per`, `max`, `daily_max`, or `verdict`."""
-    if denial.policy != "repeat" or not isinstance(written, PointsRule):
-        return denial.policy
-    repeat = written.repeat
+def _repeat_word(written: Rule) -> str:
+    """The word of the model for a repeat policy: `once`, `once_per_object`, `once_per`, `max`."""
+    repeat = written.repeat if isinstance(written, PointsRule) else "every"
     if isinstance(repeat, str):
         return repeat
     return "once_per" if isinstance(repeat, OncePer) else "max"

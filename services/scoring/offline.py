@@ -104,7 +104,7 @@ def score_texts(model: Text, activities: Text, leads: Text | None, at: datetime)
 
     An activity without `occurred_at` counts as received at `at`. Raises FileFaults and ModelFaults with every fault.
     """
-    compiled = compile_model(load_model(_decode_text(model), model.name))
+    compiled = compile_model(load_model(decode_text(model), model.name))
     happened = until(read_activities(activities, at), at)
     given = read_leads(leads) if leads else {}
     scored = (_score(compiled, group, given, at) for group in resolve_leads(happened))
@@ -183,7 +183,8 @@ def _lines(text: Text) -> Iterator[tuple[int, bytes]]:
     return ((number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip())
 
 
-def _decode_text(text: Text) -> str:
+def decode_text(text: Text) -> str:
+    """The text of a file in UTF-8, without a byte-order mark. Raises FileFaults."""
     try:
         return text.body.decode("utf-8-sig")
     except UnicodeDecodeError as error:

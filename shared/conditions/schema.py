@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from shared.conditions.faults import TAG
 from shared.conditions.operators import NAMES, Scalar
@@ -46,8 +46,31 @@ def _scalar(value: Any) -> Any:
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-ActivityType = Annotated[str, BeforeValidator(activity_type)]
+DURATION_IN_FILES: dict[str, Any] = {
+    "type": "string",
+    "pattern": "^[0-9]{1,9}(s|m|h|d|w)$",
+    "examples": ["30d"],
+    "description": "A span of time: 45m, 12h, 30d. A day is 24 hours.",
+}
+ACTIVITY_TYPE_IN_FILES: dict[str, Any] = {
+    "type": "string",
+    "pattern": "^[a-z][a-z0-9]*(_[a-z0-9]+)*$",
+    "maxLength": 64,
+    "examples": ["document_downloaded"],
+    "description": "An activity type.",
+}
+"""How these stand in a file, for editors."""
+
+
+def _exactly_one_operator(schema: dict[str, Any]) -> None:
+    """Defaults stand for what is absent and are no values of a file."""
+    for name in NAMES:
+        schema["properties"][name].pop("default", None)
+    schema["oneOf"] = [{"required": [name]} for name in NAMES]
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), WithJsonSchema(DURATION_IN_FILES)]
+ActivityType = Annotated[str, BeforeValidator(activity_type), WithJsonSchema(ACTIVITY_TYPE_IN_FILES)]
 Pattern = Annotated[str, BeforeValidator(_pattern)]
 Constant = Annotated[Scalar, BeforeValidator(_scalar)]
 Constants = list[Constant]
@@ -55,6 +78,8 @@ Constants = list[Constant]
 
 class FieldCondition(Schema):
     """One field and exactly one operator; the operator's constant stands under the operator's name."""
+
+    model_config = ConfigDict(json_schema_extra=_exactly_one_operator)
 
     field: str
     equals: Constant = None

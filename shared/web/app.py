@@ -18,9 +18,11 @@ from shared.keys import KeyStore
 from shared.settings import Settings
 from shared.telemetry import BUILD_INFO
 from shared.web.edge import Edge, is_json
-from shared.web.lean import LeanRoute
+from shared.web.inflight import InFlight
+from shared.web.lean import Door, LeanRoute
 from shared.web.openapi import document, problem_page
 from shared.web.problems import from_http_exception, from_validation_error, prefers_japanese, problem
+from shared.web.rates import Rates
 
 DEGRADED = "degraded"
 MAX_BODY = 1_048_576
@@ -34,9 +36,9 @@ Readiness = Callable[[], Awaitable[Mapping[str, str | None]]]
 class Application(FastAPI):
     """The framework's application inside of the edge: the framework's own layers are not the outermost."""
 
-    def __init__(self, lean: Mapping[str, LeanRoute], max_body: int, **options: Any) -> None:
+    def __init__(self, lean: Mapping[str, LeanRoute], max_body: int, door: Door, **options: Any) -> None:
         super().__init__(**options)
-        self._edge = Edge(super().__call__, lean, max_body)
+        self._edge = Edge(super().__call__, lean, max_body, door)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._edge(scope, receive, send)
@@ -65,10 +67,12 @@ def create_app(
     `app.state` has `settings`, `keys` and `clock`. `lean` routes are answered ahead of the framework. `max_body` is the
     limit of all other routes, in bytes.
     """
+    door = Door(InFlight(settings.http.max_in_flight_bytes), Rates(settings.rate))
     routes = {route.path: route for route in lean}
     app = Application(
         routes,
         max_body,
+        door,
         title=title,
         version=version,
         description=description,
@@ -83,13 +87,13 @@ def create_app(
     app.state.keys = KeyStore(settings.key_store_path)
     app.state.clock = clock
     BUILD_INFO.labels(version).set(1)
-    _add_errors(app)
+    _add_errors(app, door.rates)
     _add_health(app, readiness)
     app.openapi = lambda: document(app, lean)  # type: ignore[method-assign]
     return app
 
 
-def _add_errors(app: FastAPI) -> None:
+def _add_errors(app: FastAPI, rates: Rates) -> None:
     async def render(request: Request, error: Exception) -> Response:
         if isinstance(error, RequestValidationError):
             json_body = is_json(request.headers.get("content-type", "").encode())
@@ -97,6 +101,8 @@ def _add_errors(app: FastAPI) -> None:
         elif isinstance(error, HTTPException):
             error = from_http_exception(error)
         assert isinstance(error, ProblemError)
+        if error.status == 401:
+            error = rates.failed(request.client.host if request.client else "", error)
         return respond(error, request)
 
     for kind in (ProblemError, HTTPException, RequestValidationError):

@@ -4,6 +4,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from contextlib import aclosing
 from itertools import count
 
 import structlog
@@ -13,11 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.codec import JsonFault, decode, has_nul
 from shared.errors import ProblemError
 from shared.telemetry import HTTP_DURATION, HTTP_REQUESTS, LATE, REQUEST_ID
-from shared.web.lean import ClientGone, LeanHandler, LeanRequest, LeanRoute, read_body
+from shared.web.lean import ClientGone, Door, LeanHandler, LeanRequest, LeanRoute, StreamedAnswer, read_body
 from shared.web.problems import Answer, prefers_japanese, problem
+from shared.web.rates import subscriber
 
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+REQUEST = "kizashi.request"
+"""Where the framework's scope has the request as the edge sees it."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _JSON = re.compile(rb"\s*application/(?:[a-z0-9.+-]+\+)?json\s*(?:;|$)", re.IGNORECASE)
 
@@ -35,11 +39,12 @@ def is_json(content_type: bytes) -> bool:
 class Edge:
     """Wraps the framework; lean routes are answered here, without it."""
 
-    def __init__(self, app: ASGIApp, lean: Mapping[str, LeanRoute], max_body: int) -> None:
+    def __init__(self, app: ASGIApp, lean: Mapping[str, LeanRoute], max_body: int, door: Door) -> None:
         self._app = app
+        self._door = door
         self._lean = lean
-        # A path that ends in a parameter takes everything one step below.
-        self._below = {path.rpartition("/")[0]: route for path, route in lean.items() if path.endswith("}")}
+        # A path whose last step is a parameter takes everything one step below.
+        self._below = {path.rpartition("/")[0]: route for path, route in lean.items() if "{" in path}
         self._max_body = max_body
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._durations: dict[str, Histogram] = {path: route.duration for path, route in lean.items()}
@@ -51,13 +56,16 @@ class Edge:
         request = self._request(scope, receive)
         REQUEST_ID.set(request.request_id)
         route = self._lean.get(request.path) or self._below.get(request.path.rpartition("/")[0])
-        if route is not None:
-            await self._answer(request, route.path, await self._run(request, route), send)
-        else:
-            await self._delegate(request, scope, send)
+        try:
+            if route is not None:
+                await self._answer(request, route.path, await self._run(request, route), send)
+            else:
+                await self._delegate(request, scope, send)
+        finally:
+            if request.held:
+                self._door.room.give_back(request.held)
 
-    @staticmethod
-    def _request(scope: Scope, receive: Receive) -> LeanRequest:
+    def _request(self, scope: Scope, receive: Receive) -> LeanRequest:
         started = time.perf_counter()
         # Of a repeated header the first counts, so that nothing appended on the way replaces it.
         headers = dict(reversed(scope["headers"]))
@@ -72,21 +80,28 @@ class Edge:
             request_id,
             started,
             scope["headers"],
+            client[0] if (client := scope.get("client")) else "",
+            self._door,
         )
 
-    async def _run(self, request: LeanRequest, route: LeanRoute) -> Answer | None:
+    async def _run(self, request: LeanRequest, route: LeanRoute) -> Answer | StreamedAnswer | None:
         handler: LeanHandler | None = route.handlers.get(request.method)
         try:
             if handler is None:
                 allow = {"Allow": ", ".join(sorted(route.handlers))}
                 raise ProblemError(405, "method_not_allowed", "This address takes other methods.", headers=allow)
+            if route.public:
+                request.rate = self._door.rates.addresses.take(subscriber(request.address))
             return await handler(request)
         except ProblemError as error:
-            return _problem(error, request)
+            return _problem(self._refusal(error, request), request)
         except ClientGone:
             return None
         except Exception:
             return _unexpected(request)
+
+    def _refusal(self, error: ProblemError, request: LeanRequest) -> ProblemError:
+        return self._door.rates.failed(request.address, error) if error.status == 401 else error
 
     async def _delegate(self, request: LeanRequest, scope: Scope, send: Send) -> None:
         status = 0
@@ -95,9 +110,11 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request.request_id.encode())]
+                ours = [(b"x-request-id", request.request_id.encode()), *(request.rate or ())]
+                message["headers"] = [*message.get("headers", ()), *ours]
             await send(message)
 
+        scope[REQUEST] = request
         try:
             await self._app(scope, await self._checked(request), send_marked)
         except ClientGone:
@@ -123,15 +140,32 @@ class Edge:
             check_json(body)
         return _Replay(body, request.receive)
 
-    async def _answer(self, request: LeanRequest, route: str, answer: Answer | None, send: Send) -> None:
+    async def _answer(
+        self, request: LeanRequest, route: str, answer: Answer | StreamedAnswer | None, send: Send
+    ) -> None:
         if answer is None:
+            return
+        if isinstance(answer, StreamedAnswer):
+            await self._stream(request, route, answer, send)
             return
         status, headers, body = answer
         headers.append((b"content-length", b"%d" % len(body)))
         headers.append((b"x-request-id", request.request_id.encode()))
+        if request.rate is not None:
+            headers.extend(request.rate)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
         self._note(request, route, status)
+
+    async def _stream(self, request: LeanRequest, route: str, answer: StreamedAnswer, send: Send) -> None:
+        length, request_id = (b"content-length", b"%d" % answer.size), (b"x-request-id", request.request_id.encode())
+        headers = [*answer.headers, length, request_id]
+        async with aclosing(answer.parts) as parts:
+            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+            async for part in parts:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        self._note(request, route, answer.status)
 
     def _note(self, request: LeanRequest, route: str, status: int) -> None:
         taken = time.perf_counter() - request.started

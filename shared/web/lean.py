@@ -1,6 +1,6 @@
 """Routes without the framework's per-request work, for the few that are called thousands of times a second."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +8,17 @@ from prometheus_client import Histogram
 from starlette.types import Receive
 
 from shared.errors import ProblemError
-from shared.web.problems import Answer
+from shared.web.inflight import InFlight
+from shared.web.problems import Answer, RawHeaders
+from shared.web.rates import Rates
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where the requests of a process are counted: bytes in flight, and requests in a span of time."""
+
+    room: InFlight
+    rates: Rates
 
 
 class ClientGone(Exception):
@@ -29,33 +39,62 @@ class LeanRequest:
     """`time.perf_counter()` at its arrival."""
     lines: Sequence[tuple[bytes, bytes]] = ()
     """Every header as received, repeated ones too; names in lower case."""
+    address: str = ""
+    """The client's IP address, as far as trusted proxies tell; never to be kept as it is. Empty where there is none."""
+    door: Door | None = field(default=None, repr=False)
+    """Where it is counted."""
+    held: int = 0
+    """How many bytes of its body are counted as in flight now; given back once it is answered."""
+    keyed: bool = False
+    """Whether a valid key or signature was seen."""
+    rate: RawHeaders | None = None
+    """What the answer says of the rate limit it is counted under."""
 
     def header(self, name: bytes) -> str:
         """A header's text, empty where it is missing."""
         return self.headers.get(name, b"").decode("latin-1")
 
+    def admit(self, who: str) -> None:
+        """Count it for the key or source it proved to come from. Raises ProblemError 429 `too_many_requests`."""
+        self.keyed = True
+        if self.door is not None:
+            self.rate = self.door.rates.keys.take(who)
 
-LeanHandler = Callable[[LeanRequest], Awaitable[Answer]]
+
+@dataclass(frozen=True, slots=True)
+class StreamedAnswer:
+    """An answer of `size` bytes that is not held in memory. `parts` is closed also when the client leaves."""
+
+    status: int
+    headers: RawHeaders
+    size: int
+    parts: AsyncGenerator[bytes, None]
+
+
+LeanHandler = Callable[[LeanRequest], Awaitable[Answer | StreamedAnswer]]
 """Answers one request. May raise ProblemError; anything else becomes a 500."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeanRoute:
     """A path with its handlers by method, what OpenAPI says of each (an operation object by method), and the metric of
-    its durations, which are not counted among those of all routes. The path may end in one parameter, as in
-    `/v1/webhooks/{source}`; the handler finds its value in the request's path.
+    its durations, which are not counted among those of all routes. The last step of the path may hold one parameter, as
+    in `/v1/webhooks/{source}`; the handler finds its value in the request's path.
     """
 
     path: str
     handlers: Mapping[str, LeanHandler]
     operations: Mapping[str, Mapping[str, Any]]
     duration: Histogram
+    public: bool = False
+    """Open to everyone: requests are counted for the address they come from."""
 
 
 async def read_body(request: LeanRequest, limit: int) -> bytes:
     """The whole body, never more than `limit` bytes of it in memory.
 
-    Raises ProblemError 413 `too_large`, before reading where the length is announced; ClientGone.
+    Raises ProblemError 413 `too_large`, before reading where the length is announced; 503 `overloaded` while all
+    requests together hold too much; ClientGone.
     """
     announced = request.headers.get(b"content-length")
     if announced is not None and announced.isdigit() and int(announced) > limit:
@@ -70,6 +109,9 @@ async def read_body(request: LeanRequest, limit: int) -> bytes:
         size += len(part)
         if size > limit:
             raise too_large(limit)
+        if request.door is not None and part:
+            request.door.room.take(len(part), keyed=request.keyed)
+            request.held += len(part)
         if not message.get("more_body", False):
             return b"".join((*parts, part)) if parts else part
         parts.append(part)

@@ -52,6 +52,12 @@ EXPLANATIONS = {
     "too_large": "The body, one activity or the count of items is beyond its limit.",
     "unsupported_media_type": "The Content-Type or Content-Encoding is none this route takes.",
     "unavailable": "The service cannot keep its promise now; try again after Retry-After. Nothing was taken.",
+    "overloaded": "More is under way than this process may hold at once; try again after Retry-After."
+    " Nothing was taken.",
+    "too_many_requests": "More requests than the limit allows for this key or address; try again after Retry-After."
+    " RateLimit-Policy names the limit.",
+    "request_timeout": "The headers or the body of the request came too slowly; the connection was closed.",
+    "headers_too_large": "Request line and headers are beyond their limit of bytes or lines.",
     "not_ready": "A part this service needs does not answer; `failing` names it.",
     "keys_unreadable": "The file with the keys is broken, so no key can be checked.",
     "internal_error": "A fault of the service. The log lines with this request's id say more.",

@@ -21,6 +21,7 @@ CODES = {
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
+    408: "request_timeout",
     409: "conflict",
     412: "precondition_failed",
     413: "too_large",
@@ -28,6 +29,7 @@ CODES = {
     422: "invalid_fields",
     428: "precondition_required",
     429: "too_many_requests",
+    431: "headers_too_large",
     500: "internal_error",
     503: "unavailable",
 }
@@ -40,6 +42,7 @@ TITLES = {
     404: ("Not found", "見つかりません"),
     405: ("Method not allowed", "このメソッドは使えません"),
     406: ("Not acceptable", "要求された形式では返せません"),
+    408: ("Too slow", "時間切れです"),
     409: ("Conflict", "現在の状態と矛盾します"),
     412: ("Changed meanwhile", "ほかで変更されています"),
     413: ("Too large", "大きすぎます"),
@@ -47,6 +50,7 @@ TITLES = {
     422: ("Invalid fields", "項目に誤りがあります"),
     428: ("Precondition required", "前提条件の指定が必要です"),
     429: ("Too many requests", "リクエストが多すぎます"),
+    431: ("Headers too large", "ヘッダーが大きすぎます"),
     500: ("Internal error", "内部エラー"),
     503: ("Not available now", "現在利用できません"),
 }

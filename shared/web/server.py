@@ -1,19 +1,28 @@
 """Running a service's application."""
 
+import asyncio
+import resource
 import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import cast
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from shared.errors import ConfigError
 from shared.settings import Settings
+from shared.web.connections import Guard
 
 GRACE_S = 5
 KEEP_ALIVE_S = 75
 """Longer than common proxies keep their side (60 s), so that they never write to a connection just closed."""
+SPARE_FILES = 256
+"""Descriptors kept for Kafka, PostgreSQL, the spool and logs."""
+
+log = structlog.get_logger()
 
 
 def serve(app_factory: Callable[[], ASGIApp], settings: Settings, *, default_port: int = 8000) -> None:
@@ -29,12 +38,14 @@ def serve(app_factory: Callable[[], ASGIApp], settings: Settings, *, default_por
         raise SystemExit(2) from None
     # uvicorn raises the signal again once it has shut down; without a handler that would look like a crash.
     signal.signal(signal.SIGTERM, _end_quietly)
+    guard = Guard(settings.http, connections_possible(settings.http.max_connections))
     uvicorn.run(
         app,
         host=settings.http.host,
         port=settings.http.port or default_port,
         loop="uvloop",
-        http="httptools",
+        # Called like a class, which is all that is asked of it.
+        http=cast(type[asyncio.Protocol], guard.protocol),
         ws="none",
         lifespan="on",
         access_log=False,
@@ -49,3 +60,19 @@ def serve(app_factory: Callable[[], ASGIApp], settings: Settings, *, default_por
 
 def _end_quietly(_: int, __: FrameType | None) -> None:
     raise SystemExit(0)
+
+
+def connections_possible(wanted: int) -> int:
+    """How many connections the process may hold: `wanted`, or fewer where the system does not give the descriptors.
+
+    Raises the soft limit of open files as far as needed and allowed.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    possible = wanted if soft == resource.RLIM_INFINITY else min(wanted, soft - SPARE_FILES)
+    if possible < wanted:
+        log.warning("fewer_connections", wanted=wanted, possible=possible, hint="raise the limit of open files")
+    return max(possible, 16)

@@ -16,6 +16,8 @@ from tests.unit.ingest.sources.signing import URL
 from tests.unit.ingest.sources.test_fetching import ANSWERS
 
 SHIPPED = Path("config")
+SITE, WRITE_KEY = "https://www.example.co.jp", "wk_of_the_tests"
+"""The origin of the shipped form, and a page tag of the same site."""
 
 
 def _variable(adapter: str) -> str:
@@ -86,5 +88,6 @@ def write_config(folder: Path, apis: str) -> Path:
         if sample.adapter in FETCHERS:
             own = tree["webhooks"][sample.adapter]
             tree["webhooks"][asked(sample.adapter)] = {**own, "fetch": {"token": "token", "api": f"http://{apis}"}}
+    tree["tags"] = {"website": {"write_keys": [WRITE_KEY], "allowed_origins": [SITE]}}
     path.write_bytes(encode(tree))  # JSON is YAML
     return folder

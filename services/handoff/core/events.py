@@ -5,8 +5,9 @@ from fractions import Fraction
 from typing import Any
 
 from services.handoff.core.handoff import Handoff, Step, crossing_key
-from services.handoff.core.rules import Rule
+from services.handoff.core.rules import Recycling, Rule
 from services.handoff.core.state import LeadState
+from services.handoff.core.states import RECYCLED
 from shared.clock import to_rfc3339
 from shared.codec import encode
 from shared.events import HANDOFF_OUTCOME, QUALIFIED, cloud_event_headers
@@ -17,10 +18,14 @@ SOURCE = "kizashi/handoff"
 
 
 def qualified(handoff: Handoff, rule: Rule, state: LeadState) -> OutboxRow:
-    """The `qualified-leads` record of a new handoff; its id follows from (lead, rule, cycle)."""
+    """The `qualified-leads` record of a handoff; its id follows from (lead, rule, cycle).
+
+    A lead that was merged into another while it waited for its run keeps the id it crossed with; the state is the
+    survivor's.
+    """
     model = state.models[handoff.model]
     body = {
-        "lead": {"id": state.lead_id, "identifiers": state.identifiers, "attributes": state.attributes},
+        "lead": {"id": handoff.lead_id, "identifiers": state.identifiers, "attributes": state.attributes},
         "rule": rule.id,
         "cycle": handoff.cycle,
         "score": model.score,
@@ -33,7 +38,7 @@ def qualified(handoff: Handoff, rule: Rule, state: LeadState) -> OutboxRow:
         "model": {"name": handoff.model, "version": model.version},
         "threshold": {"enter": _points(rule.enter), "leave": _points(rule.leave)},
         "crossed_at": to_rfc3339(handoff.crossed_at),
-        "handed_over_at": to_rfc3339(handoff.handed_over_at),
+        "handed_over_at": _instant(handoff.handed_over_at),
         "reasons": model.reasons,
         "recent_activities": state.recent_activities,
         "handoff": {
@@ -41,7 +46,7 @@ def qualified(handoff: Handoff, rule: Rule, state: LeadState) -> OutboxRow:
             "queue": handoff.queue,
             "owner": handoff.owner,
             "mode": handoff.mode,
-            "extraction": None,
+            "extraction": handoff.extraction,
             "respond_by": _instant(handoff.respond_by),
         },
     }
@@ -55,17 +60,21 @@ def qualified(handoff: Handoff, rule: Rule, state: LeadState) -> OutboxRow:
     return OutboxRow(QUALIFIED_LEADS.name, handoff.lead_id.encode(), encode(body), headers)
 
 
-def outcome(handoff: Handoff, step: Step) -> OutboxRow:
-    """The `handoff-outcomes` record of a step that `handoff` has taken."""
+def outcome(handoff: Handoff, step: Step, recycle: Recycling | None = None) -> OutboxRow:
+    """The `handoff-outcomes` record of a step that `handoff` has taken; `recycle` is what its rule says of recycled
+    leads, None where it leaves that to the scoring model.
+    """
     body = {
         "handoff_id": handoff.id,
         "lead_id": handoff.lead_id,
         "rule": handoff.rule,
         "cycle": handoff.cycle,
         "queue": handoff.queue,
+        "owner": handoff.owner,
         "outcome": step.state,
         "reason": step.reason,
         "until": _instant(step.until),
+        "recycle": recycle if step.state == RECYCLED else None,
         "by": step.by,
         "at": to_rfc3339(step.at),
         "model": {"name": handoff.model, "version": handoff.model_version},

@@ -1,16 +1,17 @@
 """One lead given to one queue for one cycle, and the steps it takes."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, uuid5
 
 from services.handoff.core.crossing import Crossing
 from services.handoff.core.rules import Rule
 from services.handoff.core.state import LeadState
-from services.handoff.core.states import EXPIRED, QUALIFIED, WAITING, is_closed
+from services.handoff.core.states import EXPIRED, LAPSED, QUALIFIED, RECYCLED, WAITING, is_closed
 
 SELF = "kizashi"
 """Who takes the steps that no person took."""
+IMMEDIATE, SCHEDULED = "immediate", "scheduled"
 _NAMESPACE = uuid5(NAMESPACE_URL, "https://kizashi.invalid/handoff")
 
 
@@ -20,7 +21,11 @@ class Handoff:
 
     `expires_at` (from the crossing) decides whether it was closed at a judged instant, so that a late consumer judges
     as a punctual one would have; `close_at` (from the hand-over, never earlier) is when sales can no longer answer.
-    `revision` counts the steps.
+    `revision` counts the entries of its history. One that is collected has no `handed_over_at` until its run.
+
+    `due_at` is when the next deadline is looked at and `breaches` how many were missed under it; `assign_at` is when a
+    member is looked for again, `routing` why the owner is the owner; until `rests_until` a recycled lead is not asked
+    again. `rules_version` is the version of `handoff.yaml` that raised it.
     """
 
     id: str
@@ -34,11 +39,19 @@ class Handoff:
     model: str
     model_version: int
     crossed_at: datetime
-    handed_over_at: datetime
+    handed_over_at: datetime | None
     respond_by: datetime | None
     expires_at: datetime
     close_at: datetime
     revision: int
+    decide_by: datetime | None = None
+    due_at: datetime | None = None
+    breaches: int = 0
+    assign_at: datetime | None = None
+    routing: str | None = None
+    extraction: str | None = None
+    rests_until: datetime | None = None
+    rules_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +70,49 @@ def crossing_key(lead_id: str, rule: str, cycle: int) -> str:
     return f"{lead_id}:{rule}:{cycle}"
 
 
-def new_handoff(rule: Rule, state: LeadState, crossing: Crossing, now: datetime) -> Handoff:
-    """The handoff of a crossing, handed over at `now`."""
-    respond_within = rule.queue.respond_within
-    # With a calendar the time runs in business hours only, which is not a matter of adding.
-    plain = respond_within is not None and rule.queue.calendar is None
-    return Handoff(
+def new_handoff(rule: Rule, state: LeadState, crossing: Crossing, now: datetime, version: int = 0) -> Handoff:
+    """The handoff of a crossing: handed over at `now`, or waiting for the rule's next run."""
+    collected = Handoff(
         id=str(uuid5(_NAMESPACE, crossing_key(state.lead_id, rule.id, crossing.cycle))),
         lead_id=state.lead_id,
         rule=rule.id,
         cycle=crossing.cycle,
         state=QUALIFIED,
-        queue=rule.queue_name,
+        queue=rule.to.name,
         owner=None,
-        mode="immediate",
+        mode=IMMEDIATE if rule.timetable is None else SCHEDULED,
         model=crossing.model,
         model_version=state.models[crossing.model].version,
         crossed_at=crossing.crossed_at,
-        handed_over_at=now,
-        respond_by=now + respond_within if respond_within is not None and plain else None,
-        expires_at=crossing.crossed_at + rule.close_after,
-        close_at=max(crossing.crossed_at, now) + rule.close_after,
+        handed_over_at=None,
+        respond_by=None,
+        expires_at=_first_chance(rule, crossing.crossed_at) + rule.close_after,
+        close_at=_first_chance(rule, max(crossing.crossed_at, now)) + rule.close_after,
         revision=1,
+        rules_version=version,
+    )
+    return collected if rule.timetable is not None else hand_over(collected, rule, now)
+
+
+def _first_chance(rule: Rule, crossed_at: datetime) -> datetime:
+    """When a lead that crosses then is handed over at the earliest."""
+    run = rule.timetable.after(crossed_at) if rule.timetable is not None else None
+    return crossed_at if run is None else run.at.astimezone(UTC)
+
+
+def hand_over(handoff: Handoff, rule: Rule, now: datetime, extraction: str | None = None) -> Handoff:
+    """The handoff in the hands of its queue since `now`: from then on its deadlines run."""
+    respond_by = rule.to.deadline(now, rule.to.respond_within)
+    close_at = max(handoff.crossed_at, now) + rule.close_after
+    return replace(
+        handoff,
+        queue=rule.to.name,
+        handed_over_at=now,
+        respond_by=respond_by,
+        due_at=respond_by,
+        close_at=close_at,
+        expires_at=handoff.expires_at if extraction is None else max(handoff.expires_at, close_at),
+        extraction=extraction,
     )
 
 
@@ -90,14 +124,18 @@ def unanswered_at(handoff: Handoff, at: datetime) -> bool:
 def closed_at(handoff: Handoff, at: datetime) -> bool:
     """Whether it is closed at the judged instant `at`.
 
-    Answers count from when they are known. Expiry counts from its own instant, whenever it was written down: the result
-    must not depend on how often expired handoffs are looked for.
+    Answers count from when they are known; a recycled lead rests until the day that sales named. Expiry counts from its
+    own instant, whenever it was written down: the result must not depend on how often expired handoffs are looked for.
     """
     if handoff.state == EXPIRED:
         return handoff.expires_at <= at
+    if handoff.state == RECYCLED and handoff.rests_until is not None:
+        return handoff.rests_until <= at
     return is_closed(handoff.state)
 
 
-def expiry(at: datetime) -> Step:
-    """The step of a handoff that nobody answered."""
+def expiry(handoff: Handoff, at: datetime) -> Step:
+    """The step of a handoff that nobody answered, or that no run has collected."""
+    if handoff.handed_over_at is None:
+        return Step(LAPSED, at, SELF, "no run collected it")
     return Step(EXPIRED, at, SELF, "no answer")

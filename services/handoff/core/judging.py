@@ -7,6 +7,7 @@ from datetime import datetime
 from services.handoff.core.crossing import RuleMemory, judge, union
 from services.handoff.core.handoff import new_handoff
 from services.handoff.core.ledger import Ledger
+from services.handoff.core.lifecycle import cooled
 from services.handoff.core.rules import Rule
 from services.handoff.core.state import LeadState
 
@@ -28,6 +29,11 @@ class LeadMemory:
     def of(self, rule: str) -> RuleMemory:
         """The memory under a rule, a fresh one where there is none."""
         return self.rules.get(rule, RuleMemory())
+
+    @property
+    def may_be_handed_over(self) -> bool:
+        """Whether its last state may still be shown to sales: by a run, or once a burst of clicks is judged."""
+        return any(memory.handoff or memory.settling_since for memory in self.rules.values())
 
 
 @dataclass(slots=True)
@@ -55,6 +61,35 @@ class Judging:
         self.leads[state.lead_id] = judge_lead(self.rules, memory, state, self.ledger, silent=silent, now=self.now)
         self.changed.add(state.lead_id)
 
+    def settle(self, lead_id: str) -> None:
+        """A wait for the verdict on a mail click is over: judge the last state once more."""
+        memory = self.leads[lead_id]
+        if memory.last is not None and any(one.settling_since for one in memory.rules.values()):
+            settled = _settle(self.rules, memory, self.ledger, self.now, by=self.now)
+            in_force = {rule.id for rule in self.rules}
+            gone = {
+                name: replace(one, settling_since=None, settle_due=None)
+                for name, one in settled.rules.items()
+                if name not in in_force
+            }
+            self.leads[lead_id] = replace(settled, rules={**settled.rules, **gone})
+            self.changed.add(lead_id)
+
+    def reconsider(self, lead_id: str) -> None:
+        """A handoff of this lead was answered: rules that follow it may now be met by the last state."""
+        survivor = self._survivor(lead_id)
+        memory = self.leads[survivor]
+        followers = [rule for rule in self.rules if rule.after is not None]
+        if memory.last is not None and followers:
+            judged = judge_lead(followers, memory, memory.last, self.ledger, silent=False, now=self.now)
+            self.leads[survivor] = replace(memory, rules={**memory.rules, **judged.rules})
+            self.changed.add(survivor)
+
+    def forget(self, lead_id: str) -> None:
+        """A lead's key ended: it was erased, or merged into another. Of itself nothing is kept."""
+        self.leads[lead_id] = replace(self.leads[lead_id], last=None)
+        self.changed.add(lead_id)
+
     def _survivor(self, lead_id: str) -> str:
         """Merges follow each other in any order, as their records lie in several partitions."""
         while (into := self.leads[lead_id].merged_into) is not None:
@@ -72,18 +107,66 @@ class Judging:
 def judge_lead(
     rules: Rules, memory: LeadMemory, state: LeadState, ledger: Ledger, *, silent: bool, now: datetime
 ) -> LeadMemory:
-    """Judge the next state of a lead; what it raises is opened in `ledger`, handed over at `now`."""
-    memories = dict(memory.rules)
+    """Judge the next state of a lead, or its last one again; what it raises is opened in `ledger`."""
+    memory = _settle(rules, memory, ledger, now, by=state.evaluated_at)
+    judged = dict(memory.rules)
+    known = {rule.id: _up_to_date(rule, memory, ledger) for rule in rules}
+    standing = _standing(memory, known, ledger, state.evaluated_at)
     for rule in rules:
-        before = _up_to_date(rule, memory, ledger)
-        closed = ledger.closed(before.handoff, state.evaluated_at)
-        after, crossing = judge(rule, before, state, closed=closed, silent=silent or state.quiet)
-        if crossing is not None:
-            handoff = new_handoff(rule, state, crossing, now)
-            ledger.open(handoff, rule, state)
-            after = replace(after, handoff=handoff.id)
-        memories[rule.id] = after
-    return LeadMemory(state.version, None, state, memories)
+        judged[rule.id] = _judge(rule, known[rule.id], state, ledger, standing, silent=silent or state.quiet, now=now)
+    return LeadMemory(state.version, None, state, judged)
+
+
+def _judge(
+    rule: Rule,
+    before: RuleMemory,
+    state: LeadState,
+    ledger: Ledger,
+    standing: Mapping[str, str],
+    *,
+    silent: bool,
+    now: datetime,
+    settled: bool = False,
+) -> RuleMemory:
+    closed = ledger.closed(before.handoff, state.evaluated_at)
+    ended = (ledger.state_of(before.handoff) if closed else None) or before.ended
+    after, crossing = judge(rule, before, state, closed=closed, silent=silent, settled=settled, standing=standing)
+    if closed and crossing is None:
+        after = replace(after, ended=ended)
+    if after.settling_since is not None and before.settling_since is None:
+        after = replace(after, settle_due=max(now, state.evaluated_at) + rule.settle)
+    if crossing is not None:
+        handoff = new_handoff(rule, state, crossing, now, ledger.book.version)
+        ledger.open(handoff, rule, state)
+        after = replace(after, handoff=handoff.id)
+    if before.hot and not after.hot and not silent and (name := state.model_name(rule.model)) is not None:
+        ledger.published.append(cooled(rule, state, name, after.cycle))
+    return after
+
+
+def _settle(rules: Rules, memory: LeadMemory, ledger: Ledger, now: datetime, *, by: datetime) -> LeadMemory:
+    """Raise what has waited long enough by the instant `by`, with the last state: it held until then."""
+    last = memory.last
+    if last is None or not any(one.settling_since for one in memory.rules.values()):
+        return memory
+    judged = dict(memory.rules)
+    standing = _standing(memory, judged, ledger, last.evaluated_at)
+    for rule in rules:
+        before = memory.of(rule.id)
+        if before.settling_since is not None and before.settling_since + rule.settle <= by:
+            judged[rule.id] = _judge(rule, before, last, ledger, standing, silent=False, now=now, settled=True)
+    return replace(memory, rules=judged)
+
+
+def _standing(memory: LeadMemory, known: Mapping[str, RuleMemory], ledger: Ledger, at: datetime) -> Mapping[str, str]:
+    """Where the latest handoff of each rule stands."""
+    found = {}
+    for name, one in {**memory.rules, **known}.items():
+        ledger.closed(one.handoff, at)
+        state = ledger.state_of(one.handoff) or one.ended
+        if state is not None:
+            found[name] = state
+    return found
 
 
 def _up_to_date(rule: Rule, memory: LeadMemory, ledger: Ledger) -> RuleMemory:

@@ -1,7 +1,8 @@
 """The rules in force: `handoff.yaml` read, checked and made ready to judge with."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from fractions import Fraction
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from services.handoff.core.checks import structural_faults
-from services.handoff.core.file import HandoffFile, Queue, RuleEntry
+from services.handoff.core.file import After, Factor, HandoffFile, Increase, Queue, RuleEntry, Schedule
 from services.handoff.core.gates import Gate, compile_gate
+from services.handoff.core.queues import ReadyQueue, ready_queue
+from services.handoff.core.schedule import Timetable
 from shared.conditions import Fault, distinct, faults_of
 from shared.documents import DocumentFaults, read_document
 from shared.errors import KizashiError
@@ -31,9 +34,17 @@ def _describe(name: str, fault: Fault, line: int) -> str:
     return f"{name}:{line}: {fault.where}: {fault.expected}" if fault.path else f"{name}:{line}: {fault.expected}"
 
 
+Recycling = str | dict[str, float]
+"""`reset`, `keep` or `{"factor": 0.5}`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule, ready to judge with. `enter` and `leave` in cents; by default `leave` may lie between two cents."""
+    """One rule, ready to judge with. `enter` and `leave` in cents; by default `leave` may lie between two cents.
+
+    `after` is where the handoff of another rule must stand; `instant` and `increase` stand for the score; `timetable`
+    has the runs of a rule that collects its leads.
+    """
 
     id: str
     enter: int
@@ -42,20 +53,54 @@ class Rule:
     close_after: timedelta
     gate: Gate
     model: str | None
-    queue_name: str
-    queue: Queue
+    to: ReadyQueue
+    after: After | None = None
+    instant: frozenset[str] = frozenset()
+    increase: Increase | None = None
+    settle: timedelta = timedelta()
+    recycle: Recycling | None = None
+    timetable: Timetable | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rulebook:
+    """Rules and queues as one file has them; `version` is the number under which the file is on record."""
+
+    rules: tuple[Rule, ...] = ()
+    queues: Mapping[str, ReadyQueue] = field(default_factory=dict)
+    version: int = 0
+
+    def rule(self, rule_id: str) -> Rule | None:
+        """The rule of that id, if it is still there."""
+        return next((rule for rule in self.rules if rule.id == rule_id), None)
+
+    def queue(self, name: str) -> ReadyQueue:
+        """The queue of that name; one that nothing is known of where the file no longer has it."""
+        return self.queues.get(name) or ReadyQueue(name)
+
+    @property
+    def awaited(self) -> frozenset[str]:
+        """The rules whose handoffs another rule follows."""
+        return frozenset(rule.after.rule for rule in self.rules if rule.after is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Handoffs:
-    """A valid file: its entries, and the line of each rule."""
+    """A valid file: its entries, the line of each rule, and what names exactly this text."""
 
     file: HandoffFile
     lines: tuple[int, ...]
+    digest: str
 
     def rules(self) -> tuple[Rule, ...]:
         """Every rule in file order."""
-        return tuple(_compile(entry, self.file.queues) for entry in self.file.rules)
+        return self.rulebook().rules
+
+    def rulebook(self, version: int = 0) -> Rulebook:
+        """Everything made ready."""
+        named = {entry.to: Queue() for entry in self.file.rules} | self.file.queues
+        queues = {name: ready_queue(name, queue) for name, queue in named.items()}
+        return Rulebook(tuple(_compile(entry, queues[entry.to]) for entry in self.file.rules), queues, version)
 
 
 def load_rules(text: str, name: str = "handoff.yaml") -> Handoffs:
@@ -75,7 +120,8 @@ def load_rules(text: str, name: str = "handoff.yaml") -> Handoffs:
         faults += faults_of(error)
     if file is None or faults:
         raise RuleFaults(name, [(fault, document.line(fault.path)) for fault in _one_each(faults)])
-    return Handoffs(file, tuple(document.line(("rules", index)) for index in range(len(file.rules))))
+    lines = tuple(document.line(("rules", index)) for index in range(len(file.rules)))
+    return Handoffs(file, lines, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _one_each(faults: list[Fault]) -> list[Fault]:
@@ -86,7 +132,7 @@ def _one_each(faults: list[Fault]) -> list[Fault]:
     return list(by_path.values())
 
 
-def _compile(entry: RuleEntry, queues: Mapping[str, Queue]) -> Rule:
+def _compile(entry: RuleEntry, queue: ReadyQueue) -> Rule:
     return Rule(
         id=entry.id,
         enter=entry.enter,
@@ -95,6 +141,11 @@ def _compile(entry: RuleEntry, queues: Mapping[str, Queue]) -> Rule:
         close_after=entry.close_after,
         gate=compile_gate(entry.require),
         model=entry.model,
-        queue_name=entry.to,
-        queue=queues.get(entry.to, Queue()),
+        to=queue,
+        after=entry.require.handoff,
+        instant=frozenset(entry.instant),
+        increase=entry.increase,
+        settle=entry.settle,
+        recycle={"factor": entry.recycle.factor} if isinstance(entry.recycle, Factor) else entry.recycle,
+        timetable=Timetable(entry.id, entry.when) if isinstance(entry.when, Schedule) else None,
     )

@@ -4,7 +4,7 @@ A run whose day is a holiday moves as the rule says; that its day lies on a week
 forward over a run's time it comes at the first instant after the gap, where they are put back at the first of the two.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -30,7 +30,7 @@ class Run:
 
 def runs(rule: str, schedule: Schedule, start: datetime, end: datetime) -> list[Run]:
     """The runs from `start` inclusive to `end` exclusive, earliest first. Two that fall on one instant are one."""
-    closed = _closed(schedule)
+    closed = closed_days(schedule.country, schedule.holidays)
     found: dict[datetime, Run] = {}
     for day in _days(schedule, start, end):
         moved = _moved(day, schedule.if_holiday, closed)
@@ -40,6 +40,33 @@ def runs(rule: str, schedule: Schedule, start: datetime, end: datetime) -> list[
         if start <= at < end:
             found.setdefault(at, Run(at, rule, f"{rule}/{day.isoformat()}T{schedule.every.clock:%H:%M}"))
     return sorted(found.values())
+
+
+class Timetable:
+    """The runs of one rule, worked out a stretch at a time and kept: thousands of leads ask for the same run."""
+
+    STRETCH = timedelta(days=FARTHEST)
+
+    def __init__(self, rule: str, schedule: Schedule) -> None:
+        self.rule = rule
+        self.schedule = schedule
+        self._known: dict[int, list[Run]] = {}
+
+    def between(self, start: datetime, end: datetime) -> list[Run]:
+        """The runs from `start` inclusive to `end` exclusive."""
+        return runs(self.rule, self.schedule, start, end)
+
+    def after(self, at: datetime) -> Run | None:
+        """The first run later than `at`; None if there is none within a year."""
+        number = at.toordinal() // FARTHEST
+        coming = (run for part in (number, number + 1) for run in self._part(part) if run.at > at)
+        return next(coming, None)
+
+    def _part(self, number: int) -> list[Run]:
+        if number not in self._known:
+            start = datetime.fromordinal(number * FARTHEST).replace(tzinfo=UTC)
+            self._known[number] = self.between(start, start + self.STRETCH)
+        return self._known[number]
 
 
 def _days(schedule: Schedule, start: datetime, end: datetime) -> Iterator[date]:
@@ -58,9 +85,10 @@ def _date_near(instant_: datetime, zone: ZoneInfo, days: int) -> date:
     return date.fromordinal(min(max(ordinal, 400), date.max.toordinal() - 400))
 
 
-def _closed(schedule: Schedule) -> Callable[[date], bool]:
-    national: HolidayBase | None = country_holidays(schedule.country) if schedule.country else None
-    own = frozenset(schedule.holidays)
+def closed_days(country: str | None, holidays: Iterable[date]) -> Callable[[date], bool]:
+    """Which days are holidays: those of the country, and the company's own."""
+    national: HolidayBase | None = country_holidays(country) if country else None
+    own = frozenset(holidays)
     return lambda day: day in own or (national is not None and day in national)
 
 

@@ -60,6 +60,7 @@ class LeadState(_Body):
     consent: dict[str, Any] = Field(default_factory=dict)
     primary: str | None = None
     models: dict[str, ModelState]
+    signal_activities: list[dict[str, Any]] = Field(default_factory=list)
     recent_activities: list[dict[str, Any]] = Field(default_factory=list)
 
     def model_name(self, wanted: str | None) -> str | None:
@@ -95,17 +96,23 @@ def faults_text(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(str(part) for part in item['loc']) or 'value'}: {item['msg']}" for item in found[:5])
 
 
-def encode_state(state: LeadState) -> bytes:
-    """What is kept of a lead's last state: enough to judge a rule that is added later; `parse_state` reads it back."""
-    return codec.encode(
-        {
-            "lead_id": state.lead_id,
-            "version": state.version,
-            "evaluated_at": to_rfc3339(state.evaluated_at),
-            "identifiers": state.identifiers,
-            "attributes": state.attributes,
-            "consent": state.consent,
-            "primary": state.primary,
-            "models": {name: model.model_dump(exclude={"reasons"}) for name, model in state.models.items()},
-        }
-    )
+def encode_state(state: LeadState, *, whole: bool = False) -> bytes:
+    """What is kept of a lead's last state: enough to judge a rule that is added later; `parse_state` reads it back.
+
+    `whole` keeps what a `qualified-leads` record shows too, for a lead that may be handed over from this state.
+    """
+    kept: dict[str, Any] = {
+        "lead_id": state.lead_id,
+        "version": state.version,
+        "evaluated_at": to_rfc3339(state.evaluated_at),
+        "identifiers": state.identifiers,
+        "attributes": state.attributes,
+        "consent": state.consent,
+        "primary": state.primary,
+        "models": {
+            name: model.model_dump(exclude=None if whole else {"reasons"}) for name, model in state.models.items()
+        },
+    }
+    if whole:
+        kept |= {"signal_activities": state.signal_activities, "recent_activities": state.recent_activities}
+    return codec.encode(kept)

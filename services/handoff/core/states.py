@@ -1,7 +1,8 @@
 """Where a handoff stands, and which steps it may take.
 
 Source: CONTRACT, HTTP of handoff: qualified → assigned | accepted | rejected | recycled | expired; assigned → the same;
-accepted → converted | lost | recycled | rejected; merges and lapsed runs close what is open.
+accepted → converted | lost | recycled | rejected; merges and lapsed runs close what is open. A handoff that goes back
+to its queue is `qualified` again, which is no step of sales and so stands in no list here.
 """
 
 from collections.abc import Mapping

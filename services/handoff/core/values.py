@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from holidays import list_supported_countries
 from pydantic import BeforeValidator
 
+from shared.durations import parse_duration
+
 MAX_POINTS = 1_000_000
 _WEEK = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _DAYS = "|".join(_WEEK)
@@ -20,6 +22,7 @@ _TIMES_EXPECTED = (
     'expected days and a time, such as "FRI 09:00" or "MON-WED,FRI 17:30"; monthly: "1,15 09:00" or "LAST 09:00"'
 )
 _CLOCK = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
+_MIDNIGHT = "24:00"
 
 
 def _cents(value: Any) -> int:
@@ -65,10 +68,32 @@ def _days(value: Any) -> str:
 
 
 def _hours(value: Any) -> str:
-    begin, dash, end = value.partition("-") if isinstance(value, str) else ("", "", "")
-    if not (dash and _CLOCK.fullmatch(begin) and _CLOCK.fullmatch(end) and begin < end):
-        raise ValueError('expected hours such as "09:00-18:00"')
-    return f"{begin}-{end}"
+    last = ""
+    for span in value.split(",") if isinstance(value, str) else [""]:
+        begin, dash, end = span.partition("-")
+        clocks = _CLOCK.fullmatch(begin) and (_CLOCK.fullmatch(end) or end == _MIDNIGHT)
+        if not (dash and clocks and last <= begin < end):
+            raise ValueError('expected hours such as "09:00-18:00" or "09:00-12:00,13:00-18:00"')
+        last = end
+    return str(value)
+
+
+def hours_of(hours: str) -> tuple[tuple[int, int], ...]:
+    """`09:00-12:00,13:00-18:00` as minutes of the day, `24:00` being the midnight after."""
+
+    def minutes(clock: str) -> int:
+        return int(clock[:2]) * 60 + int(clock[3:])
+
+    spans = (span.partition("-") for span in hours.split(","))
+    return tuple((minutes(begin), minutes(end)) for begin, _, end in spans)
+
+
+def _settle(value: Any) -> timedelta:
+    if value == "0s":
+        return timedelta()
+    if not isinstance(value, str):
+        raise ValueError("expected a span of time such as 15s, or 0s for none")
+    return parse_duration(value)
 
 
 def _every(value: Any) -> "Times":
@@ -118,6 +143,7 @@ class Times:
         return self.last and (day + timedelta(days=1)).day == 1
 
 
+Settle = Annotated[timedelta, BeforeValidator(_settle)]
 Cents = Annotated[int, BeforeValidator(_cents)]
 """Points in hundredths, so that thresholds compare exactly."""
 Name = Annotated[str, BeforeValidator(_name)]

@@ -19,7 +19,7 @@ from shared.conditions.faults import Fault, faults_of
 from shared.conditions.schema import Schema, activity_type
 from shared.durations import parse_duration
 
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TARGET = re.compile(
     r"lead\.(?:email|phone|anonymous_id|external_ids\.[^\s:.]{1,64})|attributes\.[\w-]+|properties\.[\w-]+"
@@ -44,7 +44,8 @@ def _tolerance(span: Any) -> float | None:
     return parse_duration(span).total_seconds()
 
 
-def _target(path: str) -> str:
+def target(path: str) -> str:
+    """Where a field goes. Raises ValueError for a place there is not."""
     if not _TARGET.fullmatch(path):
         raise ValueError(
             "expected lead.email, lead.external_ids.NAME, attributes.NAME, properties.NAME or consent.email"
@@ -97,7 +98,7 @@ class MappingConfig(Schema):
     time: Text | None = None
     time_format: Annotated[Text, AfterValidator(_time_format)] = "auto"
     test: Text | None = None
-    fields: Annotated[dict[Text, Annotated[str, AfterValidator(_target)]], Field(min_length=1)]
+    fields: Annotated[dict[Text, Annotated[str, AfterValidator(target)]], Field(min_length=1)]
 
 
 class FetchConfig(Schema):
@@ -177,13 +178,13 @@ def read_webhooks(tree: Any, env: Mapping[str, str], region: str = "JP") -> tupl
     sources: dict[str, Source] = {}
     faults: list[Fault] = []
     for name, described in tree.items():
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             faults.append(Fault(("webhooks", name), "expected a name of letters, digits, dots and dashes"))
             continue
-        unset = sorted({variable for variable in _variables(described) if not env.get(variable)})
+        unset = sorted({variable for variable in variables_in(described) if not env.get(variable)})
         try:
             # An unset name stays as it is written, so that the rest of the source is checked all the same.
-            config = WebhookConfig.model_validate(_expanded(described, env))
+            config = WebhookConfig.model_validate(expanded(described, env))
         except ValidationError as error:
             faults += [Fault(("webhooks", name, *fault.path), fault.expected) for fault in faults_of(error)]
             continue
@@ -240,14 +241,16 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(child)
 
 
-def _variables(value: Any) -> Iterator[str]:
+def variables_in(value: Any) -> Iterator[str]:
+    """The NAME of every `${NAME}` in a value."""
     for written in _texts(value):
         yield from _VARIABLE.findall(written)
 
 
-def _expanded(value: Any, env: Mapping[str, str]) -> Any:
+def expanded(value: Any, env: Mapping[str, str]) -> Any:
+    """The value with every `${NAME}` replaced that is set in `env`."""
     if isinstance(value, str):
         return _VARIABLE.sub(lambda found: env.get(found[1]) or found[0], value)
     if isinstance(value, dict):
-        return {key: _expanded(child, env) for key, child in value.items()}
-    return [_expanded(child, env) for child in value] if isinstance(value, list) else value
+        return {key: expanded(child, env) for key, child in value.items()}
+    return [expanded(child, env) for child in value] if isinstance(value, list) else value

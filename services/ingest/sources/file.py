@@ -1,19 +1,35 @@
 """`sources.yaml` from the configuration folder."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from services.ingest.site.config import Form, Tag, read_forms, read_tags
 from services.ingest.sources.config import Source, read_webhooks
 from shared.conditions.faults import Fault
 from shared.documents import Document, DocumentFaults, read_document
 from shared.errors import ConfigError
 
 NAME = "sources.yaml"
-PARTS = frozenset({"forms", "webhooks"})
+PARTS = ("forms", "tags", "webhooks")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Everything the file describes, by name."""
+
+    webhooks: dict[str, Source] = field(default_factory=dict)
+    forms: dict[str, Form] = field(default_factory=dict)
+    tags: dict[str, Tag] = field(default_factory=dict)
 
 
 def load_webhooks(config_dir: Path, env: Mapping[str, str], region: str = "JP") -> dict[str, Source]:
-    """The webhook sources of `config_dir`; none where there is no such file.
+    """The webhook sources of `config_dir`; see `load_sources`."""
+    return load_sources(config_dir, env, region).webhooks
+
+
+def load_sources(config_dir: Path, env: Mapping[str, str], region: str = "JP") -> Sources:
+    """The sources of `config_dir`; none where there is no such file.
 
     Raises ConfigError with the file, the line and what was expected, for the first of its faults; the text names how
     many there are.
@@ -22,7 +38,7 @@ def load_webhooks(config_dir: Path, env: Mapping[str, str], region: str = "JP") 
     try:
         document = read_document(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return {}
+        return Sources()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), f"expected a readable file in UTF-8 ({type(error).__name__})") from None
     except DocumentFaults as error:
@@ -30,12 +46,14 @@ def load_webhooks(config_dir: Path, env: Mapping[str, str], region: str = "JP") 
         raise ConfigError(f"{path}:{line}", fault.expected) from None
     tree = document.tree if document.tree is not None else {}
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}:1", "expected the keys forms and webhooks")
-    faults = [Fault((key,), "unknown key; expected forms or webhooks") for key in tree if key not in PARTS]
-    sources, found = read_webhooks(tree.get("webhooks"), env, region)
-    if faults := faults + found:
+        raise ConfigError(f"{path}:1", f"expected the keys {', '.join(PARTS)}")
+    faults = [Fault((key,), f"unknown key; expected {', '.join(PARTS)}") for key in tree if key not in PARTS]
+    webhooks, of_webhooks = read_webhooks(tree.get("webhooks"), env, region)
+    forms, of_forms = read_forms(tree.get("forms"), env, region)
+    tags, of_tags = read_tags(tree.get("tags"), env)
+    if faults := [*faults, *of_forms, *of_tags, *of_webhooks]:
         raise _refused(path, document, faults)
-    return sources
+    return Sources(webhooks, forms, tags)
 
 
 def _refused(path: Path, document: Document, faults: list[Fault]) -> ConfigError:

@@ -23,7 +23,8 @@ from services.scoring.core.trace import Denial, Trace, traced_fold
 from shared.activity import Activity
 from shared.clock import from_micros, to_micros
 
-_WHOLE = Fraction(1)
+WHOLE = Fraction(1)
+"""The factor of an entry that nothing was recycled of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Earning:
     activity: Activity
     start: int
     now: Exact
-    factor: Fraction = _WHOLE
+    factor: Fraction = WHOLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ def _entry(rule: CompiledRule, activity: Activity, spans: Sequence[tuple[int, in
         return Earning(activity, rule.points, rule.points)
     micros = to_micros(activity.occurred_at)
     now, _ = rule.decay.value(rule.points, (micros,), at)
-    factor = next((factor for start, end, factor in spans if start <= micros < end), _WHOLE)
+    factor = next((factor for start, end, factor in spans if start <= micros < end), WHOLE)
     return Earning(activity, rule.points, now, factor)
 
 

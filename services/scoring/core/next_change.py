@@ -1,15 +1,15 @@
 """When time alone changes a lead: the first instant at which its rounded score, grade, level or stage differs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from services.scoring.core.calendar import NEVER, micros_of
-from services.scoring.core.compile import CompiledModel
+from services.scoring.core.compile import CompiledModel, CompiledRule
 from services.scoring.core.decay import HalfLifeDecay
-from services.scoring.core.earned import combine, is_recycled, recycled_worths, worths
+from services.scoring.core.earned import combine, is_recycled, recycled_worths, worth, worths
 from services.scoring.core.evaluate import fit_sums, idle_periods, judge, manual_in_force
 from services.scoring.core.evaluation import ManualPoints
-from services.scoring.core.state import State
+from services.scoring.core.state import Entries, State
 from shared.clock import from_micros, to_micros
 
 Signature = tuple[int, str | None, str | None, str | None, bool]
@@ -38,6 +38,7 @@ class _Search:
         self.probes = 0
         self.fading_until = max(_ends_of_fading(model, state), default=0)
         self.highest = NEVER
+        self.estimates: dict[int, Callable[[int], int | None]] = {}
 
     def first_after(self, at: int) -> int:
         now = self.signature(at)
@@ -45,8 +46,10 @@ class _Search:
         for _ in range(_MOST_STEPS):
             step = min(self.inactive_next(at), *steps(self.model, self.state, at, self.manual))
             end = min(step - 1, self.fading_until)
-            if at < end and (found := self.fade(at, end, now)) is not None:
-                return found
+            if at < end:
+                self.estimate_from(at)
+                if (found := self.fade(at, end, now)) is not None:
+                    return found
             if step >= NEVER or self.signature(step) != now:
                 return step
             at = step
@@ -64,8 +67,22 @@ class _Search:
 
     def points(self, at: int) -> list[int]:
         """Per rule in cents, recycling included."""
-        recycled = self.state.recyclings and is_recycled(self.state, at)
-        return [points for points, _ in (recycled_worths if recycled else worths)(self.model, self.state, at)]
+        if self.state.recyclings and is_recycled(self.state, at):
+            return [points for points, _ in recycled_worths(self.model, self.state, at)]
+        rules = zip(self.model.rules, self.state.entries, strict=True)
+        return [0 if entries is None else self.rule_points(rule, entries, at) for rule, entries in rules]
+
+    def rule_points(self, rule: CompiledRule, entries: Entries, at: int) -> int:
+        estimate = self.estimates.get(rule.index)
+        points = None if estimate is None else estimate(at)
+        return worth(rule, entries, at)[0] if points is None else rule.clamp.apply(points)
+
+    def estimate_from(self, at: int) -> None:
+        """Sums of half-lives at once, from `at` on; what an estimate cannot tell is still added up."""
+        for rule in self.model.fades:
+            entries = self.state.entries[rule.index]
+            if entries is not None and entries.times and isinstance(rule.decay, HalfLifeDecay):
+                self.estimates[rule.index] = rule.decay.estimate(rule.points, entries.times, at)
 
     def signature(self, at: int) -> Signature:
         return self.signature_of(self.points(at), at)

@@ -8,9 +8,10 @@ from fractions import Fraction
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from shared.conditions import ActivityType, Schema, activity_type
+from shared.conditions.schema import ACTIVITY_TYPE_IN_FILES
 from shared.durations import parse_period
 
 MAX_POINTS = 1_000_000
@@ -101,26 +102,81 @@ def _above(value: Any) -> int:
     return _not_below_zero(_cents(value))
 
 
-Cents = Annotated[int, BeforeValidator(_cents)]
+def _in_files(about: str, **schema: Any) -> WithJsonSchema:
+    """How a value is written in a file, for editors: what is read differs from what is kept."""
+    return WithJsonSchema({**schema, "description": about})
+
+
+_POINTS = _in_files(
+    "Points, with at most 2 decimals.", type="number", minimum=-MAX_POINTS, maximum=MAX_POINTS, examples=[5]
+)
+_SHORT = {"type": "string", "minLength": 1, "maxLength": 100}
+
+Cents = Annotated[int, BeforeValidator(_cents), _POINTS]
 """Points in hundredths."""
-Name = Annotated[str, BeforeValidator(_name)]
-RuleId = Annotated[str, BeforeValidator(_rule_id)]
-Types = Annotated[list[ActivityType] | None, BeforeValidator(_types)]
+Name = Annotated[str, BeforeValidator(_name), _in_files("A name, unique in its list.", **_SHORT)]
+RuleId = Annotated[
+    str, BeforeValidator(_rule_id), _in_files("The name under which the rule appears among the reasons.", **_SHORT)
+]
+Types = Annotated[
+    list[ActivityType] | None,
+    BeforeValidator(_types),
+    _in_files(
+        'One activity type, a list of them, or "*" for every type.',
+        anyOf=[
+            {"const": ANY_TYPE},
+            ACTIVITY_TYPE_IN_FILES,
+            {"type": "array", "minItems": 1, "items": {"anyOf": [{"const": ANY_TYPE}, ACTIVITY_TYPE_IN_FILES]}},
+        ],
+    ),
+]
 """Activity types a rule is about; None is every type."""
-Percentage = Annotated[Fraction, BeforeValidator(_percentage)]
-Period = Annotated[Any, BeforeValidator(_period)]
+Percentage = Annotated[
+    Fraction,
+    BeforeValidator(_percentage),
+    _in_files("A percentage, such as 25%.", type="string", pattern=r"^[0-9]+(\.[0-9]+)?%$", examples=["25%"]),
+]
+Period = Annotated[
+    Any,
+    BeforeValidator(_period),
+    _in_files(
+        "A span of time, calendar months included: 30d, 1mo.",
+        type="string",
+        pattern="^[0-9]{1,9}(s|m|h|d|w|mo)$",
+        examples=["1mo"],
+    ),
+]
 """A timedelta or Months."""
-RecyclePolicy = Annotated[Fraction, BeforeValidator(_recycle)]
-"""What a recycled handoff leaves of earlier points, as a Fraction: `keep` is 1, `reset` 0."""
-Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
+RecyclePolicy = Annotated[
+    Fraction,
+    BeforeValidator(_recycle),
+    _in_files(
+        "What a recycled handoff leaves of earlier points, where its rule does not say: all, none, or a share.",
+        anyOf=[
+            {"enum": ["keep", "reset"]},
+            {
+                "type": "object",
+                "required": ["factor"],
+                "properties": {"factor": {"type": "number", "minimum": 0, "maximum": 1}},
+                "additionalProperties": False,
+            },
+        ],
+    ),
+]
+"""A Fraction: `keep` is 1, `reset` 0."""
+Zone = Annotated[
+    ZoneInfo,
+    BeforeValidator(_zone),
+    _in_files("An IANA time zone.", type="string", examples=["Asia/Tokyo", "UTC"]),
+]
 AtLeast = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class Clamp(Schema):
     """Bounds in cents; a bound exists only where named."""
 
-    min: Annotated[int, BeforeValidator(_below)] | None = None
-    max: Annotated[int, BeforeValidator(_above)] | None = None
+    min: Annotated[int, BeforeValidator(_below), _in_files("A floor.", type="number", maximum=0)] | None = None
+    max: Annotated[int, BeforeValidator(_above), _in_files("A ceiling.", type="number", minimum=0)] | None = None
 
     def apply(self, cents: int) -> int:
         """`cents` inside the bounds."""

@@ -10,11 +10,13 @@ import asyncpg
 import orjson
 from aiokafka import TopicPartition
 
-from services.handoff.core.rules import Rule, load_rules
+from services.handoff.core.rules import Rulebook, load_rules
 from services.handoff.handlers import AnswerHandler, Handler, StateHandler
-from services.handoff.repository import HandoffRepository
+from services.handoff.notes import Notes
+from services.handoff.runs import Runs
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
+from services.handoff.timers import Timers
 from shared import offsets
 from shared.kafka.admin import ClusterView
 from shared.kafka.partition import partition_for
@@ -37,17 +39,29 @@ class Desk:
 
     pool: asyncpg.Pool
     settings: HandoffSettings
-    rules: tuple[Rule, ...]
+    book: Rulebook
     now: datetime = NOW
     ends: dict[TopicPartition, int] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
 
     def handler(self, topic: str = STATES) -> Handler:
         if topic == ANSWERS:
-            return AnswerHandler(self.pool, self.settings, ClusterView("cluster"), lambda: self.now)
+            return AnswerHandler(self.pool, self.settings, ClusterView("cluster"), lambda: self.now, self.book)
         return StateHandler(
-            self.pool, self.settings, ClusterView("cluster"), lambda: self.now, rules=self.rules, installed_at=day(0)
+            self.pool, self.settings, ClusterView("cluster"), lambda: self.now, self.book, installed_at=day(0)
         )
+
+    def timers(self) -> Timers:
+        return Timers(self.pool, self.settings, lambda: self.now, self.book)
+
+    def runs(self) -> Runs:
+        return Runs(self.pool, self.settings, lambda: self.now, self.book)
+
+    async def run_at(self, now: datetime) -> None:
+        """Everything that time alone does, up to `now`."""
+        self.now = now
+        while await self.runs().tick() or await self.timers().tick():
+            pass
 
     def published(self, lead: str, score: float | None, at: float = 1, **more: Any) -> tuple[str, bytes]:
         """The next state of a lead as a record: key and value."""
@@ -99,5 +113,5 @@ async def open_desk(database_url: str, rules: str = RULES) -> Desk:
     await upgrade(settings.database, MIGRATIONS, SCHEMA)
     pool = await create_pool(settings.database, name="test", size=6)
     async with pool.acquire() as conn:
-        await HandoffRepository(conn).install(day(0))
-    return Desk(pool, settings, load_rules(rules).rules())
+        await Notes(conn).install(day(0))
+    return Desk(pool, settings, load_rules(rules).rulebook(1))

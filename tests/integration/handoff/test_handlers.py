@@ -7,11 +7,10 @@ import orjson
 import pytest
 
 from services.handoff.core.rules import load_rules
-from services.handoff.expiry import expire_due
-from services.handoff.repository import HandoffRepository
+from services.handoff.notes import Notes
 from services.handoff.tables import SCHEMA
 from shared.offsets import Fenced
-from tests.integration.handoff.desk import ANSWERS, Desk
+from tests.integration.handoff.desk import ANSWERS, RULES, Desk
 from tests.oracle.crossing import Seen, raises
 from tests.unit.handoff.builders import day
 
@@ -89,7 +88,7 @@ async def test_a_record_the_database_refuses_is_found_by_halving(desk: Desk) -> 
 async def test_states_from_before_the_very_first_start_are_silent(desk: Desk) -> None:
     """Partitions end at offset 2; handoff was installed at day 0."""
     async with desk.pool.acquire() as conn:
-        await HandoffRepository(conn).note_ends("lead-scores", dict.fromkeys(range(6), 2))
+        await Notes(conn).note_ends("lead-scores", dict.fromkeys(range(6), 2))
     handler = desk.handler()
     batch = await desk.batch([desk.published("a", 60, -3), desk.published("a", 61, -2), desk.published("a", 62, -1)])
     await handler.load_positions(batch.expected)
@@ -112,7 +111,7 @@ async def test_old_states_that_come_after_the_first_start_count(desk: Desk) -> N
 
 async def test_a_rule_added_later_does_not_hand_over_who_was_above_before(desk: Desk) -> None:
     await desk.states(desk.published("above", 35), desk.published("below", 5))
-    desk.rules = (*desk.rules, *load_rules("rules:\n" + WARM).rules())
+    desk.book = load_rules(RULES + WARM).rulebook(2)
     await desk.states(desk.published("above", 36), desk.published("below", 36))
     assert await desk.cycles() == [("below", "warm", 1)]
 
@@ -187,10 +186,10 @@ async def test_a_closed_handoff_lets_the_next_cycle_come(desk: Desk) -> None:
 async def test_handoffs_without_an_answer_expire(desk: Desk) -> None:
     await desk.states(desk.published("a", 52, 0), desk.published("b", 52, 1))
     await desk.answers({"handoff_id": await handoff_id(desk), "outcome": "accepted"})
-    assert await expire_due(desk.pool, desk.settings, desk.handler()._clock) == 0
+    assert await desk.timers().tick() == 0
     desk.now = day(92)
-    assert await expire_due(desk.pool, desk.settings, desk.handler()._clock) == 1
-    assert await expire_due(desk.pool, desk.settings, desk.handler()._clock) == 0
+    assert await desk.timers().tick() == 1
+    assert await desk.timers().tick() == 0
     assert sorted(await desk.standing()) == ["accepted", "expired"]
     assert [item["outcome"] for item in await desk.outbox("handoff-outcomes")] == ["accepted", "expired"]
 
@@ -205,7 +204,7 @@ async def test_the_result_does_not_depend_on_how_often_expiry_is_looked_for(desk
             await desk.states(desk.published(lead, score, at))
             desk.now = max(desk.now, day(at))
             if polled:
-                await expire_due(desk.pool, desk.settings, desk.handler()._clock)
+                await desk.timers().tick()
         assert sorted(await desk.standing()) == ["expired", "qualified"]
         history = await desk.pool.fetch("SELECT at FROM handoff.history WHERE state = 'expired'")
         assert [row[0] for row in history] == [day(90)]

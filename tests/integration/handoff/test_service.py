@@ -218,7 +218,7 @@ def _status(stack: Stack, path: str) -> int:
 
 
 async def test_a_faulty_file_stops_the_start(stack: Stack) -> None:
-    stack.write_rules("rules:\n  - {id: hot, enter: 50, to: x, when: {every: FRI 09:00, timezone: Asia/Tokyo}}\n")
+    stack.write_rules("rules:\n  - {id: hot, enter: 50, to: x, when: {every: FRIDAY, timezone: Asia/Tokyo}}\n")
     process = stack.start()
     assert await asyncio.to_thread(process.wait, 30) == 2
-    assert "handoff.yaml:2: rule hot: when: expected immediately" in (stack.folder / "service.log").read_text()
+    assert "handoff.yaml:2: rules[0].when.every: expected days and a time" in (stack.folder / "service.log").read_text()

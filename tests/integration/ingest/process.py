@@ -70,7 +70,7 @@ def wait_until(holds: Callable[[], bool], within_s: float) -> None:
 
 @contextmanager
 def running_ingest(
-    folder: Path, bootstrap_servers: str, *, wait_ready: bool = True, **limits: str
+    folder: Path, bootstrap_servers: str, *, wait_ready: bool = True, config: Path = ROOT / "config", **limits: str
 ) -> Iterator[IngestProcess]:
     """Start the service with its own keys; `limits` are settings of its section, such as `ack_timeout_s="1"`."""
     port = free_block().services["ingest"]
@@ -78,7 +78,7 @@ def running_ingest(
     key = create_key(key_store, uuid.uuid4().hex, ["activities:write"], system_clock())
     own = {
         "KIZASHI_DATA_DIR": str(folder),
-        "KIZASHI_CONFIG_DIR": str(ROOT / "config"),
+        "KIZASHI_CONFIG_DIR": str(config),
         "KIZASHI_IDENTITY_SECRET": "a secret",
         "KIZASHI_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
         "KIZASHI_KAFKA__PARTITIONS": str(PARTITIONS),

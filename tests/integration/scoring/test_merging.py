@@ -141,9 +141,9 @@ async def test_merges_by_hand_amid_concurrent_batches_stay_exact(desk: Desk, see
         download(f"{number}", days=dice.random() * 60, document=f"d{dice.randrange(6)}", email=dice.choice(people))
         for number in range(80)
     ]
-    for one in raw:
+    for item in raw:
         if dice.random() < 0.4:
-            one["lead"]["anonymous_id"] = f"b{dice.randrange(5)}"
+            item["lead"]["anonymous_id"] = f"b{dice.randrange(5)}"
     dice.shuffle(raw)
     one, other, third = (lead_of(EMAIL, person) for person in people[:3])
 

@@ -1,5 +1,6 @@
 import uuid
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,3 +87,22 @@ def test_a_lead_id_is_a_stable_uuid_that_needs_the_secret() -> None:
     assert lead_id == lead_id_for(b"secret", someone)
     assert lead_id != lead_id_for(b"other", someone)
     assert lead_id != lead_id_for(b"secret", Identifier("external", someone.value))
+
+
+@given(st.from_regex(r"(\+81|0)[0-9]{8,10}", fullmatch=True), st.lists(st.integers(3, 9), max_size=3))
+def test_the_short_way_reads_a_number_as_the_library_does(digits: str, hyphens: list[int]) -> None:
+    text = "".join(f"-{sign}" if place in hyphens else sign for place, sign in enumerate(digits))
+    try:
+        parsed = phonenumbers.parse(text, "JP")
+        assert phonenumbers.is_possible_number(parsed)
+    except (phonenumbers.NumberParseException, AssertionError):
+        with pytest.raises(ValueError, match="phone"):
+            normalise_phone(text)
+    else:
+        expected = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+        assert normalise_phone(text).e164 == expected
+
+
+def test_a_toll_free_number_is_no_mobile() -> None:
+    assert normalise_phone("0800-123-4567") == ("+818001234567", False)
+    assert normalise_phone("080-1234-5678") == ("+818012345678", True)

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from shared.errors import KizashiError, ProblemError
-from shared.keys import SCOPES, KeyStore, create_key, expire_key, list_keys, revoke_key
+from shared.keys import SCOPES, KeyStore, create_key, expire_key, list_keys, revoke_key, rotate_key
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
@@ -65,7 +65,7 @@ def test_a_change_is_in_force_when_the_change_returns(path: Path) -> None:
 def test_an_expired_key_is_refused_from_its_instant_on(path: Path) -> None:
     key = create_key(path, "a", ["leads:read"], NOW)
     end = NOW + timedelta(hours=1)
-    assert expire_key(path, "a", end).expires_at == end
+    assert expire_key(path, "a", end, NOW).expires_at == end
     store = KeyStore(path)
     assert store.authorize(f"Bearer {key}", "leads:read", end - timedelta(microseconds=1)).name == "a"
     assert refused(store, f"Bearer {key}", now=end) == (401, "unauthorized")
@@ -79,12 +79,47 @@ def test_revoking_again_keeps_the_first_instant(path: Path) -> None:
 
 def test_the_name_of_a_revoked_key_is_free_again(path: Path) -> None:
     create_key(path, "a", ["leads:read"], NOW)
-    with pytest.raises(KizashiError, match="already"):
-        create_key(path, "a", ["leads:read"], NOW)
     revoke_key(path, "a", NOW)
     key = create_key(path, "a", ["leads:write"], NOW)
     assert KeyStore(path).authorize(f"Bearer {key}", "leads:write", NOW).name == "a"
     assert len(list_keys(path)) == 1
+
+
+def test_one_key_takes_over_from_another_without_a_gap(path: Path) -> None:
+    old, store, end = create_key(path, "a", ["leads:read"], NOW), KeyStore(path), NOW + timedelta(days=7)
+    new = rotate_key(path, "a", end, NOW)
+    for key in (old, new):
+        assert store.authorize(f"Bearer {key}", "leads:read", end - timedelta(seconds=1)).name == "a"
+    assert refused(store, f"Bearer {old}", now=end) == (401, "unauthorized")
+    assert store.authorize(f"Bearer {new}", "leads:read", end).name == "a"
+    with pytest.raises(KizashiError, match="two keys named a"):
+        rotate_key(path, "a", end, NOW)
+    assert rotate_key(path, "a", end + timedelta(days=7), end) != new
+    assert len(list_keys(path)) == 2
+
+
+def test_a_rotation_never_lets_a_key_live_longer(path: Path) -> None:
+    create_key(path, "a", ["leads:read"], NOW)
+    soon = NOW + timedelta(hours=1)
+    expire_key(path, "a", soon, NOW)
+    rotate_key(path, "a", NOW + timedelta(days=7), NOW)
+    assert [key.expires_at for key in list_keys(path)] == [soon, None]
+    with pytest.raises(KizashiError, match="no key named"):
+        rotate_key(path, "b", soon, NOW)
+
+
+def test_of_two_keys_of_a_name_an_id_says_which(path: Path) -> None:
+    first, second = (create_key(path, "a", ["leads:read"], NOW) for _ in range(2))
+    with pytest.raises(KizashiError, match="two keys named a"):
+        create_key(path, "a", ["leads:read"], NOW)
+    with pytest.raises(KizashiError, match="say"):
+        expire_key(path, "a", NOW, NOW)
+    expire_key(path, first.split("_")[1], NOW, NOW)
+    store = KeyStore(path)
+    assert refused(store, f"Bearer {first}") == (401, "unauthorized")
+    assert store.authorize(f"Bearer {second}", "leads:read", NOW).name == "a"
+    revoke_key(path, "a", NOW)
+    assert refused(store, f"Bearer {second}") == (401, "unauthorized")
 
 
 def test_unfit_names_scopes_and_unknown_keys_are_told(path: Path) -> None:

@@ -84,11 +84,15 @@ def test_ids_follow_from_lead_rule_and_cycle() -> None:
     assert handoff().id != new_handoff(rule(), state(52), Crossing(2, day(0), "test"), day(0)).id
 
 
-def test_respond_by_is_plain_time_only_without_a_calendar() -> None:
+def test_respond_by_counts_in_the_queues_hours() -> None:
     def of(queue: str) -> Handoff:
         text = f"queues: {{desk: {queue}}}\nrules:\n  - {{id: hot, enter: 50, to: desk, when: immediately}}\n"
         return new_handoff(load_rules(text).rules()[0], state(52), Crossing(1, day(0), "test"), day(1))
 
     assert of("{respond_within: 4h}").respond_by == day(1) + timedelta(hours=4)
-    assert of("{respond_within: 4h, calendar: {timezone: Asia/Tokyo}}").respond_by is None
+    # Monday 2 November 2026 is 09:00 in Tokyo at day(1); Tuesday is a holiday there.
+    tokyo = 'calendar: {timezone: Asia/Tokyo, country: JP, hours: "10:00-18:00", days: MON-FRI}'
+    assert of(f"{{respond_within: 4h, {tokyo}}}").respond_by == day(1) + timedelta(hours=5)
+    assert of(f"{{respond_within: 10h, {tokyo}}}").respond_by == day(3) + timedelta(hours=3)
+    assert of(f"{{respond_within: 1d, {tokyo}}}").respond_by == day(1) + timedelta(hours=9)
     assert of("{}").respond_by is None

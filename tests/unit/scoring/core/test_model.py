@@ -2,11 +2,15 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
+from services.scoring.core.compile import compile_model
+from services.scoring.core.engine import fold_all
 from services.scoring.core.loader import load_model, model_from
 from services.scoring.core.model import ModelFaults
 from services.scoring.core.rules import PointsRule
+from tests.unit.scoring.core.builders import NOON, act
 
 RULE = {"id": "r", "activity": "page_viewed", "points": 1}
 
@@ -146,3 +150,40 @@ def test_what_is_no_mapping_is_no_model() -> None:
 
 def test_the_same_id_in_engagement_and_fit_is_taken() -> None:
     assert set(faults(with_rule() | {"fit": {"rules": [{"id": "r", "points": 1}]}})) == {"fit.rules[0].id"}
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)*b", "(.*a){20}", "^(([a-z])+.)+[A-Z]([a-z])+$"])
+def test_a_pattern_that_blows_up_elsewhere_is_linear_here(pattern: str) -> None:
+    model = compile_model(model_from(with_rule(all=[{"field": "properties.x", "matches": pattern}])))
+    assert fold_all(model, [act("page_viewed", x="a" * 100_000 + "!")], NOON).score is not None
+
+
+def test_a_pattern_beyond_memory_is_refused() -> None:
+    (text,) = faults(with_rule(all=[{"field": "properties.x", "matches": "((a{1000}){1000}){1000}"}])).values()
+    assert text.startswith("expected a pattern in RE2 syntax")
+
+
+@pytest.mark.parametrize("written", ["1e308", "1e400", "-1e30", "9" * 400, "1000000.01", ".nan"])
+def test_points_beyond_what_can_be_summed_are_refused(written: str) -> None:
+    with pytest.raises(ModelFaults, match=r"points: expected a number"):
+        load_model(f"{{model: m, engagement: {{rules: [{{id: r, activity: x, points: {written}}}]}}}}")
+
+
+def test_the_largest_sums_stay_exact() -> None:
+    rule = RULE | {"points": 1_000_000, "repeat": "every", "decay": {"step": "0.01%", "every": "1d"}}
+    model = compile_model(model_from({"model": "m", "daily_max": 1_000_000, "engagement": {"rules": [rule]}}))
+    seen = [act("page_viewed", id=str(number)) for number in range(3_000)]
+    assert fold_all(model, seen, NOON).to_json()["score"] == 3_000_000_000.0
+
+
+def test_a_thousand_rules_are_accepted() -> None:
+    rules = [
+        {
+            "id": f"rule-{number}", "activity": f"type_{number % 50}", "points": 1, "repeat": "every",
+            "all": [{"field": "properties.url", "contains": f"/{number}"}], "decay": {"half_life": "30d"},
+        }
+        for number in range(1_000)
+    ]  # fmt: skip
+    text = orjson.dumps({"model": "m", "engagement": {"rules": rules}}, option=orjson.OPT_INDENT_2).decode()
+    model = compile_model(load_model(text))
+    assert fold_all(model, [act("type_7", url="/507")], NOON).score == 100

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from services.scoring.core.compile import CompiledModel, compile_model
+from services.scoring.core.decay import HalfLifeDecay
 from services.scoring.core.due import matters, next_check_at
 from services.scoring.core.engine import until
 from services.scoring.core.evaluate import evaluate
@@ -14,6 +16,7 @@ from services.scoring.core.evaluation import ManualPoints
 from services.scoring.core.fold import fold, new_state
 from services.scoring.core.loader import model_from
 from services.scoring.core.next_change import next_change_at
+from services.scoring.core.rules import HalfLife
 from services.scoring.core.state import State
 from tests.oracle.scoring import Act
 from tests.unit.scoring.core.builders import DAY, NOON, act, compiled, one_rule
@@ -173,3 +176,19 @@ def test_compound_steps_end_when_nothing_is_left_to_see() -> None:
         NOON + 3 * DAY,  # 0.00375, shown as nothing for ever
     ]
     assert next_change_at(model, state, NOON + 3 * DAY) is None
+
+
+@few
+@given(
+    st.integers(-3_000, 3_000),
+    st.lists(st.integers(0, 90 * 86_400_000_000), min_size=1, max_size=30),
+    st.lists(st.integers(0, 400 * 86_400_000_000), max_size=20),
+)
+def test_an_estimated_half_life_is_the_sum_or_nothing(points: int, ages: list[int], later: list[int]) -> None:
+    decay = HalfLifeDecay(HalfLife.model_validate({"half_life": "9d"}))
+    base = 100 * 86_400_000_000
+    times = sorted(base - age for age in ages)
+    estimate = decay.estimate(points, times, base)
+    for instant in (base + span for span in later):
+        found = estimate(instant)
+        assert found is None or found == round(decay.value(points, times, instant)[0])

@@ -1,0 +1,84 @@
+"""Business time: when a queue works, and when so much of that has passed.
+
+Hours are the queue's local ones; a clock change makes its day shorter or longer, as it does for the people there.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from services.handoff.core.file import Calendar
+from services.handoff.core.schedule import closed_days, instant
+from services.handoff.core.values import hours_of, weekdays_of
+
+DAY = timedelta(days=1)
+_DAY_MINUTES = 1_440
+FARTHEST = 4_000
+"""So many days are looked through for business time; who is closed for longer gets plain time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BusinessCalendar:
+    """When a queue works: on `weekdays` (Monday 0) that are not `closed`, in `spans` of minutes of the local day."""
+
+    zone: ZoneInfo
+    weekdays: frozenset[int]
+    spans: tuple[tuple[int, int], ...]
+    closed: Callable[[date], bool]
+
+    def add(self, start: datetime, span: timedelta) -> datetime:
+        """The instant at which `span` of business time has passed since `start`, in UTC.
+
+        Of whole days each is one working day, as long as its opening hours.
+        """
+        return _add(self, start, span)
+
+    def working_day(self, at: datetime) -> date:
+        """The local day on which work that comes in at `at` is done: that day, or the next one that is not over."""
+        return next((day for day, _, end in self._openings(at) if end > at), at.astimezone(self.zone).date())
+
+    def opening(self, day: date) -> datetime:
+        """When the first working day after `day` begins."""
+        after = self._instant(day + DAY, 0)
+        return next((begin for _, begin, _ in self._openings(after) if begin >= after), after)
+
+    def in_business(self, span: timedelta) -> timedelta:
+        """How much business time a configured span means."""
+        days, rest = divmod(span, DAY)
+        return span if rest else days * sum((timedelta(minutes=end - begin) for begin, end in self.spans), timedelta())
+
+    def _openings(self, start: datetime) -> Iterator[tuple[date, datetime, datetime]]:
+        first = start.astimezone(self.zone).date()
+        for number in range(FARTHEST):
+            day = first + number * DAY
+            if day.weekday() in self.weekdays and not self.closed(day):
+                for begin, end in self.spans:
+                    yield day, self._instant(day, begin), self._instant(day, end)
+
+    def _instant(self, day: date, minutes: int) -> datetime:
+        days, minutes = divmod(minutes, _DAY_MINUTES)
+        return instant(day + days * DAY, time(minutes // 60, minutes % 60), self.zone).astimezone(UTC)
+
+
+@lru_cache(maxsize=4_096)
+def _add(calendar: BusinessCalendar, start: datetime, span: timedelta) -> datetime:
+    """Kept, as a run hands thousands of leads over at one instant."""
+    left = calendar.in_business(span)
+    for _, begin, end in calendar._openings(start):
+        begin = max(begin, start)  # noqa: PLW2901
+        if end - begin >= left:
+            return begin + left
+        left -= max(end - begin, timedelta())
+    return start + span
+
+
+def calendar_of(calendar: Calendar) -> BusinessCalendar:
+    """A queue's calendar, ready to reckon with."""
+    return BusinessCalendar(
+        calendar.timezone,
+        weekdays_of(calendar.days),
+        hours_of(calendar.hours),
+        closed_days(calendar.country, calendar.holidays),
+    )

@@ -1,0 +1,117 @@
+"""All SQL of runs and lists: which are due, what each has taken so far, its rows."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+import asyncpg
+
+from services.handoff.core.handoff import Handoff
+from services.handoff.core.lifecycle import Extraction
+from services.handoff.core.rows import Cell
+from services.handoff.core.state import LeadState, parse_state
+from services.handoff.repository import SELECTED
+from shared import codec
+
+_COLUMNS = "id::text, rule, key, kind, queue, state, at, count, lapsed, place"
+
+
+class ExtractionRepository:
+    """The statements of one transaction on `conn`."""
+
+    def __init__(self, conn: asyncpg.Connection) -> None:
+        self._conn = conn
+
+    async def marks(self, rules: Collection[str], now: datetime) -> dict[str, datetime]:
+        """Until when each rule's runs were looked for, locked; a rule that is new begins now."""
+        ordered = sorted(rules)
+        await self._conn.execute(
+            "INSERT INTO handoff.schedule_mark SELECT *, $2::timestamptz FROM unnest($1::text[])"
+            " ON CONFLICT DO NOTHING",
+            ordered,
+            now,
+        )
+        rows = await self._conn.fetch(
+            "SELECT rule, checked_until FROM handoff.schedule_mark WHERE rule = ANY($1::text[])"
+            " ORDER BY rule FOR UPDATE",
+            ordered,
+        )
+        return {row[0]: row[1] for row in rows}
+
+    async def mark(self, rule: str, checked_until: datetime) -> None:
+        """Runs before that instant are known."""
+        await self._conn.execute(
+            "UPDATE handoff.schedule_mark SET checked_until = $2 WHERE rule = $1", rule, checked_until
+        )
+
+    async def begin(self, extractions: Sequence[Extraction], now: datetime) -> None:
+        """Note extractions that are to be carried out, or were missed; one that is known stays as it is."""
+        await self._conn.executemany(
+            "INSERT INTO handoff.extraction (id, rule, key, kind, queue, state, at, created_at)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+            [(one.id, one.rule, one.key, one.kind, one.queue, one.state, one.at, now) for one in extractions],
+        )
+
+    async def lock_next(self, wanted: str | None = None) -> Extraction | None:
+        """The oldest extraction that is not complete, or the one that is wanted; None where another has it in hand."""
+        row = await self._conn.fetchrow(
+            f"SELECT {_COLUMNS} FROM handoff.extraction WHERE state = 'running' AND ($1::uuid IS NULL OR id = $1::uuid)"
+            " ORDER BY at LIMIT 1 FOR UPDATE SKIP LOCKED",
+            wanted,
+        )
+        return Extraction(*row) if row is not None else None
+
+    async def put(self, extraction: Extraction, completed_at: datetime | None) -> None:
+        """Write how far it is."""
+        await self._conn.execute(
+            "UPDATE handoff.extraction SET state = $2, count = $3, lapsed = $4, place = $5, completed_at = $6"
+            " WHERE id = $1",
+            extraction.id,
+            extraction.state,
+            extraction.count,
+            extraction.lapsed,
+            extraction.place,
+            completed_at,
+        )
+
+    async def add_rows(self, extraction: Extraction, rows: Sequence[tuple[str, Sequence[Cell]]]) -> None:
+        """Add rows (lead id, cells) after the ones it counts."""
+        first = extraction.count + 1
+        await self._conn.execute(
+            "INSERT INTO handoff.extraction_row SELECT $1, * FROM unnest($2::int[], $3::text[], $4::bytea[])",
+            extraction.id,
+            list(range(first, first + len(rows))),
+            [lead_id for lead_id, _ in rows],
+            [codec.encode(list(cells)) for _, cells in rows],
+        )
+
+    async def waiting(self, rule: str, until: datetime, limit: int) -> list[Handoff]:
+        """Collected handoffs of a rule that wait for their run, crossed by `until`, earliest first. Not locked."""
+        rows = await self._conn.fetch(
+            f"SELECT {SELECTED} FROM handoff.handoff WHERE rule = $1 AND crossed_at <= $2 AND handed_over_at IS NULL"
+            " AND state = 'qualified' ORDER BY crossed_at, id LIMIT $3",
+            rule,
+            until,
+            limit,
+        )
+        return [Handoff(*row) for row in rows]
+
+    async def candidates(self, rule: str, enter: int, after: str, limit: int) -> list[LeadState]:
+        """States of the leads after `after` that may meet the rule; one it has not been judged with may too."""
+        rows = await self._conn.fetch(
+            "SELECT l.state FROM handoff.lead l LEFT JOIN handoff.crossing c ON c.lead_id = l.id AND c.rule = $1"
+            " WHERE l.id > $3 AND l.merged_into IS NULL AND l.state IS NOT NULL"
+            " AND (c.version IS DISTINCT FROM l.version OR c.previous >= $2) ORDER BY l.id LIMIT $4",
+            rule,
+            enter,
+            after,
+            limit,
+        )
+        return [parse_state(row[0]) for row in rows]
+
+    async def forget_leads(self, lead_ids: Collection[str]) -> None:
+        """Empty the rows of leads that were erased: their numbers stay, so that no other row moves."""
+        await self._conn.execute(
+            "UPDATE handoff.extraction_row SET cells = $2 WHERE lead_id = ANY($1::text[])",
+            sorted(lead_ids),
+            codec.encode([]),
+        )

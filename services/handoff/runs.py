@@ -1,0 +1,161 @@
+"""Runs and lists carried out: in batches, each one transaction; one that was interrupted goes on where it was."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import asyncpg
+import structlog
+
+from services.handoff.batch import save_handoffs
+from services.handoff.core.collecting import collect, is_hot
+from services.handoff.core.due_runs import COMPLETED, LIST, due_runs
+from services.handoff.core.ledger import Ledger
+from services.handoff.core.lifecycle import Extraction, extraction_completed
+from services.handoff.core.rows import Cell, cells
+from services.handoff.core.rules import Rule, Rulebook
+from services.handoff.core.schedule import Run
+from services.handoff.extraction_repository import ExtractionRepository
+from services.handoff.repository import HandoffRepository
+from services.handoff.settings import HandoffSettings
+from services.handoff.tables import SCHEMA
+from shared import outbox
+from shared.clock import Clock
+from shared.outbox import OutboxRow
+from shared.telemetry import QUALIFIED
+from shared.waiting import until_it_works
+
+BATCH = 1_000
+MARK_EVERY = timedelta(minutes=1)
+Row = tuple[str, Sequence[Cell]]
+
+log = structlog.get_logger()
+
+
+class Runs:
+    """Makes due runs and finishes what is not complete; several processes may do so at once.
+
+    No run is begun before `caught_up`: what crossed while nobody was there to judge it belongs to the missed run.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        settings: HandoffSettings,
+        clock: Clock,
+        book: Rulebook,
+        caught_up: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._clock = clock
+        self._book = book
+        self._caught_up = caught_up
+
+    async def run(self) -> None:
+        """Make runs until cancelled."""
+        while True:
+            if not await until_it_works(self.tick, _ignore):
+                await asyncio.sleep(self._settings.handoff.timers_every_s)
+
+    async def tick(self) -> bool:
+        """Note what is due and do one batch; returns whether there was one to do."""
+        if not self._caught_up():
+            return False
+        await self.plan()
+        return await self.step()
+
+    async def plan(self) -> None:
+        """Note the runs that are due."""
+        rules = {rule.id: rule for rule in self._book.rules if rule.timetable is not None}
+        if not rules:
+            return
+        section = self._settings.handoff
+        async with self._pool.acquire() as conn, conn.transaction():
+            repository, now = ExtractionRepository(conn), self._clock()
+            until = now - timedelta(seconds=section.run_after_s)
+            for name, mark in (await repository.marks(rules, until)).items():
+                runs = _between(rules[name], mark, until)
+                if runs or until - mark > MARK_EVERY:
+                    late = timedelta(seconds=section.run_missed_after_s)
+                    await repository.begin(due_runs(rules[name], runs, now, late), now)
+                    await repository.mark(name, until)
+                for run in runs:
+                    log.info("run_due", rule=name, key=run.key)
+
+    async def step(self, wanted: str | None = None) -> bool:
+        """One batch of the oldest extraction, or of the wanted one; returns whether there was one in free hands."""
+        async with self._pool.acquire() as conn, conn.transaction():
+            repository = ExtractionRepository(conn)
+            extraction = await repository.lock_next(wanted)
+            if extraction is None:
+                return False
+            rule = self._book.rule(extraction.rule)
+            ledger = await self._batch(conn, extraction, rule, self._clock())
+        for labels in ledger.qualified:
+            QUALIFIED.labels(*labels).inc()
+        return True
+
+    async def _batch(
+        self, conn: asyncpg.Connection, extraction: Extraction, rule: Rule | None, now: datetime
+    ) -> Ledger:
+        """Of a rule that is gone from the file nothing is left to take: its run is complete as it stands."""
+        ledger, rows, after = Ledger((), self._book), list[Row](), replace(extraction, state=COMPLETED)
+        if rule is not None and extraction.kind == LIST:
+            rows, after = await self._list(conn, extraction, rule)
+        elif rule is not None:
+            ledger, rows, after = await self._collect(conn, extraction, rule, now)
+        repository = ExtractionRepository(conn)
+        await repository.add_rows(extraction, rows)
+        done = after.state == COMPLETED
+        await repository.put(after, now if done else None)
+        published: list[OutboxRow] = [*ledger.published, *([extraction_completed(after, now)] if done else [])]
+        await outbox.append(conn, SCHEMA, published, self._settings.kafka.partitions)
+        return ledger
+
+    async def _collect(
+        self, conn: asyncpg.Connection, extraction: Extraction, rule: Rule, now: datetime
+    ) -> tuple[Ledger, list[Row], Extraction]:
+        """Hand over what waits. What was handed over waits no more, so that every batch begins at the beginning."""
+        waiting = await ExtractionRepository(conn).waiting(rule.id, extraction.at, BATCH)
+        if not waiting:
+            return Ledger((), self._book), [], replace(extraction, state=COMPLETED)
+        repository = HandoffRepository(conn)
+        await repository.hold_leads({handoff.lead_id for handoff in waiting})
+        states = await repository.last_states({handoff.lead_id for handoff in waiting})
+        # What was answered, merged or expired meanwhile waits no longer; the order stays that of the crossings.
+        locked = {handoff.id: handoff for handoff in await repository.lock_handoffs({one.id for one in waiting})}
+        current = [locked[one.id] for one in waiting if locked[one.id].revision == one.revision]
+        ledger = Ledger(current, self._book)
+        of = {handoff.id: states.get(handoff.lead_id) for handoff in current}
+        collected = collect(ledger, rule, extraction, current, of, now)
+        await save_handoffs(conn, ledger, now)
+        rows: list[Row] = [
+            (handoff.lead_id, cells(rule, state, state.models[handoff.model], ledger.handoffs[handoff.id]))
+            for handoff, state in collected
+        ]
+        lapsed = len(current) - len(collected)
+        counted = replace(extraction, count=extraction.count + len(rows), lapsed=extraction.lapsed + lapsed)
+        return ledger, rows, counted
+
+    async def _list(self, conn: asyncpg.Connection, extraction: Extraction, rule: Rule) -> tuple[list[Row], Extraction]:
+        """Look through leads by id for those who meet the rule."""
+        found = await ExtractionRepository(conn).candidates(rule.id, rule.enter, extraction.place or "", BATCH)
+        if not found:
+            return [], replace(extraction, state=COMPLETED)
+        hot = [(state, model) for state in found if (model := is_hot(rule, state)) is not None]
+        rows: list[Row] = [(state.lead_id, cells(rule, state, model, None)) for state, model in hot]
+        return rows, replace(extraction, count=extraction.count + len(rows), place=found[-1].lead_id)
+
+
+def _between(rule: Rule, start: datetime, end: datetime) -> list[Run]:
+    """The runs of a stretch; nearly always there are none, which the timetable knows by heart."""
+    if rule.timetable is None or end <= start:
+        return []
+    first = rule.timetable.after(start - timedelta(microseconds=1))
+    return rule.timetable.between(start, end) if first is not None and first.at < end else []
+
+
+def _ignore(_: str | None) -> None:
+    """The consumers tell what is wrong with the servers."""

@@ -1,0 +1,45 @@
+"""E-mail addresses as cards have them: several in one cell, with names around them, unreadable ones."""
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from shared.identity import is_shared_mailbox, is_unreadable, normalise_email
+
+_APART = re.compile(r"[\s;,、/|<>()「」\[\]]+|または|又は")
+_LABEL = re.compile(r"^(?:mailto|e-?mail|mail|メール)\s*[::]\s*", re.IGNORECASE)
+_QUOTES = "\"'`“”‘’."
+
+
+class Addresses(NamedTuple):
+    """What a cell holds: addresses of one person, shared mailboxes, addresses with unreadable signs, and other text."""
+
+    personal: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    faulty: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=65_536)
+def read_addresses(text: str) -> Addresses:
+    """The addresses of a cell, each once, in their order. Takes text after NFKC."""
+    found: dict[str, list[str]] = {"personal": [], "shared": [], "unreadable": [], "faulty": []}
+    pieces = [piece for word in _APART.split(text) if (piece := _LABEL.sub("", word.strip(_QUOTES)))]
+    for piece in pieces:
+        kind, address = _judge(piece)
+        # Names and remarks around an address are no fault of it.
+        if kind == "faulty" and "@" not in piece and len(pieces) > 1 and "@" in text:
+            continue
+        if address not in found[kind]:
+            found[kind].append(address)
+    return Addresses(**{kind: tuple(addresses) for kind, addresses in found.items()})
+
+
+def _judge(piece: str) -> tuple[str, str]:
+    if is_unreadable(piece):
+        return "unreadable", piece
+    try:
+        address = normalise_email(piece)
+    except ValueError:
+        return "faulty", piece
+    return ("shared" if is_shared_mailbox(address) else "personal"), address

@@ -1,0 +1,185 @@
+"""In which of the encodings of Japanese lists a file is written, and the way to read it as text."""
+
+import codecs
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TextIO
+
+from services.ingest.cards.cells import strip_controls
+from services.ingest.cards.headers import SEARCHED_ROWS, count_known
+from services.ingest.cards.tables import lines_of
+
+UTF_8, UTF_8_SIG, CP932, EUC_JP, ISO_2022_JP = "utf-8", "utf-8-sig", "cp932", "euc-jp", "iso-2022-jp"
+UTF_16, UTF_16_LE, UTF_16_BE = "utf-16", "utf-16-le", "utf-16-be"
+ENCODINGS = (UTF_8, UTF_8_SIG, CP932, UTF_16, UTF_16_LE, UTF_16_BE, EUC_JP, ISO_2022_JP)
+NAMES = {
+    **{name.replace("-", "").replace("_", ""): name for name in ENCODINGS},
+    **dict.fromkeys(("shiftjis", "sjis", "windows31j", "ms932", "mskanji"), CP932),
+    **dict.fromkeys(("eucjp", "cp51932", "eucjpms"), EUC_JP),
+    **dict.fromkeys(("iso2022jp", "cp50220", "cp50221", "jis"), ISO_2022_JP),
+    **dict.fromkeys(("utf8bom", "utf8sig"), UTF_8_SIG),
+}
+"""Names under which people know them, without signs and in lower case."""
+
+# As the vendors of Japanese systems write EUC: with ㈱ and ①, which Python's euc_jp does not know.
+_CODECS = {EUC_JP: "euc_jis_2004", ISO_2022_JP: "euc_jis_2004"}
+_HEAD_BYTES = 65_536
+_CHUNK = 1_048_576
+_ESCAPE = re.compile(rb"\x1b(?:\$[@B]|\$\([@BDOPQ]|\([BJIH])")
+_TO_EUC = bytes(byte | 0x80 if 0x21 <= byte <= 0x7E else byte for byte in range(256))
+_LONGEST_ESCAPE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The encoding of a file, how sure that is, and what it might be instead."""
+
+    encoding: str
+    sure: bool
+    broken: bool
+    """Whether some bytes cannot be read in it; they become U+FFFD."""
+    other: str
+    """The next likely one, for a look at both."""
+
+
+def encoding_named(text: str) -> str | None:
+    """One of ENCODINGS by a name people use (`Shift_JIS`, `UTF8`, `EUC-JP`), None for another."""
+    return NAMES.get(re.sub(r"[\W_]+", "", text).lower())
+
+
+def detect(file: BinaryIO) -> Found:
+    """The encoding of a file that can be read from its start again.
+
+    A byte-order mark decides; so do escapes of ISO-2022-JP and the zeros of UTF-16. Otherwise the encoding wins in
+    which the header's names are known ones, then the one with fewer unreadable bytes, then the more usual one.
+    """
+    file.seek(0)
+    head = file.read(_HEAD_BYTES)
+    if certain := _certain(head):
+        return Found(certain, sure=True, broken=is_broken(file, certain), other=CP932)
+    tried = [(name, _known_names(head, name), is_broken(file, name)) for name in (UTF_8, CP932, EUC_JP)]
+    if head.isascii() and not tried[0][2]:
+        return Found(UTF_8, sure=True, broken=False, other=CP932)
+    ranked = sorted(tried, key=lambda one: (-one[1] if one[1] else 1, one[2]))
+    best, second = ranked[0], ranked[1]
+    sure = not best[2] and (best[0] == UTF_8 or best[1] > second[1])
+    return Found(best[0], sure, best[2], second[0])
+
+
+def _certain(head: bytes) -> str | None:
+    if head.startswith(codecs.BOM_UTF8):
+        return UTF_8_SIG
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return UTF_16
+    if b"\x1b$" in head or b"\x1b(" in head:
+        return ISO_2022_JP
+    even, odd = head[0:2_000:2].count(0), head[1:2_000:2].count(0)
+    # Delimiters, digits and line ends have a zero for their other half; no other encoding of text holds any.
+    if even + odd > len(head[:2_000]) // 50:
+        return UTF_16_LE if odd > even else UTF_16_BE
+    return None
+
+
+def _known_names(head: bytes, encoding: str) -> int:
+    """The most known names on one line, whatever the lines are cut by."""
+    lines = codecs.decode(head, _CODECS.get(encoding, encoding), "replace").splitlines()[:SEARCHED_ROWS]
+    return max((count_known(re.split(r'[",\t;]+', line), {}) for line in lines), default=0)
+
+
+def is_broken(file: BinaryIO, encoding: str) -> bool:
+    """Whether some bytes of the whole file cannot be read in it."""
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder(_CODECS.get(encoding, encoding))("strict")
+    try:
+        for chunk in _chunks(file, encoding):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeError:
+        return True
+    return False
+
+
+def count_lines(file: BinaryIO) -> int:
+    """At least as many as the file has lines, in any encoding."""
+    file.seek(0)
+    return sum(chunk.count(b"\n") + chunk.count(b"\r") + 1 for chunk in iter(lambda: file.read(_CHUNK), b""))
+
+
+@contextmanager
+def reading(file: BinaryIO, encoding: str) -> Iterator[TextIO]:
+    """The file as text from its start, line ends as they are, unreadable bytes as U+FFFD. It stays open."""
+    file.seek(0)
+    chunks = _Chunks(_chunks(file, encoding))
+    codec = _CODECS.get(encoding, encoding)
+    with io.TextIOWrapper(io.BufferedReader(chunks, _CHUNK), codec, errors="replace", newline="") as text:
+        yield text
+
+
+def _chunks(file: BinaryIO, encoding: str) -> Iterator[bytes]:
+    chunks = iter(lambda: file.read(_CHUNK), b"")
+    return _euc(chunks) if encoding == ISO_2022_JP else chunks
+
+
+def head_lines(file: BinaryIO, encoding: str, count: int, longest: int = 200) -> Sequence[str]:
+    """The first lines, cut to `longest` characters: what a person looks at to tell encodings apart."""
+    file.seek(0)
+    raw = file.read(_HEAD_BYTES)
+    plain = b"".join(_euc([raw])) if encoding == ISO_2022_JP else raw
+    text = codecs.decode(plain, _CODECS.get(encoding, encoding), "replace")
+    return [strip_controls(line[:longest]) for line in lines_of(text)[:count]]
+
+
+class _Chunks(io.RawIOBase):
+    """Pieces of bytes as a file to read from."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        super().__init__()
+        self._chunks = chunks
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        """As any file opened for reading."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """See io.RawIOBase."""
+        while not self._ready:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._ready = memoryview(chunk)
+        view = memoryview(buffer)
+        count = min(len(view), len(self._ready))
+        view[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+
+def _euc(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """ISO-2022-JP as EUC-JP: what its escapes choose becomes the eighth bit.
+
+    Python's own decoders of it know neither half-width katakana nor the vendors' ㈱, which Japanese programs write.
+    """
+    mode, kept = b"\x1b(B", b""
+    for chunk in chunks:
+        data = kept + chunk
+        # An escape may be cut by the end of the chunk.
+        cut = data.rfind(b"\x1b", -_LONGEST_ESCAPE + 1)
+        data, kept = (data[:cut], data[cut:]) if cut >= 0 else (data, b"")
+        place = 0
+        for escape in _ESCAPE.finditer(data):
+            yield _shifted(data[place : escape.start()], mode)
+            mode, place = escape.group(), escape.end()
+        yield _shifted(data[place:], mode)
+    yield kept
+
+
+def _shifted(segment: bytes, mode: bytes) -> bytes:
+    if mode.startswith(b"\x1b$"):
+        return segment.translate(_TO_EUC)
+    if mode == b"\x1b(I":
+        return b"".join(bytes((0x8E, byte | 0x80)) if 0x21 <= byte <= 0x5F else bytes((byte,)) for byte in segment)
+    return segment

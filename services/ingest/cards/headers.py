@@ -1,0 +1,122 @@
+"""The names that card readers and lists give to their columns, and ours for them.
+
+Names of Eight's exports (2016 to now), of lists made by hand in Japanese and English, and of consent columns as mail
+tools export them.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from unicodedata import normalize
+
+from services.ingest.cards.cells import one_line, strip_controls
+
+TAG_MARKS = frozenset({"1", "○", "◯", "〇", "✓", "レ", "true", "TRUE"})
+"""What stands in a column that is itself a tag."""
+MIN_KNOWN = 3
+SEARCHED_ROWS = 60
+"""So far down a file its header is looked for; Eight puts seven lines above it."""
+
+_ALIASES = {
+    "company": "会社名 企業名 会社 勤務先 勤務先名 御社名 貴社名 法人名 組織名 団体名 取引先名 company companyname "
+    "organization organisation organizationname accountname",
+    "department": "部署名 部署 所属 所属部署 部門 部門名 department division",
+    "job_title": "役職 役職名 肩書 肩書き 職位 jobtitle title position",
+    "name": "氏名 名前 お名前 担当者名 担当者 ご担当者名 氏名漢字 姓名 name fullname contactname",
+    "last_name": "姓 苗字 名字 姓漢字 lastname familyname surname",
+    "first_name": "名 名漢字 firstname givenname",
+    "name_kana": "フリガナ ふりがな 氏名カナ 氏名かな 氏名フリガナ カナ カナ氏名 namekana kana",
+    "last_name_kana": "セイ せい 姓カナ 姓フリガナ 姓かな",
+    "first_name_kana": "メイ めい 名カナ 名フリガナ 名かな",
+    "email": "メールアドレス メール eメール eメールアドレス 電子メール 電子メールアドレス "
+    "email emailaddress mail mailaddress",
+    "mobile": "携帯電話 携帯番号 携帯 携帯電話番号 mobile mobilephone cellphone cell",
+    "phone_direct": "tel直通 直通電話 直通 直通番号 directphone",
+    "phone": "電話番号 電話 tel 電話番号会社携帯 phone phonenumber telephone",
+    "phone_department": "tel部門 部門電話",
+    "phone_company": "tel会社 代表電話 代表番号 会社電話 会社電話番号 代表 workphone businessphone companyphone",
+    "fax": "fax ファックス ファクス fax番号 faxnumber",
+    "postal_code": "郵便番号 〒 postalcode zip zipcode postcode",
+    "address": "住所 所在地 会社住所 勤務先住所 address streetaddress",
+    "state": "都道府県 state prefecture",
+    "city": "市区町村 市区郡 city",
+    "street": "番地 町名番地 丁目番地 町域番地 street",
+    "building": "建物名 ビル名 建物 building",
+    "country": "国 国名 country",
+    "website": "url ホームページ webサイト ウェブサイト サイト hp website web homepage",
+    "industry": "業種 業界 industry",
+    "exchanged_at": "名刺交換日 交換日 登録日 名刺登録日 登録日時 獲得日 取得日 来場日 来場日時 exchangedate "
+    "exchangedat exchangedon date registeredat",
+    "event": "イベント イベント名 展示会 展示会名 セミナー名 event eventname exhibition",
+    "memo": "メモ 備考 memo note notes remarks",
+    "tags": "タグ tags tag ラベル",
+    "consent": "同意 オプトイン 個人情報同意 個人情報の取扱いへの同意 個人情報の取り扱いへの同意 consent optin",
+    "consent_email": "メール同意 メール配信同意 配信同意 メルマガ同意 メール配信 メルマガ配信 メルマガ メール配信可否 "
+    "メール可否 emailconsent emailoptin",
+    "consent_phone": "電話同意 電話可否 電話連絡同意 phoneconsent phoneoptin",
+    "consent_at": "同意日 同意日時 同意取得日 オプトイン日 オプトイン日時 consentdate consentat optindate",
+    "opt_out_email": "配信停止 配信拒否 メール配信停止 メール配信拒否 メール拒否 オプトアウト メール不可 メルマガ停止 "
+    "optout unsubscribe unsubscribed emailoptout",
+    "opt_out_phone": "電話拒否 電話不可 電話禁止 架電禁止 架電不可 donotcall phoneoptout",
+    "opt_out_at": "オプトアウト日 オプトアウト日時 配信停止日 配信停止日時 停止日 optoutdate unsubscribedat",
+}
+_OURS = {alias: ours for ours, aliases in _ALIASES.items() for alias in aliases.split()}
+FIELDS = frozenset(_ALIASES)
+"""Every field a column can be."""
+_NOT_WORD = re.compile(r"[\W_]+")
+_POLITE = re.compile(r"(?:必須|任意|入力必須)+$")
+_NUMBER = re.compile(r"\d+$")
+
+
+@lru_cache(maxsize=4_096)
+def fold_header(text: str) -> str:
+    """A column's name in one form: `E-mail`, `Ｅメール（必須）` and `e_mail` lose width, case, signs and 必須."""
+    plain = strip_controls(normalize("NFKC", text)).casefold().strip()
+    word = _POLITE.sub("", _NOT_WORD.sub("", plain))
+    return word or plain
+
+
+@lru_cache(maxsize=4_096)
+def field_of(text: str) -> str | None:
+    """What a column is by its name, None if it is none we know. `メールアドレス2` is a second `メールアドレス`."""
+    word = fold_header(text)
+    return _OURS.get(word) or _OURS.get(_NUMBER.sub("", word))
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a list: its place from 0, its name as written, and what it is (None: nothing we know)."""
+
+    index: int
+    name: str
+    field: str | None
+
+
+def read_header(row: Sequence[str], mapping: Mapping[str, str]) -> tuple[Column, ...]:
+    """The columns of a header row. `mapping` (folded name → field) goes before the known names."""
+    columns = []
+    for index, name in enumerate(row):
+        if text := one_line(strip_controls(normalize("NFKC", name))):
+            columns.append(Column(index, text, mapping.get(fold_header(text)) or field_of(text)))
+    return tuple(columns)
+
+
+def count_known(row: Sequence[str], mapping: Mapping[str, str]) -> int:
+    """How many different fields the cells of a row name."""
+    return len({column.field for column in read_header(row, mapping)} - {None})
+
+
+def find_header(rows: Sequence[Sequence[str]], mapping: Mapping[str, str]) -> int | None:
+    """The place of the header among the first rows of a file: the first row that names three fields.
+
+    A list of one or two columns counts too, if its first filled row holds known names alone.
+    """
+    for place, row in enumerate(rows):
+        if count_known(row, mapping) >= MIN_KNOWN:
+            return place
+    for place, row in enumerate(rows):
+        filled = [cell for cell in row if cell.strip()]
+        if filled:
+            return place if all(column.field for column in read_header(filled, mapping)) else None
+    return None

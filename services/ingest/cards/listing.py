@@ -1,0 +1,217 @@
+"""A whole list: where its header stands, what its columns are, and its records one after another."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Any, BinaryIO, Literal
+
+from services.ingest.cards import encodings
+from services.ingest.cards.card import Card, read_card
+from services.ingest.cards.encodings import Found
+from services.ingest.cards.headers import SEARCHED_ROWS, Column, count_known, find_header, read_header
+from services.ingest.cards.notes import Note
+from services.ingest.cards.options import CardOptions
+from services.ingest.cards.plan import Plan
+from services.ingest.cards.tables import DELIMITERS, Row, read_rows
+from shared.activity import Activity, parse_posted
+from shared.codec import encode
+from shared.posted import ActivityFaults
+
+SILENT = "silent"
+"""The flag of activities that are history: they are scored, and raise no crossing."""
+MOST_BYTES_A_CHARACTER = 12
+"""Of a text in JSON, at the worst (a character beyond the BMP, escaped)."""
+MOST_COLUMNS_TOLD = 40
+
+Status = Literal["accepted", "refused", "empty"]
+
+
+class NoList(ValueError):
+    """The file as a whole cannot be read as a card list; the text says what was expected. `code` is stable."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a file is to be read."""
+
+    found: Found
+    delimiter: str
+    header_line: int
+    preamble: int
+    columns: tuple[Column, ...]
+    plan: Plan
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one record; numbers from 1, the first after the header. `duplicate`: it was in the list before."""
+
+    record: int
+    line: int
+    status: Status
+    notes: list[Note] = field(default_factory=list)
+    posted: dict[str, Any] | None = None
+    activity: Activity | None = None
+    duplicate: bool = False
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of a whole list."""
+
+    records: int = 0
+    accepted: int = 0
+    refused: int = 0
+    empty: int = 0
+    duplicates: int = 0
+    without_consent: int = 0
+    opt_outs: int = 0
+    with_notes: int = 0
+    notes: list[Note] = field(default_factory=list)
+
+    def count(self, outcome: Outcome, card: Card | None) -> None:
+        """Add one record."""
+        self.records += 1
+        self.with_notes += bool(outcome.notes) and outcome.status == "accepted"
+        if outcome.status == "accepted":
+            self.accepted += 1
+            self.duplicates += outcome.duplicate
+            self.without_consent += card is not None and card.consent is None
+            self.opt_outs += card is not None and card.opted_out
+        elif outcome.status == "refused":
+            self.refused += 1
+        else:
+            self.empty += 1
+
+
+def read_layout(file: BinaryIO, options: CardOptions) -> Layout:
+    """Find out encoding, delimiter and header. Raises NoList."""
+    found = encodings.detect(file)
+    if options.encoding is not None:
+        broken = encodings.is_broken(file, options.encoding)
+        other = found.encoding if found.encoding != options.encoding else found.other
+        found = Found(options.encoding, sure=True, broken=broken, other=other)
+    wanted = [options.delimiter] if options.delimiter else DELIMITERS
+    heads = [(delimiter, _head(file, found.encoding, delimiter)) for delimiter in wanted]
+    if not any(cell.strip(" ,;\t\r\n") for _, rows in heads for row in rows for cell in row.cells):
+        raise NoList("empty_file", "Nothing stands in the file.")
+    delimiter, rows = max(heads, key=lambda head: max(count_known(row.cells, options.columns) for row in head[1]))
+    place = find_header([row.cells for row in rows], options.columns)
+    if place is None:
+        raise NoList(
+            "no_header",
+            f"No header was found in the first {SEARCHED_ROWS} rows (read as {found.encoding}): expected a row with"
+            " names such as 会社名, 氏名, メールアドレス; `columns` tells what names of your own are, `encoding` how"
+            " the file is written.",
+        )
+    header = rows[place]
+    columns = read_header(header.cells, options.columns)
+    return Layout(found, delimiter, header.line, place, columns, Plan.of(columns, len(header.cells)))
+
+
+def _head(file: BinaryIO, encoding: str, delimiter: str) -> list[Row]:
+    with encodings.reading(file, encoding) as text:
+        return list(islice(read_rows(text, delimiter), SEARCHED_ROWS))
+
+
+def count_records(file: BinaryIO, layout: Layout, limit: int) -> int:
+    """The number of records, or one more than `limit` if there are more."""
+    if encodings.count_lines(file) <= limit:
+        return limit
+    with encodings.reading(file, layout.found.encoding) as text:
+        return sum(
+            1 for _ in islice(read_rows(text, layout.delimiter), layout.preamble + 1, limit + layout.preamble + 2)
+        )
+
+
+class Listing:
+    """Reads a list once, in order. `summary` is complete when nothing is left."""
+
+    def __init__(
+        self, file: BinaryIO, layout: Layout, options: CardOptions, *, now: datetime, max_activity_bytes: int
+    ) -> None:
+        self._file, self._options, self._now = file, options, now
+        self._max_bytes = max_activity_bytes
+        self._seen: dict[int, int] = {}
+        self.layout = layout
+        self.summary = Summary(notes=_list_notes(layout))
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """One outcome per record."""
+        with encodings.reading(self._file, self.layout.found.encoding) as text:
+            rows = islice(read_rows(text, self.layout.delimiter), self.layout.preamble + 1, None)
+            for number, row in enumerate(rows, 1):
+                yield self._outcome(number, row)
+
+    def _outcome(self, number: int, row: Row) -> Outcome:
+        outcome, card = self._judge(number, row)
+        self.summary.count(outcome, card)
+        return outcome
+
+    def _judge(self, number: int, row: Row) -> tuple[Outcome, Card | None]:
+        if row.broken:
+            return Outcome(number, row.line, "refused", [Note("broken", (row.line, row.broken))]), None
+        plan, options = self.layout.plan, self._options
+        values = plan.read(row.cells)
+        if values is None:
+            return Outcome(number, row.line, "empty", [Note("empty")]), None
+        if row.stray:
+            values.notes.append(Note("stray_quote", (row.line,)))
+        card = read_card(values, plan, options, self._now)
+        if card.refused is not None:
+            return Outcome(number, row.line, "refused", [card.refused, *card.notes]), None
+        posted = card.posted(options)
+        size = sum(map(len, row.cells))
+        if size * MOST_BYTES_A_CHARACTER > self._max_bytes and len(encode(posted)) > self._max_bytes:
+            detail = f"more than {self._max_bytes:,} bytes"
+            return Outcome(number, row.line, "refused", [Note("not_taken", ("activity", detail))]), None
+        try:
+            activity = parse_posted(
+                posted, id_if_absent="", source_if_absent=options.source, received_at=self._now, region=options.region
+            )
+        except ActivityFaults as error:
+            faults = [Note("not_taken", (fault.pointer, fault.detail)) for fault in error.faults]
+            return Outcome(number, row.line, "refused", faults), None
+        if options.silent:
+            activity.flags = (*activity.flags, SILENT)
+        outcome = Outcome(number, row.line, "accepted", card.notes, posted, activity)
+        self._compare(outcome)
+        return outcome, card
+
+    def _compare(self, outcome: Outcome) -> None:
+        """Whether the same record, or the same person, stood in the list before."""
+        assert outcome.activity is not None
+        # Half of a digest is enough to tell two hundred thousand records apart.
+        of_record = int(outcome.activity.id[:15], 16)
+        earlier = self._seen.setdefault(of_record, outcome.record)
+        if earlier != outcome.record:
+            outcome.duplicate = True
+            outcome.notes.append(Note("duplicate", (earlier,)))
+            return
+        earlier = self._seen.setdefault(hash(outcome.activity.identifiers[0]), outcome.record)
+        if earlier != outcome.record:
+            outcome.notes.append(Note("same_person", (earlier,)))
+
+
+def _list_notes(layout: Layout) -> list[Note]:
+    found, columns, notes = layout.found, layout.columns, []
+    if not found.sure:
+        notes.append(Note("encoding_guessed", (found.encoding, found.other)))
+    if found.broken:
+        notes.append(Note("encoding_broken", (found.encoding,)))
+    if layout.preamble:
+        notes.append(Note("preamble", (layout.preamble,)))
+    if unknown := [column.name for column in columns if column.field is None]:
+        shown = ", ".join(unknown[:MOST_COLUMNS_TOLD]) + (" …" if len(unknown) > MOST_COLUMNS_TOLD else "")
+        notes.append(Note("unknown_columns", (shown,)))
+    fields = {column.field for column in columns}
+    if "exchanged_at" not in fields:
+        notes.append(Note("no_date_column"))
+    if not any(name and name.startswith(("consent", "opt_out")) for name in fields):
+        notes.append(Note("no_consent_column"))
+    return notes

@@ -1,0 +1,123 @@
+"""From a row of cells to named values: which column is what, and the cleaning that every cell gets."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from unicodedata import normalize
+
+from services.ingest.cards import cells
+from services.ingest.cards.headers import TAG_MARKS, Column
+from services.ingest.cards.notes import Note
+
+_SEPARATOR = "\x1f"
+_FORMULA = re.compile(r"\x1f\s*(?:[=@|]|[+\-](?![\d(]))")
+_LONGEST_NAME = 200
+
+
+@dataclass(slots=True)
+class Values:
+    """A record by fields. `more` are the values of further columns of a field, `other` those of unknown columns."""
+
+    known: dict[str, str]
+    more: dict[str, list[str]] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    other: dict[str, str] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    doubtful: bool = False
+    """Whether a sign of something unreadable stands anywhere in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The columns of a list. `fields` stand in the order of their names, so that ids do not depend on the list's."""
+
+    fields: tuple[tuple[int, str], ...]
+    repeats: tuple[Column, ...]
+    unknown: tuple[Column, ...]
+    names: Mapping[str, str]
+    width: int
+
+    @classmethod
+    def of(cls, columns: Sequence[Column], width: int) -> "Plan":
+        """The plan for a header of `width` cells."""
+        first: dict[str, Column] = {}
+        repeats: list[Column] = []
+        for column in columns:
+            if column.field is not None:
+                (repeats.append(column) if column.field in first else first.__setitem__(column.field, column))
+        return cls(
+            tuple(sorted(((column.index, name) for name, column in first.items()), key=lambda one: one[1])),
+            tuple(repeats),
+            tuple(column for column in columns if column.field is None),
+            {name: column.name[:_LONGEST_NAME] for name, column in first.items()},
+            width,
+        )
+
+    def name(self, field_name: str) -> str:
+        """A field's column as the list calls it."""
+        return self.names.get(field_name, field_name)
+
+    def read(self, row: Sequence[str]) -> Values | None:
+        """The values of a row after NFKC, without surrounding space; None where nothing stands in it."""
+        joined = _SEPARATOR + _SEPARATOR.join(row)
+        if joined.strip(_SEPARATOR + " \u3000\t\r\n") == "":
+            return None
+        notes: list[Note] = []
+        if not "".join(row).isprintable():
+            row, joined = self._without_controls(row, notes)
+        texts = normalize("NFKC", joined).split(_SEPARATOR)[1:]
+        if len(texts) != self.width:
+            self._count(texts, notes)
+        known = {name: text for index, name in self.fields if (text := texts[index].strip())}
+        values = Values(known, notes=notes, doubtful=cells.has_unreadable(joined))
+        if _FORMULA.search(joined):
+            self._formulas(values)
+        if self.repeats or self.unknown or len(texts) > self.width:
+            self._rest(texts, values)
+        if not (known or values.other or values.tags or values.more):
+            return None
+        return values
+
+    @staticmethod
+    def _without_controls(row: Sequence[str], notes: list[Note]) -> tuple[Sequence[str], str]:
+        """Line breaks and wide spaces are no fault, other characters that nobody sees are taken out."""
+        if any(cells.has_controls(cell) for cell in row):
+            notes.append(Note("controls"))
+            row = [cells.strip_controls(cell) for cell in row]
+        row = [cells.squeeze(cell) for cell in row]
+        return row, _SEPARATOR + _SEPARATOR.join(row)
+
+    def _count(self, texts: list[str], notes: list[Note]) -> None:
+        if len(texts) < self.width:
+            notes.append(Note("fewer_cells", (len(texts), self.width)))
+            texts.extend([""] * (self.width - len(texts)))
+        elif beyond := sum(1 for text in texts[self.width :] if text.strip()):
+            notes.append(Note("more_cells", (beyond,)))
+
+    def _formulas(self, values: Values) -> None:
+        for name, text in values.known.items():
+            if (kept := cells.unwrap(text)) is not None:
+                values.notes.append(Note("unwrapped", (self.name(name),)))
+                values.known[name] = kept
+            elif cells.is_formula(text):
+                values.notes.append(Note("formula", (self.name(name),)))
+        for name in [name for name, text in values.known.items() if not text]:
+            del values.known[name]
+
+    def _rest(self, texts: Sequence[str], values: Values) -> None:
+        for column in self.repeats:
+            assert column.field is not None
+            if text := texts[column.index].strip():
+                if column.field in values.known:
+                    values.more.setdefault(column.field, []).append(text)
+                else:
+                    values.known = dict(sorted({**values.known, column.field: text}.items()))
+        for column in self.unknown:
+            if text := texts[column.index].strip():
+                if text in TAG_MARKS:
+                    values.tags.append(column.name[:_LONGEST_NAME])
+                else:
+                    values.other[column.name[:_LONGEST_NAME]] = text
+        for index in range(self.width, len(texts)):
+            if text := texts[index].strip():
+                values.other[f"#{index + 1}"] = text

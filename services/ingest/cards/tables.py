@@ -1,0 +1,119 @@
+"""Records out of delimited text, with quoted line breaks, and with a limit to what one bad quote can swallow."""
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TextIO
+
+LONGEST_LINE = 65_536
+"""Characters of one line; a record beyond it is broken, its rest is skipped."""
+MOST_LINES = 100
+"""Lines that one record may reach over."""
+MOST_CHARACTERS = 100_000
+DELIMITERS = (",", "\t", ";")
+
+
+class Row(NamedTuple):
+    """One record: the number of its first line (from 1), its cells, and why they are not to be trusted, if so.
+
+    `stray`: a quote stands where none belongs; the cells were read all the same.
+    """
+
+    line: int
+    cells: Sequence[str]
+    broken: str | None = None
+    stray: bool = False
+
+
+class _Runaway(Exception):
+    """A quote was opened that nothing closes within reason."""
+
+
+class _Lines:
+    """The lines of a text, some of them twice: those a bad quote swallowed are read again one by one."""
+
+    def __init__(self, text: TextIO) -> None:
+        self._text = text
+        self._again: deque[str] = deque()
+        self.number = 0
+        """How many lines were handed out."""
+        self.taken: list[str] = []
+        """Those of the record under way."""
+        self._size = 0
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.popleft() if self._again else self._text.readline(LONGEST_LINE)
+        if not line or len(self.taken) >= MOST_LINES or self._size > MOST_CHARACTERS:
+            if line:
+                self._again.appendleft(line)
+            if self.taken:
+                raise _Runaway
+            raise StopIteration
+        self.number += 1
+        self.taken.append(line)
+        self._size += len(line)
+        return line
+
+    def start(self) -> None:
+        """A record begins."""
+        self.taken.clear()
+        self._size = 0
+
+    def give_back(self) -> str:
+        """Take back all lines of the record but its first, which is returned."""
+        first, *rest = self.taken
+        self._again.extendleft(reversed(rest))
+        self.number -= len(rest)
+        return first
+
+    def skip_rest(self, line: str) -> None:
+        """Pass over what is left of a line that was cut."""
+        while not line.endswith(("\n", "\r")) and (line := self._text.readline(LONGEST_LINE)):
+            pass
+
+
+def read_rows(text: TextIO, delimiter: str) -> Iterator[Row]:
+    """Every record in order, also empty lines. `text` must leave line ends as they are.
+
+    A record whose quote is not closed where it should be, or with a line beyond all measure, comes as `broken` with its
+    first line alone; reading goes on with the line after it.
+    """
+    lines = _Lines(text)
+    while True:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        try:
+            while True:
+                lines.start()
+                number = lines.number + 1
+                cells = next(reader)
+                if len(lines.taken[-1]) >= LONGEST_LINE:
+                    raise _Runaway
+                yield Row(number, cells)
+        except StopIteration:
+            return
+        except (_Runaway, csv.Error):
+            yield _broken(lines, delimiter)
+
+
+def _broken(lines: _Lines, delimiter: str) -> Row:
+    if any(len(line) >= LONGEST_LINE for line in lines.taken):
+        number = lines.number
+        lines.skip_rest(lines.taken[-1])
+        return Row(number, (), f"a line of more than {LONGEST_LINE:,} characters")
+    if len(lines.taken) == 1 and lines.taken[0].count('"') % 2 == 0:
+        return Row(lines.number, next(csv.reader(lines.taken, delimiter=delimiter)), stray=True)
+    first = lines.give_back()
+    cells = [cell.strip(' "\r\n') for cell in first.split(delimiter)]
+    return Row(lines.number, cells, "a quote is opened and not closed")
+
+
+_SPLIT = re.compile(r"\r\n|\n|\r")
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a short text, cut at any of the three line ends."""
+    return _SPLIT.split(text)

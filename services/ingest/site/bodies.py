@@ -1,0 +1,241 @@
+"""The fields of a posted form, in whatever encoding its page is written.
+
+Source: WHATWG HTML, form submission; a page in Shift_JIS sends CP932 bytes, and signs that this lacks as `&#…;`.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from html import unescape
+from typing import Any
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from services.ingest.sources.base import Unreadable
+from services.ingest.sources.bodies import form_pairs
+from shared.errors import FieldFault, ProblemError
+from shared.web import check_json
+
+URLENCODED, MULTIPART, JSON, TEXT = (
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "application/json",
+    "text/plain",
+)
+PLAIN_POSTS = frozenset({URLENCODED, MULTIPART})
+"""What a browser sends by itself when a form is submitted, and no script sends without need."""
+CHARSET_FIELD = "_charset_"
+MAX_FIELDS, MAX_NAME = 200, 256
+
+_CODECS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "utf-8",
+    **dict.fromkeys(("shift_jis", "shift-jis", "sjis", "x-sjis", "windows-31j", "ms932", "cp932", "ms_kanji"), "cp932"),
+    **dict.fromkeys(("euc-jp", "euc_jp", "x-euc-jp", "eucjp"), "euc_jp"),
+    **dict.fromkeys(("iso-2022-jp", "iso2022_jp", "csiso2022jp"), "iso2022_jp"),
+}
+_ESCAPED = re.compile(r"&#[0-9]{1,7};")
+_HALF_WIDTH_KANA = re.compile(r"[｡-ﾟ]")
+_NAME = re.compile(rb'[;\s]name="([^"]*)"', re.IGNORECASE)
+_FILE = re.compile(rb"[;\s]filename\*?=", re.IGNORECASE)
+_QUOTED = ((b"%22", b'"'), (b"%0D", b"\r"), (b"%0A", b"\n"))
+
+Pairs = list[tuple[str, Any]]
+"""Names with values in the order sent: texts, of JSON also numbers, booleans and lists of those."""
+_Bytes = Sequence[tuple[bytes, bytes]]
+
+
+def fields_of(content_type: str, body: bytes) -> Pairs:
+    """The fields of a form's body; uploaded files are left out.
+
+    Raises ProblemError: 415 for another media type, 400 `invalid_json` or `invalid_form`, 422 for too many fields.
+    """
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == JSON or (media_type == TEXT and body.lstrip()[:1] == b"{"):
+        return _json_fields(body)
+    try:
+        if media_type == URLENCODED:
+            pairs: _Bytes = form_pairs(body)
+        elif media_type == MULTIPART:
+            pairs = _parts(content_type, body)
+        elif media_type == TEXT:
+            pairs = [(name, value) for name, _, value in (line.partition(b"=") for line in body.splitlines()) if name]
+        else:
+            raise ProblemError(415, "unsupported_media_type", f"Expected {URLENCODED}, {MULTIPART} or {JSON}.")
+    except Unreadable as error:
+        raise _too_many() if "fields" in str(error) else _unreadable(str(error)) from None
+    _check_count(len(pairs))
+    return _decoded(pairs, _declared(content_type))
+
+
+def _json_fields(body: bytes) -> Pairs:
+    value = check_json(body.removeprefix(b"\xef\xbb\xbf"))
+    if not isinstance(value, dict):
+        raise ProblemError(422, "invalid_fields", "A form in JSON is an object of its fields.")
+    pairs: Pairs = []
+    for name, content in value.items():
+        if isinstance(content, list):
+            pairs += [(name, one) for one in content]
+        else:
+            pairs.append((name, content))
+    _check_count(len(pairs))
+    nested = [
+        FieldFault(f"/{name}", "expected a text, a number or a list of those") for name, one in pairs if _deep(one)
+    ]
+    if nested:
+        raise ProblemError(422, "invalid_fields", "A form's fields are not nested.", nested)
+    if any(len(name) > MAX_NAME for name, _ in pairs):
+        raise _too_long()
+    return [(name, one) for name, one in pairs if one is not None]
+
+
+def _deep(value: Any) -> bool:
+    return isinstance(value, (dict, list))
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_FIELDS:
+        raise _too_many()
+
+
+def _too_many() -> ProblemError:
+    return ProblemError(422, "invalid_fields", f"A form has at most {MAX_FIELDS} fields.")
+
+
+def _too_long() -> ProblemError:
+    return ProblemError(422, "invalid_fields", f"The name of a field has at most {MAX_NAME} characters.")
+
+
+def _unreadable(detail: str) -> ProblemError:
+    return ProblemError(400, "invalid_form", f"The form cannot be read: {detail}.")
+
+
+def _declared(content_type: str) -> str | None:
+    if "charset" not in content_type.lower():
+        return None
+    _, options = parse_options_header(content_type)
+    return _CODECS.get(options.get(b"charset", b"").decode("latin-1").strip().lower())
+
+
+def _decoded(pairs: _Bytes, declared: str | None) -> Pairs:
+    """All of a form is in one encoding: what `_charset_` says, what the header says, what fits."""
+    if all(name.isascii() and value.isascii() and b"\x1b" not in value for name, value in pairs):
+        return _texts(pairs, "ascii")
+    said = next((value.decode("latin-1").strip().lower() for name, value in pairs if name == b"_charset_"), "")
+    for codec in (_CODECS.get(said), declared):
+        if codec is not None and _fits(pairs, codec):
+            return _texts(pairs, codec)
+    return _texts(pairs, _detected(pairs))
+
+
+def _detected(pairs: _Bytes) -> str:
+    if any(b"\x1b$" in value or b"\x1b(" in value for _, value in pairs) and _fits(pairs, "iso2022_jp"):
+        return "iso2022_jp"
+    if _fits(pairs, "utf-8"):
+        return "utf-8"
+    fitting = [codec for codec in ("cp932", "euc_jp") if _fits(pairs, codec)]
+    if len(fitting) == 2:
+        # EUC-JP read as CP932 is full of half-width kana; the other way round hardly anything fits.
+        return min(fitting, key=lambda codec: _half_width(pairs, codec))
+    return fitting[0] if fitting else "utf-8"
+
+
+def _fits(pairs: _Bytes, codec: str) -> bool:
+    try:
+        for name, value in pairs:
+            name.decode(codec)
+            value.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _half_width(pairs: _Bytes, codec: str) -> int:
+    return sum(len(_HALF_WIDTH_KANA.findall(part.decode(codec))) for pair in pairs for part in pair)
+
+
+def _texts(pairs: _Bytes, codec: str) -> Pairs:
+    """Bytes that fit no encoding become U+FFFD: a person's inquiry is not lost for one broken sign."""
+    texts: Pairs = []
+    for name, value in pairs:
+        called, said = name.decode(codec, "replace"), value.decode(codec, "replace")
+        if codec != "utf-8" and "&#" in said:
+            said = _ESCAPED.sub(_unescaped, said)
+        if len(called) > MAX_NAME:
+            raise _too_long()
+        texts.append((called, said))
+    return texts
+
+
+def _unescaped(found: "re.Match[str]") -> str:
+    return unescape(found[0])
+
+
+def _parts(content_type: str, body: bytes) -> list[tuple[bytes, bytes]]:
+    """The parts of a multipart body that are no files."""
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise _unreadable("the header names no boundary")
+    reader = _Parts()
+    parser = MultipartParser(boundary, reader.callbacks())  # type: ignore[arg-type]
+    try:
+        parser.write(body)
+        parser.finalize()
+    except FormParserError:
+        raise _unreadable("broken multipart") from None
+    if not reader.ended:
+        raise _unreadable("the multipart body ends early")
+    return reader.pairs
+
+
+class _Parts:
+    """Collects what the parser tells of each part."""
+
+    def __init__(self) -> None:
+        self.pairs: list[tuple[bytes, bytes]] = []
+        self.ended = False
+        self._disposition = b""
+        self._header = b""
+        self._line = b""
+        self._value: list[bytes] = []
+
+    def callbacks(self) -> dict[str, Any]:
+        """What MultipartParser calls."""
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._grow("_header", data[start:end]),
+            "on_header_value": lambda data, start, end: self._grow("_line", data[start:end]),
+            "on_header_end": self._header_end,
+            "on_part_data": lambda data, start, end: self._value.append(data[start:end]),
+            "on_part_end": self._end,
+            "on_end": self._finish,
+        }
+
+    def _begin(self) -> None:
+        self._disposition, self._value = b"", []
+
+    def _grow(self, name: str, data: bytes) -> None:
+        setattr(self, name, getattr(self, name) + data)
+
+    def _header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._line
+        self._header = self._line = b""
+
+    def _end(self) -> None:
+        named = _NAME.search(self._disposition)
+        if named is None or _FILE.search(self._disposition):
+            return
+        self.pairs.append((_unquoted(named[1], _QUOTED), b"".join(self._value)))
+        _check_count(len(self.pairs))
+
+    def _finish(self) -> None:
+        self.ended = True
+
+
+def _unquoted(name: bytes, escapes: Iterable[tuple[bytes, bytes]]) -> bytes:
+    for escape, sign in escapes:
+        name = name.replace(escape, sign)
+    return name

@@ -1,0 +1,284 @@
+"""From a form's fields to an activity as posted."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
+
+from services.ingest.site.bodies import CHARSET_FIELD, Pairs
+from services.ingest.site.config import IGNORE, Form
+from services.ingest.site.names import same_name, usual_target
+from shared.clock import to_rfc3339
+from shared.identity import normalise_email, normalise_phone
+
+BROWSER, SUBMISSION, STARTED, PAGE, TEST = (
+    "kizashi_id",
+    "kizashi_submission",
+    "kizashi_started",
+    "kizashi_page",
+    "kizashi_test",
+)
+"""Hidden fields: the browser's anonymous id, a text made anew for each loaded page, when the page was loaded
+(milliseconds since 1970), its address, and the mark of a test that is answered but never kept."""
+FILLED_FAST = "filled_fast"
+"""The flag of a form that was sent sooner than a person could have filled it in."""
+
+_RESERVED = frozenset({BROWSER, SUBMISSION, STARTED, PAGE, TEST, CHARSET_FIELD})
+_REFUSALS = frozenset(
+    """
+    0 false no off n none いいえ 否 しない 希望しない 希望しません 同意しない 同意しません 不要 受け取らない いらない
+    """.split()
+)
+_LONGEST_FILL_MS = 7 * 86_400_000
+_MAX_SUBMISSION = 128
+_EAST_ASIAN = re.compile(r"[぀-ヿ㐀-鿿豈-﫿]")
+
+
+@dataclass(slots=True)
+class Submission:
+    """One sent form. `activity` is as `POST /v1/activities` would take it; `places` says of each field where it went;
+    `notes` are for the web developer who tests the form.
+    """
+
+    activity: dict[str, Any]
+    flags: tuple[str, ...] = ()
+    honeypot: bool = False
+    test: bool = False
+    places: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Draft:
+    lead: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    properties: dict[str, Any] = field(default_factory=dict)
+    consent: dict[str, Any] = field(default_factory=dict)
+    said: list[tuple[str, Any]] = field(default_factory=list)
+    own: dict[str, str] = field(default_factory=dict)
+
+
+class FormReader:
+    """Reads submissions of one form."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._targets = None if form.fields is None else {same_name(name): to for name, to in form.fields.items()}
+
+    def target(self, name: str) -> str:
+        """Where a field belongs: as configured; what is not named there stays among the properties."""
+        configured = None if self._targets is None else self._targets.get(same_name(name))
+        if configured is not None or name == "anonymous_id":
+            return configured or "lead.anonymous_id"
+        return usual_target(name) if self._targets is None else f"properties.{name.strip()}"
+
+    def read(self, pairs: Pairs, referer: str, now: datetime) -> Submission:
+        """Pure. `referer` is the page by the browser's header, "" if it does not tell."""
+        draft = _Draft()
+        places: dict[str, str] = {}
+        for name, value in pairs:
+            if name in _RESERVED or name == self._form.honeypot:
+                draft.own[name] = str(value)
+                continue
+            if value == "" or value is None:
+                places.setdefault(name, self.target(name))
+                continue
+            to = places[name] = self.target(name)
+            draft.said.append((name, value))
+            _place(draft, to, name.strip(), value)
+        submission = Submission(self._activity(draft, referer, now), places=places)
+        submission.test = draft.own.get(TEST, "") not in ("", "0")
+        submission.honeypot = bool(draft.own.get(self._form.honeypot, "").strip())
+        if self._filled_fast(draft.own.get(STARTED, ""), now):
+            submission.flags = (FILLED_FAST,)
+        if submission.test:
+            submission.notes += [*_notes(draft, submission), *self._unmatched(places)]
+        return submission
+
+    def _unmatched(self, places: Mapping[str, str]) -> list[str]:
+        configured = self._form.fields or {}
+        sent = {same_name(name) for name in places}
+        known = self._targets or {}
+        return [
+            *(
+                f"the form has no field {name}, which sources.yaml names"
+                for name in configured
+                if same_name(name) not in sent
+            ),
+            *(
+                f"the field {name} is not named in sources.yaml and kept as {to}"
+                for name, to in places.items()
+                if known and same_name(name) not in known
+            ),
+        ]
+
+    def _activity(self, draft: _Draft, referer: str, now: datetime) -> dict[str, Any]:
+        form = self._form
+        activity: dict[str, Any] = {
+            "id": _id(form.key, draft, now),
+            "source": form.key,
+            "type": form.activity,
+            "lead": _lead(draft, form.region),
+        }
+        _whole_name(draft.attributes)
+        if draft.attributes:
+            activity["attributes"] = draft.attributes
+        activity["properties"] = {
+            **_about_page(draft.own.get(PAGE) or referer),
+            **draft.properties,
+            "form": form.key,
+            **form.properties,
+        }
+        if draft.consent:
+            activity["consent"] = {**draft.consent, "at": to_rfc3339(now), "source": f"form {form.key}"}
+            if form.consent_text:
+                activity["consent"]["text"] = form.consent_text
+        return activity
+
+    def _filled_fast(self, started: str, now: datetime) -> bool:
+        if not started.isascii() or not started.isdecimal() or len(started) > 16:
+            return False
+        passed_ms = now.timestamp() * 1_000 - int(started)
+        # A clock that is wrong by days says nothing about the person.
+        return -_LONGEST_FILL_MS < passed_ms < self._form.min_fill_s * 1_000 and self._form.min_fill_s > 0
+
+
+def _place(draft: _Draft, to: str, name: str, value: Any) -> None:
+    if to == IGNORE:
+        return
+    part, _, key = to.partition(".")
+    if part == "properties":
+        _add(draft.properties, key, value)
+    elif part == "attributes":
+        said = value.strip() if isinstance(value, str) else value
+        if key in draft.attributes and isinstance(draft.attributes[key], str):
+            draft.attributes[key] = f"{draft.attributes[key]}, {said}"
+        elif said != "":
+            draft.attributes.setdefault(key, said)
+    elif part == "consent":
+        draft.consent[key] = agreed(value) and draft.consent.get(key, True)
+    elif key.startswith("external_ids."):
+        draft.lead.setdefault("external_ids", {}).setdefault(key.partition(".")[2], str(value).strip())
+    else:
+        draft.lead.setdefault(key, (name, str(value).strip()))
+
+
+def _add(properties: dict[str, Any], key: str, value: Any) -> None:
+    """A name that stands several times in a form (checkboxes) makes a list."""
+    key = key.removesuffix("[]")
+    before = properties.get(key)
+    if before is None:
+        properties[key] = value
+    elif isinstance(before, list):
+        before.append(value)
+    else:
+        properties[key] = [before, value]
+
+
+def agreed(value: Any) -> bool:
+    """Whether a sent field of consent agrees. A box that is not ticked sends nothing; `いいえ` and `0` refuse."""
+    return value is True or (value is not False and str(value).strip().casefold() not in _REFUSALS)
+
+
+def _lead(draft: _Draft, region: str) -> dict[str, Any]:
+    """The identifiers. An address or number that cannot be read is kept among the properties where another identifier
+    is at hand: the form is not lost for it.
+    """
+    found = draft.lead
+    named: dict[str, Any] = {}
+    if ids := {name: value for name, value in found.get("external_ids", {}).items() if value}:
+        named["external_ids"] = ids
+    browser = found.get("anonymous_id", ("", ""))[1] or draft.own.get(BROWSER, "").strip()
+    if browser and len(browser) <= 512:
+        named["anonymous_id"] = browser
+    unread: list[tuple[str, str, str]] = []
+    for kind, readable in (("email", _is_email), ("phone", _is_phone)):
+        name, value = found.get(kind, ("", ""))
+        if value and readable(value, region):
+            named[kind] = value
+        elif value:
+            unread.append((kind, name, value))
+    for kind, name, value in unread:
+        if named:
+            _add(draft.properties, name, value)
+        else:
+            named[kind] = value
+    return named
+
+
+def _is_email(address: str, _: str) -> bool:
+    try:
+        return len(address) <= 512 and bool(normalise_email(address))
+    except ValueError:
+        return False
+
+
+def _is_phone(number: str, region: str) -> bool:
+    try:
+        return len(number) <= 512 and bool(normalise_phone(number, region))
+    except ValueError:
+        return False
+
+
+def _whole_name(attributes: dict[str, Any]) -> None:
+    """The name in one, family name first where it is written in Japanese or Chinese."""
+    family, given = attributes.get("last_name"), attributes.get("first_name")
+    if "name" in attributes or not (isinstance(family, str) and isinstance(given, str)):
+        return
+    eastern = _EAST_ASIAN.search(family + given)
+    attributes["name"] = f"{family} {given}" if eastern else f"{given} {family}"
+
+
+def _about_page(address: str) -> dict[str, Any]:
+    """The page of the form without its query, of which the campaign alone is kept."""
+    if not address.startswith(("http://", "https://")) or len(address) > 2_048:
+        return {}
+    try:
+        parts = urlsplit(address)
+        query = parse_qsl(parts.query, max_num_fields=100) if "utm_" in parts.query else ()
+    except ValueError:
+        return {}
+    return {"url": f"{parts.scheme}://{parts.netloc}{parts.path}", **campaign(query)}
+
+
+def campaign(query: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """`utm_campaign` and its companions, the campaign also under our own name."""
+    utm = {name: value for name, value in query if name.startswith("utm_") and len(name) <= 32}
+    return {**({"campaign": utm["utm_campaign"]} if "utm_campaign" in utm else {}), **utm}
+
+
+def _id(key: str, draft: _Draft, now: datetime) -> str:
+    """The same for a double click and for a page sent again by its browser: made of what was filled in, and of the text
+    that was made when the page was loaded, or, where the page has none, of the day (UTC).
+
+    Made of the content too, since who goes back and corrects the form sends another one.
+    """
+    submission = draft.own.get(SUBMISSION, "")[:_MAX_SUBMISSION]
+    named = [key, submission or f"day {now:%Y-%m-%d}", draft.said]
+    return hashlib.blake2b(orjson.dumps(named), digest_size=16).hexdigest()
+
+
+def _notes(draft: _Draft, submission: Submission) -> list[str]:
+    notes = []
+    if not submission.activity["lead"].get("email"):
+        notes.append("no field is understood as the e-mail address: name one under `fields:` as lead.email")
+    if SUBMISSION not in draft.own:
+        notes.append(f"no field {SUBMISSION}: the same content counts once a day, whoever sends it")
+    if submission.honeypot:
+        notes.append("the honeypot field is filled in: browsers that fill in forms would mark people as programs")
+    return notes
+
+
+def located(pointer: str, places: Mapping[str, str]) -> str:
+    """The pointer of a fault in an activity as a pointer to the form's own field."""
+    wanted = pointer.lstrip("/").replace("/", ".")
+    for name, to in places.items():
+        if to == wanted:
+            return "/" + unicodedata.normalize("NFC", name).replace("~", "~0").replace("/", "~1")
+    return pointer

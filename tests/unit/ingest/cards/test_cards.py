@@ -1,0 +1,258 @@
+"""Records as activities: whom they name, what is kept, what the operator is told."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.activity import parse_posted
+from shared.identity import EXTERNAL, MAILBOX, PHONE
+from tests.unit.ingest.cards.reading import NOW, Read, one, read
+
+EIGHT = "会社名,部署名,役職,姓,名,e-mail,郵便番号,住所,TEL会社,TEL部門,TEL直通,Fax,携帯電話,URL,名刺交換日,タグA"
+FULL = (
+    "㈱サンプル", "製造部", "課長", "山田", "太郎", "Taro@Example.co.jp", "1000001", "東京都千代田区\n1-1",
+    "０３（１２３４）５６７８", "", "03-1234-5679(内線12)", "03-1234-5670",
+    "０９０－１２３４－５６７８", "https://www.example.co.jp", "令和6年5月27日", "1",
+)  # fmt: skip
+AT = "2024-05-26T15:00:00.000000Z"
+SHORT = "会社名,氏名,e-mail,携帯電話,TEL会社"
+
+
+def kinds(found: Read, record: int = 1) -> list[str]:
+    """The kinds of the identifiers of a record's activity, strongest first."""
+    activity = found.outcomes[record - 1].activity
+    assert activity is not None
+    return [identifier.kind for identifier in activity.identifiers]
+
+
+def test_a_full_card() -> None:
+    posted = one(EIGHT, *FULL).posted()
+    assert posted["type"] == "card_exchanged"
+    assert posted["source"] == "business-cards"
+    assert posted["occurred_at"] == "2024-05-26T15:00:00.000000Z"
+    assert posted["lead"] == {"email": "taro@example.co.jp", "phone": "+819012345678"}
+    assert posted["attributes"] == {
+        "name": "山田 太郎",
+        "last_name": "山田",
+        "first_name": "太郎",
+        "company": "株式会社サンプル",
+        "department": "製造部",
+        "job_title": "課長",
+        "postal_code": "100-0001",
+        "address": "東京都千代田区 1-1",
+        "phone_company": "+81312345678",
+        "phone_direct": "+81312345679",
+        "phone_direct_extension": "12",
+        "fax": "+81312345670",
+        "mobile": "+819012345678",
+        "website": "https://www.example.co.jp",
+    }
+    assert posted["properties"] == {"tags": ["タグA"], "consent": "none"}
+    assert "consent" not in posted
+
+
+def test_what_is_reported_is_what_would_be_posted() -> None:
+    found = one(EIGHT, *FULL)
+    again = parse_posted(found.posted(), id_if_absent="", source_if_absent="", received_at=NOW, region="JP")
+    assert again == found.outcomes[0].activity
+
+
+def test_an_event_is_what_once_per_object_asks_for() -> None:
+    properties = one(SHORT, "A", "B", "b@example.jp", "", "", event="秋の展示会").posted()["properties"]
+    assert (properties["event"], properties["object_key"]) == ("秋の展示会", "秋の展示会")
+    row = one("会社名,氏名,メール,展示会名", "A", "B", "b@example.jp", "春の展示会", event="秋の展示会")
+    assert row.posted()["properties"]["event"] == "春の展示会"
+
+
+def test_shared_mailboxes_make_no_identity() -> None:
+    found = read(
+        f"{SHORT}\nA,山田 太郎,info@example.jp,,\nA,佐藤 花子,info@example.jp,,\nA,鈴木,sales@a.jp,090-1234-5678,\n"
+    )
+    assert [kinds(found, record) for record in (1, 2, 3)] == [[MAILBOX], [MAILBOX], [PHONE]]
+    assert found.outcomes[0].activity != found.outcomes[1].activity
+    assert found.posted()["lead"]["email"] == "info@example.jp"
+    assert "shared_mailbox" in found.codes()
+
+
+@pytest.mark.parametrize("address", ["ta?o@example.jp", "ta＊o@example.jp", "？@example.jp"])
+def test_unreadable_addresses_identify_nobody(address: str) -> None:
+    found = one(SHORT, "A", "山田 太郎", address, "", "")
+    assert kinds(found) == [EXTERNAL]
+    assert "email" not in found.posted()["lead"]
+    assert found.posted()["properties"]["unread"]["e-mail"]
+    assert "email_unreadable" in found.codes()
+    assert kinds(one(SHORT, "A", "山田 太郎", address, "090-1234-5678", "")) == [PHONE]
+
+
+def test_a_card_without_mail_and_phone_is_known_by_company_and_name() -> None:
+    text = f"{SHORT}\n㈱サンプル,山田　太郎,,,\n株式会社サンプル,山田太郎,,,03-1234-5678\nサンプル２,山田太郎,,,\n"
+    found = read(text)
+    ids = [found.posted(record)["lead"]["external_ids"]["card"] for record in (1, 2, 3)]
+    assert ids[0] == ids[1] != ids[2]
+    assert [kinds(found, record) for record in (1, 2, 3)] == [[EXTERNAL]] * 3
+    assert "without_contact" in found.codes(1)
+    assert "same_person" in found.codes(2)
+
+
+def test_a_name_that_cannot_tell_who_it_is_stays_alone() -> None:
+    found = read(f"{SHORT}\n,山田 太郎,,,\n,山田 太郎,,,03-1234-5678\nA,山?太郎,,,\nA,山?太郎,,,03-1234-5678\n")
+    ids = [found.posted(record)["lead"]["external_ids"]["card"] for record in (1, 2, 3, 4)]
+    assert len(set(ids)) == 4
+    assert "alone" in found.codes(1)
+
+
+def test_nobody_is_refused_and_empty_rows_are_empty() -> None:
+    found = read(f'{SHORT}\nA,,,,03-1234-5678\n,,,,\n\n , ,\u3000,,\n"open,x,,,\nA,B,b@example.jp,,\n')
+    assert found.statuses == ["refused", "empty", "empty", "empty", "refused", "accepted"]
+    assert found.codes(1) >= {"no_person"}
+    assert found.codes(5) == {"broken"}
+    assert (found.summary.records, found.summary.accepted, found.summary.refused, found.summary.empty) == (6, 1, 2, 3)
+
+
+def test_company_phones_identify_nobody() -> None:
+    found = one(SHORT, "A", "山田", "", "", "090-1234-5678")
+    assert kinds(found) == [EXTERNAL]
+    assert "phone_of_company" in found.codes()
+    extension = one(SHORT, "A", "山田", "", "090-1234-5678 内線3", "")
+    assert kinds(extension) == [EXTERNAL]
+
+
+def test_several_addresses_and_phones_in_a_cell() -> None:
+    posted = one(SHORT, "A", "B", "a@example.jp;b@example.jp", "090-1234-5678/080-1234-5678", "").posted()
+    assert posted["lead"] == {"email": "a@example.jp", "phone": "+819012345678"}
+    assert posted["properties"]["other_emails"] == ["b@example.jp"]
+    assert posted["properties"]["other_phones"] == ["+818012345678"]
+    two = one("氏名,メール,メール2,メール3", "B", "", "b@example.jp", "c@example.jp").posted()
+    assert (two["lead"]["email"], two["properties"]["other_emails"]) == ("b@example.jp", ["c@example.jp"])
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-サンプル", "|x"])
+def test_formulas_stay_text(cell: str) -> None:
+    found = one(SHORT, cell, "B", "b@example.jp", "", "")
+    assert found.posted()["attributes"]["company"] == cell
+    assert "formula" in found.codes()
+
+
+def test_text_kept_from_spreadsheets_is_unwrapped() -> None:
+    found = one(SHORT, "A", "B", "b@example.jp", '="09012345678"', "")
+    assert found.posted()["lead"]["phone"] == "+819012345678"
+    assert "unwrapped" in found.codes()
+
+
+def test_duplicates_in_the_list_count_once() -> None:
+    found = read(
+        f"{SHORT}\nA,B,b@example.jp,,\nA,B,b@example.jp,,\nＡ,B , b@example.jp,,\nA,B,b@example.jp,,03-1234-5678\n"
+    )
+    assert [outcome.duplicate for outcome in found.outcomes] == [False, True, True, False]
+    assert found.texts(2) == ["duplicate: the same as record 1; counts once"]
+    assert found.codes(4) == {"same_person"}
+    assert len(set(found.ids)) == 2
+    assert found.summary.duplicates == 2
+
+
+def test_broken_widths() -> None:
+    found = read(f"{SHORT}\nA,B,b@example.jp\nA,C,c@example.jp,,,,もう一つ\n")
+    assert found.statuses == ["accepted", "accepted"]
+    assert found.texts(1) == ["fewer_cells: 3 cells instead of 5; the missing ones count as empty"]
+    assert found.posted(2)["properties"]["columns"] == {"#7": "もう一つ"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "code", "kept"),
+    [
+        ("いつか", "date_unreadable", True),
+        ("1965/01/01", "date_out_of_range", True),
+        ("2030/01/01", "date_ahead", False),
+        ("24/5/27", "date_guessed", False),
+        ("", "no_date", False),
+    ],
+)
+def test_dates_that_need_a_word(cell: str, code: str, kept: bool) -> None:
+    default = datetime(2026, 1, 1, tzinfo=UTC)
+    found = one("氏名,メール,名刺交換日", "B", "b@example.jp", cell, occurred_at=default)
+    assert code in found.codes()
+    assert ("unread" in found.posted()["properties"]) == kept
+    if kept or not cell:
+        assert found.posted()["occurred_at"] == "2026-01-01T00:00:00.000000Z"
+
+
+def test_without_any_date_the_time_of_the_import_counts() -> None:
+    found = one("氏名,メール", "B", "b@example.jp")
+    assert "occurred_at" not in found.posted()
+    assert found.outcomes[0].activity is not None
+    assert found.outcomes[0].activity.occurred_at == NOW
+    assert "no_date_column" in {note.code for note in found.summary.notes}
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "consent"),
+    [
+        ("メール配信同意", ("○",), {"email": True}),
+        ("メール配信同意,同意日", ("はい", "2024/05/27"), {"email": True, "at": AT}),
+        ("同意", ("2024/05/27",), {"profiling": True, "email": True, "phone": True, "at": AT}),
+        ("メール配信同意", ("×",), {"email": False}),
+        ("配信停止", ("1",), {"email": False}),
+        ("配信停止,オプトアウト日", ("停止", "2024/05/27"), {"email": False, "at": AT}),
+        ("電話拒否", ("○",), {"phone": False}),
+        ("メール配信同意,配信停止", ("○", "○"), {"email": False}),
+        ("電話同意,配信停止", ("可", "拒否"), {"phone": True, "email": False}),
+        ("配信停止", ("いいえ",), None),
+        ("配信停止", ("0",), None),
+        ("メール配信同意", ("未定",), None),
+        ("メール配信同意", ("",), None),
+    ],
+)  # fmt: skip
+def test_consent_and_opt_outs(header: str, cells: tuple[str, ...], consent: dict[str, object] | None) -> None:
+    found = one(f"氏名,メール,{header}", "B", "b@example.jp", *cells)
+    expected = None if consent is None else {**consent, "source": "business-cards"}
+    assert found.posted().get("consent") == expected
+    assert (found.posted()["properties"].get("consent") == "none") == (consent is None)
+    assert found.summary.without_consent == (consent is None)
+    assert found.summary.opt_outs == (consent is not None and False in consent.values())
+
+
+def test_a_default_consent_never_overrides_an_opt_out() -> None:
+    default = {"email": True, "source": "business-cards"}
+    found = read("氏名,メール,配信停止\nA,a@example.jp,\nB,b@example.jp,1\n", consent=default)
+    assert found.posted(1)["consent"] == default
+    assert found.posted(2)["consent"]["email"] is False
+
+
+def test_a_record_beyond_the_limit_is_refused_alone() -> None:
+    found = read(f"氏名,メール,メモ\nA,a@example.jp,{'あ' * 30_000}\nB,b@example.jp,短い\n")
+    assert found.statuses == ["refused", "accepted"]
+
+
+def test_silence_is_a_flag_of_the_record() -> None:
+    found = one("氏名,メール", "B", "b@example.jp", silent=True)
+    assert found.outcomes[0].activity is not None
+    assert "silent" in found.outcomes[0].activity.flags
+    assert found.ids == one("氏名,メール", "B", "b@example.jp").ids
+
+
+def test_notes_in_japanese() -> None:
+    found = one("会社名,氏名,メール", "(株)A", "B 様", "b@example.jp")
+    assert [note.text("ja") for note in found.outcomes[0].notes] == [
+        "title: B: 敬称を取り除きました",
+        "company_form: (株)A: 「株式会社A」と読みました",
+    ]
+
+
+_CELL = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.lists(_CELL, min_size=16, max_size=17), max_size=6))
+def test_any_cells_end_in_an_outcome_that_the_service_takes(table: list[list[str]]) -> None:
+    quoted = [",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in table]
+    found = read("\n".join([EIGHT, *quoted, ""]))
+    assert len(found.outcomes) >= len(table)
+    for outcome in found.outcomes:
+        if outcome.posted is not None:
+            again = parse_posted(outcome.posted, id_if_absent="", source_if_absent="", received_at=NOW, region="JP")
+            assert again == outcome.activity
+            assert "\x00" not in str(outcome.posted)
+        else:
+            assert outcome.notes
