@@ -10,6 +10,7 @@ from shared import schemas
 from shared.events import (
     ACTIVITY,
     COOLED,
+    ERASED,
     EXTRACTION_COMPLETED,
     HANDOFF_ANSWER,
     HANDOFF_OUTCOME,
@@ -44,6 +45,7 @@ MESSAGES: dict[str, tuple[str, ...]] = {
     LEAD_LIFECYCLE.name: (
         MERGED,
         UNMERGED,
+        ERASED,
         STAGE_CHANGED,
         POINTS_GIVEN,
         COOLED,

@@ -20,6 +20,8 @@ from services.scoring.reading import LeadReader
 from services.scoring.refold import refold_outdated
 from services.scoring.routes import router
 from services.scoring.settings import ScoringSettings
+from services.scoring.subject_routes import router as subject_router
+from services.scoring.subjects import SubjectReader
 from services.scoring.tables import SCHEMA
 from services.scoring.timer import run_timer
 from shared.backend import Backend
@@ -34,6 +36,7 @@ PARTITIONS_EVERY_S = 3_600.0
 ROUTER = APIRouter()
 ROUTER.include_router(router)
 ROUTER.include_router(entry_router)
+ROUTER.include_router(subject_router)
 ROUTER.include_router(explanation_router)
 
 
@@ -58,6 +61,7 @@ class ScoringService(Backend):
             self._models = await model_store.publish(conn, self._files)
         app.state.pool = pool
         app.state.models, app.state.reader = self._models, LeadReader(self.engine, self._models)
+        app.state.subjects = SubjectReader(self.engine, self._models)
         app.state.explainer = Explainer(self.engine, self._models, partial(lead_id_for, self._settings.identity_key))
 
     def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:

@@ -37,6 +37,7 @@ class Work:
     redirects: dict[str, str] = field(default_factory=dict)
     moves: dict[Key, tuple[str, str]] = field(default_factory=dict)
     clustered: set[str] = field(default_factory=set)
+    taken_back: set[str] = field(default_factory=set)
     word: Word | None = None
 
     def fresh_of(self) -> dict[str, list[Activity]]:
@@ -95,6 +96,7 @@ class BatchScoring:
             [(work.placement.lead_of[key], activity) for key, activity in work.fresh.items()], bodies, self._now
         )
         await self._repository.move_activities(work.moves)
+        await self._note_verdicts(work)
         if work.redirects:
             await self._repository.redirect(work.redirects)
             await self._repository.note_merges(work.merged)
@@ -221,6 +223,8 @@ class BatchScoring:
             work.states[lead_id] = state
             if lead_id in waiting or not advance(self._models, state, activities, self._now):
                 again[lead_id] = activities
+                if state.judgement.taken_back:
+                    work.taken_back.add(lead_id)
         if not again:
             return
         history, entries = await self._repository.activities_of(again), await self._entries.of(again)
@@ -238,6 +242,11 @@ class BatchScoring:
             {self._lead_id_for(identifier): owner.lead_id for identifier, owner in work.placement.owners.items()}
         )
 
+    async def _note_verdicts(self, work: Work) -> None:
+        found = {key: verdict for state in work.states.values() for key, verdict in state.judgement.unpaid.items()}
+        if found:
+            await self._entries.add_verdicts(found, self._now)
+
     def _changes(self, work: Work) -> list[OutboxRow]:
         """Bring the rows up to date and make the records of the new states."""
         published: list[OutboxRow] = []
@@ -248,6 +257,7 @@ class BatchScoring:
         for lead_id, state in work.states.items():
             row = work.rows[lead_id]
             cause = "merge" if merged_from[lead_id] or work.word else "activity"
+            cause = "verdict" if lead_id in work.taken_back else cause
             signals = self._signals(state, fresh.get(lead_id, ()))
             change = renew(row, state, self._models, cause, self._now, merged_from[lead_id], signals)
             published += told(replace(change, word=work.word) if work.word else change, self._models)
@@ -257,6 +267,7 @@ class BatchScoring:
         return [
             SignalFired(signal, activity.source, activity.id, activity.occurred_at)
             for activity in fresh
+            if (activity.source, activity.id) not in state.judgement.unpaid
             for model in self._models.live
             for signal in signals_of(model.compiled, activity, state.folds[model.name][1])
         ]

@@ -23,11 +23,15 @@ CAUSE = "manual"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What every change of single leads works with: a connection inside a transaction, models, ids, the time."""
+    """What every change of single leads works with: a connection inside a transaction, models, ids, the time.
+
+    `base_id_for` is the plain keyed hash of an identifier; `lead_id_for` differs from it for those that were erased.
+    """
 
     conn: asyncpg.Connection
     models: Models
     lead_id_for: LeadIdFor
+    base_id_for: LeadIdFor
     now: datetime
 
 

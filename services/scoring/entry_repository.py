@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -9,6 +10,7 @@ import orjson
 
 from services.scoring.core.entries import Entry
 from services.scoring.core.links import Link
+from services.scoring.core.verdicts import DETECTOR, Verdict
 
 
 class EntryRepository:
@@ -108,6 +110,22 @@ class EntryRepository:
             list(anchors),
         )
         return [Link(*row) for row in rows]
+
+    async def add_verdicts(self, found: Mapping[tuple[str, str], Verdict], recorded_at: datetime) -> None:
+        """Store verdicts under which activities earn nothing; those that are known stay as they are."""
+        ordered = sorted(found)
+        await self._conn.execute(
+            "INSERT INTO scoring.verdict (source, id, verdict, reasons, detector, recorded_at)"
+            " SELECT source, id, verdict, string_to_array(reasons, ','), $5, $6 FROM"
+            " unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS v(source, id, verdict, reasons)"
+            " ON CONFLICT DO NOTHING",
+            [source for source, _ in ordered],
+            [id_ for _, id_ in ordered],
+            [found[key].word for key in ordered],
+            [",".join(found[key].reasons) for key in ordered],
+            DETECTOR,
+            recorded_at,
+        )
 
 
 def _entry(row: Any) -> Entry:

@@ -12,12 +12,14 @@ from fastapi import APIRouter, Body, Depends, Request
 from services.scoring.answers import lead_out
 from services.scoring.core.commands import GivePoints, OtherLead
 from services.scoring.entering import Work, give_points, not_found
+from services.scoring.erasing import erase
+from services.scoring.erasures import Erasures
 from services.scoring.handlers import MAX_RACES
 from services.scoring.merging import merge, unmerge
 from services.scoring.reading import LeadReader
 from services.scoring.repository import LostRaceError
 from services.scoring.tables import SCHEMA
-from services.scoring.views import LeadWithReasons
+from services.scoring.views import ErasedView, LeadWithReasons
 from shared import outbox
 from shared.backend import prepared
 from shared.errors import ProblemError
@@ -66,14 +68,26 @@ async def post_unmerge(request: Request, lead_id: str, other: Annotated[OtherLea
     return await _lead(request, lead_id)
 
 
-async def _do(request: Request, change: Callable[[Work], Awaitable[list[OutboxRow]]]) -> None:
+@router.delete("/v1/leads/{lead_id}", summary="Erase a person", status_code=202, responses={202: {"model": ErasedView}})
+async def delete_lead(request: Request, lead_id: str, _: Writer) -> Any:
+    """Activities, identifiers, entries and scores leave the database at once, the topics with their retention; what
+    was recorded before is dropped wherever it still comes from.
+    """
+    await _do(request, lambda work: erase(work, _id(lead_id)), alone=True)
+    return {"lead_id": _id(lead_id), "state": "erased"}
+
+
+async def _do(request: Request, change: Callable[[Work], Awaitable[list[OutboxRow]]], *, alone: bool = False) -> None:
     """Run a change in a transaction of its own, published with it; again where the consumer was faster."""
     state, pool = request.app.state, prepared(request, "pool")
     named = partial(lead_id_for, state.settings.identity_key)
+    erasures = Erasures(named)
     for _ in range(MAX_RACES):
         with suppress(LostRaceError, asyncpg.DeadlockDetectedError):
             async with pool.acquire() as conn, conn.transaction():
-                published = await change(Work(conn, state.models, named, state.clock()))
+                if not alone:
+                    await erasures.refresh(conn)
+                published = await change(Work(conn, state.models, erasures.lead_id_for, named, state.clock()))
                 await outbox.append(conn, SCHEMA, published, state.settings.kafka.partitions)
             return
     raise ProblemError(503, "busy", "The lead is changing all the time.", headers={"Retry-After": "1"})

@@ -8,10 +8,12 @@ import asyncpg
 import structlog
 from aiokafka import TopicPartition
 
+from services.scoring.admitting import admit
 from services.scoring.batch import BatchScoring
 from services.scoring.core.lead import Models
 from services.scoring.entering import Work, take_recyclings
 from services.scoring.entry_repository import EntryRepository
+from services.scoring.erasures import Erasures
 from services.scoring.incoming import Incoming, read_outcomes, read_records
 from services.scoring.repository import LostRaceError, ScoringRepository
 from services.scoring.settings import ScoringSettings
@@ -44,7 +46,8 @@ class Handler(ABC):
         self._models = models
         self._cluster = cluster
         self._clock = clock
-        self._lead_id_for = partial(lead_id_for, settings.identity_key)
+        self._base_id_for = partial(lead_id_for, settings.identity_key)
+        self._erasures = Erasures(self._base_id_for)
 
     @abstractmethod
     async def _handle(self, batch: Batch) -> None:
@@ -101,15 +104,18 @@ class ActivityHandler(Handler):
         """Returns how many activities were new, and how many known ones came with another body."""
         async with self._pool.acquire() as conn, conn.transaction():
             await offsets.advance(conn, SCHEMA, batch)
+            await self._erasures.refresh(conn)
             repository = ScoringRepository(conn)
             new, conflicts = await repository.add_keys(incoming.activities.values())
             published = list(incoming.letters)
-            if new:
-                scoring = BatchScoring(
-                    repository, EntryRepository(conn), self._models, self._lead_id_for, self._clock()
-                )
-                fresh = {key: activity for key, activity in incoming.activities.items() if key in new}
-                published += await scoring.score(fresh, incoming.bodies)
+            fresh = {key: activity for key, activity in incoming.activities.items() if key in new}
+            admitted = await admit(repository, self._models, self._erasures, fresh, incoming.bodies)
+            if admitted.refused:
+                await repository.void_keys(admitted.refused)
+            if admitted.fresh:
+                entries, named = EntryRepository(conn), self._erasures.lead_id_for
+                scoring = BatchScoring(repository, entries, self._models, named, self._clock())
+                published += await scoring.score(admitted.fresh, admitted.bodies)
             await outbox.append(conn, SCHEMA, published, self._settings.kafka.partitions)
         return len(new), conflicts
 
@@ -131,7 +137,8 @@ class OutcomeHandler(Handler):
         async with self._pool.acquire() as conn, conn.transaction():
             await offsets.advance(conn, SCHEMA, batch)
             published = list(returned.letters)
-            work = Work(conn, self._models, self._lead_id_for, self._clock())
+            await self._erasures.refresh(conn)
+            work = Work(conn, self._models, self._erasures.lead_id_for, self._base_id_for, self._clock())
             for lead_id, entries in sorted(returned.entries.items()):
                 published += await take_recyclings(work, lead_id, entries)
             await outbox.append(conn, SCHEMA, published, self._settings.kafka.partitions)

@@ -65,9 +65,13 @@ async def replay(pool: asyncpg.Pool, models: Models, now: datetime, progress: Ca
 
 
 async def _uneven(conn: asyncpg.Connection) -> list[Difference]:
-    """Each key that was counted must have exactly one stored activity; both are read in one snapshot."""
+    """Each key that counts must have exactly one stored activity; both are read in one snapshot.
+
+    Those of erased people, and of what came without a needed consent, are taken but count no more.
+    """
     keys, stored = await conn.fetchrow(
-        "SELECT (SELECT count(*) FROM scoring.activity_key), (SELECT count(*) FROM scoring.activity)"
+        "SELECT (SELECT count(*) FROM scoring.activity_key WHERE fingerprint <> ''),"
+        " (SELECT count(*) FROM scoring.activity)"
     )
     return [] if keys == stored else [Difference("", "stored activities", stored, keys)]
 

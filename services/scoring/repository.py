@@ -79,10 +79,30 @@ class ScoringRepository:
             conflicts = await self._conn.fetchval(
                 "SELECT count(*) FROM scoring.activity_key k"
                 " JOIN unnest($1::text[], $2::text[], $3::bytea[]) AS came(source, id, fingerprint)"
-                " USING (source, id) WHERE k.fingerprint <> came.fingerprint",
+                " USING (source, id) WHERE k.fingerprint <> came.fingerprint AND k.fingerprint <> ''",
                 *columns,
             )
         return new, conflicts
+
+    async def void_keys(self, keys: Collection[Key]) -> None:
+        """Keep claimed keys of activities that are not stored: they stay taken, and nothing is told about them."""
+        await self._conn.execute(
+            "UPDATE scoring.activity_key k SET fingerprint = '' FROM unnest($1::text[], $2::text[]) AS v(source, id)"
+            " WHERE k.source = v.source AND k.id = v.id",
+            [source for source, _ in keys],
+            [id_ for _, id_ in keys],
+        )
+
+    async def states_of(self, identifiers: Collection[Identifier]) -> dict[Identifier, bytes]:
+        """The packed states of the leads that these identifiers belong to, not locked."""
+        rows = await self._conn.fetch(
+            "SELECT i.kind, i.value, l.state FROM unnest($1::text[], $2::text[]) AS want(kind, value)"
+            " JOIN scoring.identifier i USING (kind, value) JOIN scoring.lead l ON l.id = i.lead_id"
+            " WHERE l.state <> ''",
+            [identifier.kind for identifier in identifiers],
+            [identifier.value for identifier in identifiers],
+        )
+        return {Identifier(row[0], row[1]): row[2] for row in rows}
 
     async def owners(self, identifiers: Collection[Identifier]) -> KnownOwners:
         """Whom `identifiers` belong to, before any lock."""

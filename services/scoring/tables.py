@@ -5,6 +5,7 @@ is rewritten all the time: no index stands on a column that changes, so that its
 """
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     Column,
@@ -112,6 +113,26 @@ link = Table(
     Column("other", Uuid, nullable=False, index=True),
     Column("author", Text, nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+verdict = Table(
+    "verdict",
+    metadata,
+    Column("source", Text(collation="C"), primary_key=True),
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("verdict", Text, primary_key=True),
+    Column("detector", Integer, primary_key=True),
+    Column("reasons", ARRAY(Text), nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+)
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("hash", Uuid, nullable=False, index=True),
+    Column("lead_id", Uuid, nullable=False),
+    Column("erased_at", DateTime(timezone=True), nullable=False),
 )
 
 lead_merge = Table(

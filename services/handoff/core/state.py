@@ -55,6 +55,7 @@ class LeadState(_Body):
     cause: str = "activity"
     silent: bool = False
     merged_from: list[LeadId] = Field(default_factory=list)
+    unmerged_from: LeadId | None = None
     identifiers: dict[str, Any] = Field(default_factory=dict)
     attributes: dict[str, Any] = Field(default_factory=dict)
     consent: dict[str, Any] = Field(default_factory=dict)

@@ -13,7 +13,7 @@ from services.scoring.core.lead import Models
 from services.scoring.core.links import PARTED, Link
 from services.scoring.core.profile import Profile
 from shared.clock import to_rfc3339
-from shared.events import MERGED, POINTS_GIVEN, SCORE_CHANGED, STAGE_CHANGED, UNMERGED, cloud_event_headers
+from shared.events import ERASED, MERGED, POINTS_GIVEN, SCORE_CHANGED, STAGE_CHANGED, UNMERGED, cloud_event_headers
 from shared.outbox import OutboxRow
 from shared.topics import LEAD_LIFECYCLE, LEAD_SCORES
 
@@ -94,6 +94,7 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
         **({"unmerged_from": change.unmerged_from} if change.unmerged_from else {}),
         "identifiers": change.profile.identifiers_out(),
         "attributes": change.profile.attributes,
+        "consent": change.profile.consent_out(),
         "primary": models.primary.name,
         "models": {
             model.name: {"version": model.version, **change.evaluations[model.name].to_json()} for model in models.live
@@ -184,6 +185,17 @@ def lead_unmerged(change: Change, word: Word) -> OutboxRow:
     return _lifecycle(
         change.lead_id, f"{change.lead_id}:{change.version}:unmerged", UNMERGED, body, change.evaluated_at
     )
+
+
+def lead_erased(lead_id: str, ids: Sequence[str], hashes: Sequence[str], at: datetime) -> OutboxRow:
+    """The lifecycle record of an erasure. `hashes` are keyed hashes of what the lead was called by."""
+    body = {
+        "lead_id": lead_id,
+        "lead_ids": sorted(ids),
+        "identifier_hashes": list(hashes),
+        "erased_at": to_rfc3339(at),
+    }
+    return _lifecycle(lead_id, f"{lead_id}:erased", ERASED, body, at)
 
 
 def _said(word: Word) -> dict[str, Any]:

@@ -76,11 +76,15 @@ def _falling(bounds: dict[Band, int]) -> dict[Band, int]:
     return bounds
 
 
-class Model(Schema):
-    """One scoring model, valid as a whole. Every number of points is in cents.
+class Consent(Schema):
+    """Whether activities count only while the lead agrees to profiling; `without` is what becomes of the others."""
 
-    `recycle` is what a recycled handoff multiplies earlier activities by where its rule names no policy.
-    """
+    profiling: Literal["required", "optional"] = "optional"
+    without: Literal["store", "drop"] = "store"
+
+
+class Model(Schema):
+    """One scoring model, valid as a whole. Every number of points is in cents."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -96,3 +100,9 @@ class Model(Schema):
     signals: list[Signal] = Field(default_factory=list)
     exclude: list[Condition] = Field(default_factory=list)
     recycle: RecyclePolicy = Fraction(1)
+    consent: Consent = Consent()
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether activities of a lead that has not agreed to profiling earn nothing."""
+        return self.consent.profiling == "required"

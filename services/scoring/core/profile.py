@@ -31,6 +31,7 @@ class Profile:
     last: Order | None = None
     count: int = 0
     recent: list[dict[str, Any]] = field(default_factory=list)
+    consent: dict[str, tuple[int, bool]] = field(default_factory=dict)
 
     def add(self, activities: Sequence[Activity]) -> None:
         """Fold `activities`, which are all later in the fold order than those folded before."""
@@ -81,6 +82,10 @@ class Profile:
             "external_ids": external,
         }
 
+    def consent_out(self) -> dict[str, bool]:
+        """Per purpose the lead's last word."""
+        return {purpose: granted for purpose, (_, granted) in sorted(self.consent.items())}
+
     def encode(self) -> list[Any]:
         """Plain data for storage; `decode` reads it back."""
         return [
@@ -92,12 +97,13 @@ class Profile:
             _pack(self.last),
             self.count,
             self.recent,
+            *([self.consent] if self.consent else []),
         ]
 
     @classmethod
     def decode(cls, data: list[Any]) -> "Profile":
         """The profile that `encode` gave."""
-        identifiers, email, phone, attributes, first, last, count, recent = data
+        identifiers, email, phone, attributes, first, last, count, recent, *more = data
         return cls(
             [Identifier(*item) for item in identifiers],
             email,
@@ -107,6 +113,7 @@ class Profile:
             _unpack(last),
             count,
             recent,
+            {purpose: (at, granted) for purpose, (at, granted) in (more[0] if more else {}).items()},
         )
 
 

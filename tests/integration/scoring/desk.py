@@ -21,6 +21,7 @@ from services.scoring.handlers import ActivityHandler, OutcomeHandler
 from services.scoring.reading import LeadReader
 from services.scoring.replay import Replay, replay
 from services.scoring.settings import ScoringSettings
+from services.scoring.subjects import SubjectReader
 from services.scoring.tables import SCHEMA
 from services.scoring.timer import look_at_due
 from shared.activity import Activity, parse_posted, to_record
@@ -113,6 +114,7 @@ class Desk:
         app.include_router(ROUTER)
         app.state.pool, app.state.models = self.pool, self.models
         app.state.reader = LeadReader(self.engine, self.models)
+        app.state.subjects = SubjectReader(self.engine, self.models)
         settings.key_store_path.unlink(missing_ok=True)
         key = create_key(settings.key_store_path, "marketing", scopes or ["leads:read", "leads:write"], self.now)
         headers = {"Authorization": f"Bearer {key}"}
