@@ -47,8 +47,16 @@ class Profile:
                 self.attributes.update(
                     (name, value) for name, value in activity.attributes.items() if value is not None and value != ""
                 )
+            if activity.consent:
+                self._agree(activity)
         latest = [brief(activity) for activity in activities[: -RECENT - 1 : -1]]
         self.recent = [*latest, *self.recent][:RECENT]
+
+    def _agree(self, activity: Activity) -> None:
+        for word in words_of(activity):
+            at = to_micros(word.at)
+            if word.purpose not in self.consent or self.consent[word.purpose][0] <= at:
+                self.consent[word.purpose] = (at, word.granted)
 
     def own(self, identifiers: Iterable[Identifier]) -> None:
         """Add identifiers that this lead was given; those of another lead in its activities stay with that one."""

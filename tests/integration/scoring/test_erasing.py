@@ -52,11 +52,11 @@ async def everything(desk: Desk) -> str:
 
 
 async def test_a_burst_of_clicks_is_taken_back_and_noted(desk: Desk) -> None:
-    click = {"attributes": {"job_title": "課長"}}
+    click: dict[str, Any] = {"attributes": {"job_title": "課長"}}
     for number in range(3):
         at = to_rfc3339(NOW - timedelta(days=1) + timedelta(seconds=number))
-        link = {"properties": {"email_id": "m1", "link": f"https://x.example/price/{number}"}}
-        await desk.receive(did(f"c{number}", "email_clicked", occurred_at=at, **click, **link))
+        click["properties"] = {"email_id": "m1", "link": f"https://x.example/price/{number}"}
+        await desk.receive(did(f"c{number}", "email_clicked", occurred_at=at, **click))
     states = [value for _, value in await desk.published() if value]
     assert [(one["cause"], one["models"]["test"]["engagement"]) for one in states] == [
         ("activity", 7),
