@@ -19,7 +19,7 @@ from services.scoring.core.profile import identifiers_of
 from services.scoring.entry_repository import EntryRepository
 from services.scoring.renewal import renew
 from services.scoring.repository import Key, KnownOwners, LeadRow, LostRaceError, ScoringRepository
-from shared.activity import Activity
+from shared.activity import SILENT, Activity
 from shared.identity import Identifier
 from shared.outbox import OutboxRow
 
@@ -39,6 +39,8 @@ class Work:
     clustered: set[str] = field(default_factory=set)
     taken_back: set[str] = field(default_factory=set)
     word: Word | None = None
+    serving: dict[str, Models] = field(default_factory=dict)
+    """The models of leads that were not switched to those in force yet."""
 
     def fresh_of(self) -> dict[str, list[Activity]]:
         """The new activities by lead, in fold order."""
@@ -221,7 +223,8 @@ class BatchScoring:
             state = LeadState.unpack(row.state)
             state.profile.own(claimed[lead_id])
             work.states[lead_id] = state
-            if lead_id in waiting or not advance(self._models, state, activities, self._now):
+            work.serving[lead_id] = self._models.serving(state)
+            if lead_id in waiting or not advance(work.serving[lead_id], state, activities, self._now):
                 again[lead_id] = activities
                 if state.judgement.taken_back:
                     work.taken_back.add(lead_id)
@@ -231,7 +234,7 @@ class BatchScoring:
         for lead_id, activities in again.items():
             identifiers = work.states[lead_id].profile.identifiers
             work.states[lead_id] = refold(
-                self._models, [*history[lead_id], *activities], identifiers, self._now, entries[lead_id]
+                work.serving[lead_id], [*history[lead_id], *activities], identifiers, self._now, entries[lead_id]
             )
 
     async def _waiting(self, work: Work) -> Mapping[str, Sequence[Entry]]:
@@ -258,19 +261,26 @@ class BatchScoring:
             row = work.rows[lead_id]
             cause = "merge" if merged_from[lead_id] or work.word else "activity"
             cause = "verdict" if lead_id in work.taken_back else cause
-            signals = self._signals(state, fresh.get(lead_id, ()))
-            change = renew(row, state, self._models, cause, self._now, merged_from[lead_id], signals)
-            published += told(replace(change, word=work.word) if work.word else change, self._models)
+            models, activities = work.serving.get(lead_id, self._models), fresh.get(lead_id, ())
+            signals = self._signals(models, state, activities)
+            silent = True if activities and _all_silent(activities) else None
+            change = renew(row, state, models, cause, self._now, merged_from[lead_id], signals, silent=silent)
+            published += told(replace(change, word=work.word) if work.word else change, models)
         return published
 
-    def _signals(self, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:
+    def _signals(self, models: Models, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:
         return [
             SignalFired(signal, activity.source, activity.id, activity.occurred_at)
             for activity in fresh
             if (activity.source, activity.id) not in state.judgement.unpaid
-            for model in self._models.live
+            for model in models.live
             for signal in signals_of(model.compiled, activity, state.folds[model.name][1])
         ]
+
+
+def _all_silent(fresh: Sequence[Activity]) -> bool:
+    """Whether all that came is history. Beside anything else it raises what it raises: a crossing is not lost."""
+    return bool(fresh) and all(SILENT in activity.flags for activity in fresh)
 
 
 def _check_unmoved(known: KnownOwners, touched: set[str], rows: Mapping[str, LeadRow]) -> None:

@@ -98,18 +98,20 @@ async def _take(work: Work, row: LeadRow, entries: Sequence[Entry]) -> list[Outb
     if not new:
         return []
     state = await _with_entries(work, row)
-    change = renew(row, state, work.models, CAUSE, work.now)
+    models = work.models.serving(state)
+    change = renew(row, state, models, CAUSE, work.now)
     await ScoringRepository(work.conn).put_leads([row])
     given = [points_given(row.id, entry) for entry in entries if entry.kind == POINTS and (entry.kind, entry.id) in new]
-    return [*told(change, work.models), *given]
+    return [*told(change, models), *given]
 
 
 async def _with_entries(work: Work, row: LeadRow) -> LeadState:
     """The lead with all its entries; folded again unless only points given by hand changed."""
     state = LeadState.unpack(row.state)
     entries = (await EntryRepository(work.conn).of([row.id]))[row.id]
-    if is_current(work.models, state) and all(entry.kind == POINTS for entry in entries):
+    serving = work.models.serving(state)
+    if is_current(serving, state) and all(entry.kind == POINTS for entry in entries):
         state.manual = manual_of(entries)
         return state
     history = await ScoringRepository(work.conn).activities_of([row.id])
-    return refold(work.models, history[row.id], state.profile.identifiers, work.now, entries)
+    return refold(serving, history[row.id], state.profile.identifiers, work.now, entries)

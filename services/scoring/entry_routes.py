@@ -85,9 +85,10 @@ async def _do(request: Request, change: Callable[[Work], Awaitable[list[OutboxRo
     for _ in range(MAX_RACES):
         with suppress(LostRaceError, asyncpg.DeadlockDetectedError):
             async with pool.acquire() as conn, conn.transaction():
+                models = await state.models.pin(conn)
                 if not alone:
                     await erasures.refresh(conn)
-                published = await change(Work(conn, state.models, erasures.lead_id_for, named, state.clock()))
+                published = await change(Work(conn, models, erasures.lead_id_for, named, state.clock()))
                 await outbox.append(conn, SCHEMA, published, state.settings.kafka.partitions)
             return
     raise ProblemError(503, "busy", "The lead is changing all the time.", headers={"Retry-After": "1"})

@@ -30,6 +30,9 @@ async def erase(work: Work, lead_id: str) -> list[OutboxRow]:
     anchors = sorted({*ids, *hashes, *(work.lead_id_for(identifier) for identifier in identifiers)})
     await _delete(conn, ids, anchors)
     await conn.execute(
+        "INSERT INTO scoring.account_todo (lead_id, contact) SELECT id, '' FROM unnest($1::uuid[]) id", ids
+    )
+    await conn.execute(
         "INSERT INTO scoring.erasure (hash, lead_id, erased_at)"
         " SELECT hash, $2::uuid, $3 FROM unnest($1::uuid[]) AS h(hash)",
         sorted({*hashes, *ids}),

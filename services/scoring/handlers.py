@@ -10,11 +10,11 @@ from aiokafka import TopicPartition
 
 from services.scoring.admitting import admit
 from services.scoring.batch import BatchScoring
-from services.scoring.core.lead import Models
 from services.scoring.entering import Work, take_recyclings
 from services.scoring.entry_repository import EntryRepository
 from services.scoring.erasures import Erasures
 from services.scoring.incoming import Incoming, read_outcomes, read_records
+from services.scoring.models import ModelsInForce
 from services.scoring.repository import LostRaceError, ScoringRepository
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
@@ -39,7 +39,7 @@ class Handler(ABC):
     topic: str
 
     def __init__(
-        self, pool: asyncpg.Pool, settings: ScoringSettings, models: Models, cluster: ClusterView, clock: Clock
+        self, pool: asyncpg.Pool, settings: ScoringSettings, models: ModelsInForce, cluster: ClusterView, clock: Clock
     ) -> None:
         self._pool = pool
         self._settings = settings
@@ -103,18 +103,19 @@ class ActivityHandler(Handler):
     async def _commit(self, batch: Batch, incoming: Incoming) -> tuple[int, int]:
         """Returns how many activities were new, and how many known ones came with another body."""
         async with self._pool.acquire() as conn, conn.transaction():
+            models = await self._models.pin(conn)
             await offsets.advance(conn, SCHEMA, batch)
             await self._erasures.refresh(conn)
             repository = ScoringRepository(conn)
             new, conflicts = await repository.add_keys(incoming.activities.values())
             published = list(incoming.letters)
             fresh = {key: activity for key, activity in incoming.activities.items() if key in new}
-            admitted = await admit(repository, self._models, self._erasures, fresh, incoming.bodies)
+            admitted = await admit(repository, models, self._erasures, fresh, incoming.bodies)
             if admitted.refused:
                 await repository.void_keys(admitted.refused)
             if admitted.fresh:
                 entries, named = EntryRepository(conn), self._erasures.lead_id_for
-                scoring = BatchScoring(repository, entries, self._models, named, self._clock())
+                scoring = BatchScoring(repository, entries, models, named, self._clock())
                 published += await scoring.score(admitted.fresh, admitted.bodies)
             await outbox.append(conn, SCHEMA, published, self._settings.kafka.partitions)
         return len(new), conflicts
@@ -135,10 +136,11 @@ class OutcomeHandler(Handler):
     async def _handle(self, batch: Batch) -> None:
         returned = read_outcomes(batch.records)
         async with self._pool.acquire() as conn, conn.transaction():
+            models = await self._models.pin(conn)
             await offsets.advance(conn, SCHEMA, batch)
             published = list(returned.letters)
             await self._erasures.refresh(conn)
-            work = Work(conn, self._models, self._erasures.lead_id_for, self._base_id_for, self._clock())
+            work = Work(conn, models, self._erasures.lead_id_for, self._base_id_for, self._clock())
             for lead_id, entries in sorted(returned.entries.items()):
                 published += await take_recyclings(work, lead_id, entries)
             await outbox.append(conn, SCHEMA, published, self._settings.kafka.partitions)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from services.scoring.core.accounts import account_of, contact_of
 from services.scoring.core.evaluation import Evaluation
 from services.scoring.core.events import Change, SignalFired, StageChange
 from services.scoring.core.lead import LeadState, Models
@@ -19,6 +20,8 @@ def renew(
     now: datetime,
     merged_from: Sequence[str] = (),
     signals: Sequence[SignalFired] = (),
+    *,
+    silent: bool | None = None,
 ) -> Change:
     """Evaluate `state`, write it into `row` under the next version, and return what is to be published.
 
@@ -32,7 +35,23 @@ def renew(
     look_again(row, state, models, at, evaluations, evaluations, later=past)
     state.seen_at = at
     fill(row, state, models, evaluations)
-    return Change(row.id, row.version, cause, state.profile, evaluations, at, merged_from, signals, moved)
+    shadows = {model.key: state.evaluation(model, at) for model in models.shadows}
+    # Most leads of a busy site are browsers without a name: they belong to no account.
+    tells = account_of(state, models) is not None
+    row.contact = contact_of(row.id, state, models, evaluations, cause, at).pack() if tells else b""
+    return Change(
+        row.id,
+        row.version,
+        cause,
+        state.profile,
+        evaluations,
+        at,
+        merged_from,
+        signals,
+        stages=moved,
+        shadows=shadows,
+        silent=silent,
+    )
 
 
 def fill(row: LeadRow, state: LeadState, models: Models, evaluations: Mapping[str, Evaluation]) -> None:

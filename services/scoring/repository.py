@@ -30,6 +30,7 @@ class LeadRow:
     """A lead as stored: `state` is the packed folded state, empty for a lead that was merged away.
 
     `due_at` counts where `due_moved`: when the timer shall look at the lead, None for never.
+    `contact` is what its account has to know, if it was evaluated and belongs to one.
     """
 
     id: str
@@ -42,6 +43,12 @@ class LeadRow:
     search: str = ""
     due_at: datetime | None = None
     due_moved: bool = False
+    contact: bytes = b""
+
+    @property
+    def concerns_accounts(self) -> bool:
+        """Whether an account has to hear of a change of this lead: it belongs to one, or may have until now."""
+        return bool(self.contact) or self.epoch > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +244,16 @@ class ScoringRepository:
             [row.search for row in ordered],
             [row.state for row in ordered],
         )
+        await self._tell_accounts([row for row in ordered if row.concerns_accounts])
+
+    async def _tell_accounts(self, rows: Sequence[LeadRow]) -> None:
+        """Note what accounts have to take over; ids rise per lead because its row is locked."""
+        if rows:
+            await self._conn.execute(
+                "INSERT INTO scoring.account_todo (lead_id, contact) SELECT * FROM unnest($1::uuid[], $2::bytea[])",
+                [row.id for row in rows],
+                [row.contact for row in rows],
+            )
 
     async def drop_due(self, lead_ids: Collection[str]) -> None:
         """Let the timer forget leads."""

@@ -12,8 +12,8 @@ from services.scoring.answers import activity_out, lead_out
 from services.scoring.core.consent import PURPOSES, history_of, in_force
 from services.scoring.core.entries import POINTS
 from services.scoring.core.evaluation import as_points
-from services.scoring.core.lead import Models
 from services.scoring.core.verdicts import DETECTOR, alone
+from services.scoring.models import ModelsInForce
 from services.scoring.reading import LeadReader, StoredActivity, StoredLead
 from services.scoring.tables import activity, entry, lead_merge, link, verdict
 from shared.activity import parse_stored
@@ -23,7 +23,7 @@ from shared.clock import to_rfc3339
 class SubjectReader:
     """Reads of everything about one lead; each call is one short transaction."""
 
-    def __init__(self, engine: AsyncEngine, models: Models) -> None:
+    def __init__(self, engine: AsyncEngine, models: ModelsInForce) -> None:
         self._engine = engine
         self._models = models
         self._reader = LeadReader(engine, models)

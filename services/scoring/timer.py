@@ -11,6 +11,7 @@ from services.scoring.core.events import told
 from services.scoring.core.lead import LeadState, Models, is_current, refold
 from services.scoring.core.timing import evaluations_at, worth_publishing
 from services.scoring.entry_repository import EntryRepository
+from services.scoring.models import ModelsInForce
 from services.scoring.renewal import fill, look_again, renew
 from services.scoring.repository import LeadRow, ScoringRepository
 from services.scoring.settings import ScoringSettings
@@ -25,7 +26,7 @@ PAUSE_S = 0.5
 CAUSE = "time"
 
 
-async def run_timer(pool: asyncpg.Pool, settings: ScoringSettings, models: Models, clock: Clock) -> None:
+async def run_timer(pool: asyncpg.Pool, settings: ScoringSettings, models: ModelsInForce, clock: Clock) -> None:
     """Publish what time alone changes, where it matters. Runs until cancelled."""
     while True:
         began = time.monotonic()
@@ -38,7 +39,7 @@ def _ignore(_: str | None) -> None:
     """The consumer tells what is wrong with the servers."""
 
 
-async def look_at_due(pool: asyncpg.Pool, settings: ScoringSettings, models: Models, clock: Clock) -> int:
+async def look_at_due(pool: asyncpg.Pool, settings: ScoringSettings, models: ModelsInForce, clock: Clock) -> int:
     """Look at up to a chunk of leads that are due, in one transaction; returns how many that were.
 
     A lead that somebody else has in hand is left for the next time, so that nobody waits for the timer's round.
@@ -49,13 +50,14 @@ async def look_at_due(pool: asyncpg.Pool, settings: ScoringSettings, models: Mod
         if not ids:
             return 0
         async with conn.transaction():
+            in_force = await models.pin(conn)
             repository = ScoringRepository(conn)
             rows, busy = await repository.lock_free(ids)
             states = {lead_id: LeadState.unpack(row.state) for lead_id, row in rows.items() if row.state}
-            states |= await _folded_again(conn, models, states, now)
+            states |= await _folded_again(conn, in_force, states, now)
             published: list[OutboxRow] = []
             for lead_id, state in states.items():
-                published += _look(rows[lead_id], state, models, now)
+                published += _look(rows[lead_id], state, in_force.serving(state), now)
             await repository.put_leads([rows[lead_id] for lead_id in states])
             await repository.drop_due(set(ids) - states.keys() - busy)
             await outbox.append(conn, SCHEMA, published, settings.kafka.partitions)
@@ -65,17 +67,18 @@ async def look_at_due(pool: asyncpg.Pool, settings: ScoringSettings, models: Mod
 async def _folded_again(
     conn: asyncpg.Connection, models: Models, states: dict[str, LeadState], now: datetime
 ) -> dict[str, LeadState]:
-    """Those that hold activities dated ahead which have come due, or that other models have folded."""
+    """Those that hold activities dated ahead which have come due, or that no version known has folded."""
+    serving = {lead_id: models.serving(state) for lead_id, state in states.items()}
     again = [
         lead_id
         for lead_id, state in states.items()
-        if not is_current(models, state) or (state.ahead_at is not None and state.ahead_at <= now)
+        if not is_current(serving[lead_id], state) or (state.ahead_at is not None and state.ahead_at <= now)
     ]
     if not again:
         return {}
     history, entries = await ScoringRepository(conn).activities_of(again), await EntryRepository(conn).of(again)
     return {
-        lead_id: refold(models, history[lead_id], states[lead_id].profile.identifiers, now, entries[lead_id])
+        lead_id: refold(serving[lead_id], history[lead_id], states[lead_id].profile.identifiers, now, entries[lead_id])
         for lead_id in again
     }
 

@@ -1,7 +1,7 @@
 """What scoring publishes: a lead's whole state after a change, merges, and tombstones."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +13,22 @@ from services.scoring.core.lead import Models
 from services.scoring.core.links import PARTED, Link
 from services.scoring.core.profile import Profile
 from shared.clock import to_rfc3339
-from shared.events import ERASED, MERGED, POINTS_GIVEN, SCORE_CHANGED, STAGE_CHANGED, UNMERGED, cloud_event_headers
+from shared.events import (
+    ACCOUNT_CHANGED,
+    ERASED,
+    MERGED,
+    POINTS_GIVEN,
+    SCORE_CHANGED,
+    SHADOW_SCORED,
+    STAGE_CHANGED,
+    UNMERGED,
+    cloud_event_headers,
+)
 from shared.outbox import OutboxRow
-from shared.topics import LEAD_LIFECYCLE, LEAD_SCORES
+from shared.topics import ACCOUNT_SCORES, LEAD_LIFECYCLE, LEAD_SCORES, SHADOW_SCORES
 
 SOURCE = "kizashi/scoring"
+SILENT_CAUSES = frozenset({"model", "repair"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One new state of a lead, to be published."""
+    """One new state of a lead, to be published. `shadows` are its evaluations by shadow versions, by their keys.
+
+    `silent` says whether a crossing is raised by it, None leaves that to its cause.
+    """
 
     lead_id: str
     version: int
@@ -63,6 +77,8 @@ class Change:
     signals: Sequence[SignalFired] = ()
     stages: Sequence[StageChange] = ()
     word: Word | None = None
+    shadows: Mapping[str, Evaluation] = field(default_factory=dict)
+    silent: bool | None = None
 
     @property
     def unmerged_from(self) -> str | None:
@@ -74,8 +90,10 @@ class Change:
 
 
 def told(change: Change, models: Models) -> list[OutboxRow]:
-    """Everything a change of a lead is published as: its state, and what happened to the lead as such."""
+    """All that a change of a lead is published as: its state, how shadows see it, and what happened to the lead."""
     rows = [score_changed(change, models)]
+    if change.shadows:
+        rows.append(shadow_scored(change, models))
     if change.merged_from:
         rows.append(lead_merged(change))
     if change.unmerged_from is not None and change.word is not None:
@@ -90,6 +108,7 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
         "lead_id": change.lead_id,
         "version": change.version,
         "cause": change.cause,
+        "silent": change.cause in SILENT_CAUSES if change.silent is None else change.silent,
         "merged_from": list(change.merged_from),
         **({"unmerged_from": change.unmerged_from} if change.unmerged_from else {}),
         "identifiers": change.profile.identifiers_out(),
@@ -120,6 +139,35 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
         key=change.lead_id,
     )
     return OutboxRow(LEAD_SCORES.name, change.lead_id.encode(), orjson.dumps(body), headers)
+
+
+def shadow_scored(change: Change, models: Models) -> OutboxRow:
+    """The `shadow-scores` record of a change: nobody acts on it."""
+    body = {
+        "lead_id": change.lead_id,
+        "version": change.version,
+        "cause": change.cause,
+        "shadows": [
+            {"name": model.name, "version": model.version, **change.shadows[model.key].to_json()}
+            for model in models.shadows
+        ],
+        "models": {
+            model.name: {"version": model.version, **_sums(change.evaluations[model.name])} for model in models.live
+        },
+        "evaluated_at": to_rfc3339(change.evaluated_at),
+    }
+    headers = cloud_event_headers(
+        id_=f"{change.lead_id}:{change.version}:shadow",
+        source=SOURCE,
+        type_=SHADOW_SCORED,
+        time=change.evaluated_at,
+        key=change.lead_id,
+    )
+    return OutboxRow(SHADOW_SCORES.name, change.lead_id.encode(), orjson.dumps(body), headers)
+
+
+def _sums(evaluation: Evaluation) -> dict[str, Any]:
+    return {name: value for name, value in evaluation.to_json().items() if name != "reasons"}
 
 
 def tombstone(lead_id: str) -> OutboxRow:
@@ -201,3 +249,23 @@ def lead_erased(lead_id: str, ids: Sequence[str], hashes: Sequence[str], at: dat
 def _said(word: Word) -> dict[str, Any]:
     """Who said it, and about which identifiers: with it a database that is filled again from Kafka knows it too."""
     return {"author": word.author, "anchors": {"survivor": word.link.survivor, "other": word.link.other}}
+
+
+def account_changed(account_id: str, version: int, state: Mapping[str, Any], cause: str, at: datetime) -> OutboxRow:
+    """The `account-scores` record of an account; `state` is what `account_state` gave."""
+    body = {
+        "account_id": account_id,
+        "version": version,
+        **state,
+        "cause": cause,
+        "evaluated_at": to_rfc3339(at),
+    }
+    headers = cloud_event_headers(
+        id_=f"{account_id}:{version}", source=SOURCE, type_=ACCOUNT_CHANGED, time=at, key=account_id
+    )
+    return OutboxRow(ACCOUNT_SCORES.name, account_id.encode(), orjson.dumps(body), headers)
+
+
+def account_gone(account_id: str) -> OutboxRow:
+    """Ends the key of an account that nobody belongs to any more."""
+    return OutboxRow(ACCOUNT_SCORES.name, account_id.encode(), None, [])

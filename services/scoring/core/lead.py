@@ -1,6 +1,6 @@
 """One lead's stored state: its profile and, for each model, its fold."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -23,18 +23,28 @@ from shared.identity import Identifier
 
 @dataclass(frozen=True, slots=True)
 class LiveModel:
-    """A published version of a scoring model, ready to fold with."""
+    """A version of a scoring model, ready to fold with. A shadow scores beside the published version of its name."""
 
     name: str
     version: int
     compiled: CompiledModel
+    shadow: bool = False
+
+    @property
+    def key(self) -> str:
+        """Under which a lead keeps its fold; names hold no @."""
+        return f"{self.name}@{self.version}" if self.shadow else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """All models that score, the primary first."""
+    """All models that score, the primary first; the shadows beside them; and versions that were in force before, by
+    which some leads may still be folded.
+    """
 
     live: tuple[LiveModel, ...]
+    shadows: tuple[LiveModel, ...] = ()
+    earlier: Mapping[tuple[str, int], LiveModel] = field(default_factory=dict)
 
     @property
     def primary(self) -> LiveModel:
@@ -44,7 +54,31 @@ class Models:
     @property
     def need_consent(self) -> bool:
         """Whether any of them counts only what a lead has agreed to."""
-        return any(model.compiled.model.needs_consent for model in self.live)
+        return any(model.compiled.model.needs_consent for model in self.all)
+
+    @property
+    def all(self) -> tuple[LiveModel, ...]:
+        """Every model that a lead is folded by."""
+        return (*self.live, *self.shadows)
+
+    def serving(self, state: "LeadState") -> "Models":
+        """The versions that score this lead now: those it was folded by, until it is switched to these.
+
+        A lead whose versions are no longer known is scored by these at once.
+        """
+        if is_current(self, state):
+            return self
+        folded = {key: version for key, (version, _) in state.folds.items()}
+        serving = [self._version(model, folded.get(model.name)) for model in self.live]
+        live = tuple(model for model in serving if model is not None)
+        if not live or live[0].name != self.primary.name:
+            return self
+        return Models(live, tuple(model for model in self.shadows if model.key in folded), self.earlier)
+
+    def _version(self, model: LiveModel, version: int | None) -> LiveModel | None:
+        if version is None or version == model.version:
+            return None if version is None else model
+        return self.earlier.get((model.name, version))
 
 
 @dataclass(slots=True)
@@ -104,7 +138,7 @@ class LeadState:
 
     def evaluation(self, model: LiveModel, at: datetime) -> Evaluation:
         """The lead under one of its models at `at`, which is not before what is folded."""
-        return evaluate(model.compiled, self.folds[model.name][1], at, self.manual)
+        return evaluate(model.compiled, self.folds[model.key][1], at, self.manual)
 
     def instant(self, now: datetime) -> datetime:
         """When to evaluate: now, but never before what is folded, should the clock have gone back."""
@@ -131,13 +165,11 @@ def refold(
     verdict_of = state.judgement.verdict_of if state.judgement.unpaid else None
     if models.need_consent:
         state.agreed = [(word.at, word.granted) for word in history_of(due) if word.purpose == PROFILING]
-    for model in models.live:
+    for model in models.all:
         recyclings = recyclings_of(entries, model.compiled.model.recycle)
         empty = new_state(model.compiled, recyclings=recyclings)
-        state.folds[model.name] = (
-            model.version,
-            fold(model.compiled, empty, counted(model.compiled, state.agreed, due), verdict_of),
-        )
+        counting = counted(model.compiled, state.agreed, due)
+        state.folds[model.key] = (model.version, fold(model.compiled, empty, counting, verdict_of))
     return state
 
 
@@ -159,8 +191,8 @@ def advance(models: Models, state: LeadState, activities: Sequence[Activity], no
     if state.judgement.taken_back:
         return False
     verdict_of = state.judgement.verdict_of if state.judgement.unpaid else None
-    for model in models.live:
-        _, fold_state = state.folds[model.name]
+    for model in models.all:
+        _, fold_state = state.folds[model.key]
         if fold(model.compiled, fold_state, counted(model.compiled, state.agreed, due), verdict_of).needs_refold:
             return False
     return True
@@ -195,9 +227,9 @@ def _agree(state: LeadState, due: Sequence[Activity]) -> bool:
 
 
 def is_current(models: Models, state: LeadState) -> bool:
-    """Whether the state was folded by exactly these versions of these models."""
+    """Whether the state was folded by exactly these versions of these models and shadows."""
     return {name: version for name, (version, _) in state.folds.items()} == {
-        model.name: model.version for model in models.live
+        model.key: model.version for model in models.all
     }
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from services.scoring.core.rules import EngagementRule, FitRule, Signal, Stage
+from services.scoring.core.rules import Accounts, EngagementRule, FitRule, Signal, Stage
 from services.scoring.core.values import Cents, Clamp, RecyclePolicy, Zone
 from shared.conditions import Condition, Duration, Fault, Schema
 from shared.errors import KizashiError
@@ -101,6 +101,7 @@ class Model(Schema):
     exclude: list[Condition] = Field(default_factory=list)
     recycle: RecyclePolicy = Fraction(1)
     consent: Consent = Consent()
+    accounts: Accounts = Accounts()
 
     @property
     def needs_consent(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from services.scoring.core.consent import words_of
 from services.scoring.core.resolution import Order, strongest_first
 from shared.activity import Activity
 from shared.clock import from_micros, to_micros, to_rfc3339

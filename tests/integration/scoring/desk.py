@@ -16,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.scoring import models as model_store
 from services.scoring.app import ROUTER
-from services.scoring.core.lead import LeadState, Models
+from services.scoring.core.lead import LeadState
 from services.scoring.handlers import ActivityHandler, OutcomeHandler
+from services.scoring.models import ModelsInForce
 from services.scoring.reading import LeadReader
 from services.scoring.replay import Replay, replay
 from services.scoring.settings import ScoringSettings
@@ -71,7 +72,7 @@ class Desk:
 
     pool: asyncpg.Pool
     settings: ScoringSettings
-    models: Models
+    models: ModelsInForce
     engine: AsyncEngine
     now: datetime = NOW
     ends: dict[TopicPartition, int] = field(default_factory=dict)
@@ -154,7 +155,7 @@ class Desk:
     async def score_of(self, lead_id: str) -> float | None:
         """The primary model's score now."""
         state = (await self.states())[lead_id]
-        cents = state.evaluation(self.models.primary, state.instant(self.now)).score
+        cents = state.evaluation(self.models.serving(state).primary, state.instant(self.now)).score
         return None if cents is None else cents / 100
 
     async def resolve(self, lead_id: str) -> str:

@@ -7,13 +7,13 @@ import pytest
 
 from services.scoring.core.entries import points_entry
 from services.scoring.core.evaluation import ManualPoints
-from services.scoring.core.lead import LiveModel, Models
 from services.scoring.entry_repository import EntryRepository
-from services.scoring.refold import refold_outdated
+from services.scoring.refold import refold_some
 from services.scoring.restoring import read_points
 from shared.clock import to_rfc3339
+from shared.documents import read_document
 from shared.identity import EMAIL
-from tests.integration.scoring.desk import NOW, Desk, lead_of
+from tests.integration.scoring.desk import MODEL, NOW, Desk, lead_of
 
 TARO = lead_of(EMAIL, "taro@example.co.jp")
 BROWSER = lead_of("anonymous", "b1")
@@ -109,9 +109,13 @@ async def test_points_stay_through_late_activities_refolds_and_merges(desk: Desk
     assert await desk.score_of(TARO) == 30
     await give(desk, BROWSER, id="by the old id")
     assert await desk.score_of(TARO) == 45
-    known = desk.models.primary
-    desk.models = Models((LiveModel(known.name, known.version + 1, known.compiled),))
-    await refold_outdated(desk.pool, desk.settings, desk.models, lambda: NOW)
+    async with desk.http("models:write") as http:
+        made = await http.post("/v1/models", json={**read_document(MODEL).tree, "daily_max": 19})
+        published = await http.post(f"{made.headers['location']}/publish", json={})
+    assert published.status_code in (200, 202), published.text
+    while await refold_some(desk.pool, desk.settings, desk.models, lambda: desk.now):
+        pass
+    assert desk.models.primary.version == 2
     assert await desk.score_of(TARO) == 45
     assert (await desk.replayed()).differences == []
 

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "2026_11_26_entries"
-down_revision = "2026_11_24_second_topic_ids"
+down_revision = "2026_11_26_model_versions"
 branch_labels = None
 depends_on = None
 
