@@ -12,6 +12,7 @@ from shared.events import (
     ACCOUNT_QUALIFIED,
     ACTIVITY,
     COOLED,
+    DESTINATION_DISABLED,
     ERASED,
     EXTRACTION_COMPLETED,
     HANDOFF_ANSWER,
@@ -60,6 +61,7 @@ MESSAGES: dict[str, tuple[str, ...]] = {
         COOLED,
         HANDOFF_OVERDUE,
         EXTRACTION_COMPLETED,
+        DESTINATION_DISABLED,
     ),
 }
 """The event types on each topic. Topics that are not here carry raw bytes."""
@@ -70,8 +72,10 @@ READ_BY: dict[str, tuple[str, ...]] = {
     LEAD_ACTIVITIES.name: ("scoring",),
     LEAD_SCORES.name: ("handoff",),
     ACCOUNT_SCORES.name: ("handoff",),
+    QUALIFIED_LEADS.name: ("handoff",),
+    HANDOFF_OUTCOMES.name: ("handoff", "scoring"),
     HANDOFF_ANSWERS.name: ("handoff",),
-    HANDOFF_OUTCOMES.name: ("scoring",),
+    LEAD_LIFECYCLE.name: ("handoff",),
 }
 
 ABOUT: dict[str, str] = {
@@ -83,7 +87,8 @@ ABOUT: dict[str, str] = {
     QUALIFIED_ACCOUNTS.name: "One record per cycle of an account and a rule of its own.",
     HANDOFF_OUTCOMES.name: "Every step a handoff takes after it was made.",
     HANDOFF_ANSWERS.name: "Where sales systems answer, instead of calling the API.",
-    LEAD_LIFECYCLE.name: "What happens to leads as such: merges, cooling, deadlines that passed, runs that are done.",
+    LEAD_LIFECYCLE.name: "What happens to leads as such (merges, cooling, deadlines that passed), runs that are done,"
+    " destinations that are disabled.",
     REJECTED_WEBHOOKS.name: "Genuine webhook requests that could not be understood, as they came, without secrets.",
 }
 
