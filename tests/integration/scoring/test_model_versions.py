@@ -129,6 +129,23 @@ async def test_what_was_published_never_changes(api: httpx2.AsyncClient) -> None
         assert (answer.status_code, answer.json()["code"]) == (409, "model_immutable")
 
 
+@pytest.mark.parametrize("size", [10**30, -(10**30), 1e308, 2**63])
+async def test_constants_of_any_size_are_kept(desk: Desk, api: httpx2.AsyncClient, size: float) -> None:
+    await desk.receive(download("a1"))
+    stage = {"id": "big", "all": [{"field": "attributes.employees", "lt": size}]}
+    address, _ = await draft(api, worth(6, stages=[stage]))
+    assert (await api.get(address)).json()["model"]["stages"][0]["all"][0]["lt"] == float(size)
+    await publish(api, address)
+    await fold(desk)
+    assert await desk.score_of(TARO) == 6
+
+
+async def test_a_text_that_cannot_be_stored_is_refused(api: httpx2.AsyncClient) -> None:
+    spoilt = worth(6, stages=[{"id": "s", "all": [{"field": "attributes.x", "equals": "a\x00b"}]}])
+    answer = await api.post("/v1/models", json=spoilt)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_fields")
+
+
 async def test_rights_and_addresses(api: httpx2.AsyncClient, desk: Desk) -> None:
     settings = desk.settings.model_copy(update={"data_dir": desk.settings.config_dir})
     key = create_key(settings.key_store_path, "reader", ["leads:read"], NOW)
@@ -237,6 +254,25 @@ async def test_crossings_are_released_at_the_chosen_rate_best_first(desk: Desk, 
     assert (progress["released"], progress["switched"], progress["waiting"]) == (3, 4, 0)
     values = await desk.pool.fetch("SELECT value FROM scoring.outbox WHERE topic = 'lead-scores' ORDER BY id")
     assert [parse_state(row[0]).quiet for row in values[before:]] == [True, False, False, False]
+
+
+async def test_a_shadow_or_another_model_leaves_releases_at_their_rate(desk: Desk, api: httpx2.AsyncClient) -> None:
+    for number in range(3):
+        await desk.receive(*(download(f"d{number}-{count}", f"p{number}@example.co.jp") for count in range(3)))
+    await fold(desk)
+    address, _ = await draft(api, worth(20, watch=[40]))
+    await publish(api, address, release_per_minute=1)
+    await fold(desk)
+    assert (await api.get(address)).json()["refold"]["waiting"] == 2
+    beside, _ = await draft(api, worth(30))
+    assert (await api.post(f"{beside}/shadow")).status_code == 200
+    await fold(desk)
+    refold = (await api.get(beside)).json()["refold"]
+    assert (refold["release_per_minute"], refold["waiting"]) == (1, 1)
+    rolled = await publish(api, "/v1/models/test/1")
+    assert rolled["refold"] is None or rolled["refold"]["release_per_minute"] is None
+    await fold(desk)
+    assert {one[2] for one in (await scores(desk))[-2:]} == {True}
 
 
 async def test_a_shadow_scores_the_same_traffic_on_a_topic_of_its_own(desk: Desk, api: httpx2.AsyncClient) -> None:
