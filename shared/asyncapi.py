@@ -19,6 +19,7 @@ from shared.events import (
     MERGED,
     QUALIFIED,
     SCORE_CHANGED,
+    SHADOW_SCORED,
 )
 from shared.topics import (
     ACCOUNT_SCORES,
@@ -32,6 +33,7 @@ from shared.topics import (
     QUALIFIED_ACCOUNTS,
     QUALIFIED_LEADS,
     REJECTED_WEBHOOKS,
+    SHADOW_SCORES,
     Topic,
 )
 from shared.version import VERSION
@@ -39,6 +41,7 @@ from shared.version import VERSION
 MESSAGES: dict[str, tuple[str, ...]] = {
     LEAD_ACTIVITIES.name: (ACTIVITY,),
     LEAD_SCORES.name: (SCORE_CHANGED,),
+    SHADOW_SCORES.name: (SHADOW_SCORED,),
     ACCOUNT_SCORES.name: (ACCOUNT_CHANGED,),
     QUALIFIED_LEADS.name: (QUALIFIED,),
     QUALIFIED_ACCOUNTS.name: (ACCOUNT_QUALIFIED,),
@@ -60,6 +63,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
 ABOUT: dict[str, str] = {
     LEAD_ACTIVITIES.name: "One record per accepted activity, in the order of acceptance per lead.",
     LEAD_SCORES.name: "A lead's state after every change; the last record of a key is the lead as it is now.",
+    SHADOW_SCORES.name: "How versions in the shadow score the same leads; nobody acts on it.",
     ACCOUNT_SCORES.name: "An account's state after a change; the last record of a key is the account as it is now.",
     QUALIFIED_LEADS.name: "One record per handed-over cycle of a lead and a rule. What sales subscribes to.",
     QUALIFIED_ACCOUNTS.name: "One record per cycle of an account and a rule of its own.",
