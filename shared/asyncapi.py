@@ -12,6 +12,7 @@ from shared.events import (
     ACCOUNT_QUALIFIED,
     ACTIVITY,
     COOLED,
+    DESTINATION_DISABLED,
     EXTRACTION_COMPLETED,
     HANDOFF_ANSWER,
     HANDOFF_OUTCOME,
@@ -47,7 +48,7 @@ MESSAGES: dict[str, tuple[str, ...]] = {
     QUALIFIED_ACCOUNTS.name: (ACCOUNT_QUALIFIED,),
     HANDOFF_OUTCOMES.name: (HANDOFF_OUTCOME,),
     HANDOFF_ANSWERS.name: (HANDOFF_ANSWER,),
-    LEAD_LIFECYCLE.name: (MERGED, COOLED, HANDOFF_OVERDUE, EXTRACTION_COMPLETED),
+    LEAD_LIFECYCLE.name: (MERGED, COOLED, HANDOFF_OVERDUE, EXTRACTION_COMPLETED, DESTINATION_DISABLED),
 }
 """The event types on each topic. Topics that are not here carry raw bytes."""
 
@@ -57,7 +58,10 @@ READ_BY: dict[str, tuple[str, ...]] = {
     LEAD_ACTIVITIES.name: ("scoring",),
     LEAD_SCORES.name: ("handoff",),
     ACCOUNT_SCORES.name: ("handoff",),
+    QUALIFIED_LEADS.name: ("handoff",),
+    HANDOFF_OUTCOMES.name: ("handoff",),
     HANDOFF_ANSWERS.name: ("handoff",),
+    LEAD_LIFECYCLE.name: ("handoff",),
 }
 
 ABOUT: dict[str, str] = {
@@ -69,7 +73,8 @@ ABOUT: dict[str, str] = {
     QUALIFIED_ACCOUNTS.name: "One record per cycle of an account and a rule of its own.",
     HANDOFF_OUTCOMES.name: "Every step a handoff takes after it was made.",
     HANDOFF_ANSWERS.name: "Where sales systems answer, instead of calling the API.",
-    LEAD_LIFECYCLE.name: "What happens to leads as such: merges, cooling, deadlines that passed, runs that are done.",
+    LEAD_LIFECYCLE.name: "What happens to leads as such (merges, cooling, deadlines that passed), runs that are done,"
+    " destinations that are disabled.",
     REJECTED_WEBHOOKS.name: "Genuine webhook requests that could not be understood, as they came, without secrets.",
 }
 

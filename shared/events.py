@@ -14,8 +14,14 @@ HANDOFF_ANSWER = "lead.handoff-answer.v1"
 MERGED = "lead.merged.v1"
 SHADOW_SCORED = "lead.shadow-scored.v1"
 COOLED = "lead.cooled.v1"
+ERASED = "lead.erased.v1"
+STAGE_CHANGED = "lead.stage-changed.v1"
+COOLING = "lead.cooling.v1"
 HANDOFF_OVERDUE = "lead.handoff-overdue.v1"
 EXTRACTION_COMPLETED = "handoff.extraction-completed.v1"
+DESTINATION_DISABLED = "handoff.destination-disabled.v1"
+DELIVERY_TEST = "handoff.delivery-test.v1"
+"""Never on a topic: sent to one destination, when somebody asks whether it works."""
 
 Headers = list[tuple[str, bytes]]
 

@@ -30,7 +30,7 @@ from shared.topics import ACCOUNT_SCORES
 class AccountHandler(StateHandler):
     """Judges the states of `account-scores` by the account rules of its book."""
 
-    topic = ACCOUNT_SCORES.name
+    topics = (ACCOUNT_SCORES.name,)
 
     def __init__(self, *parts: Any, rules: Sequence[Rule], installed_at: datetime) -> None:
         super().__init__(*parts, installed_at=installed_at)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     text,
 )
 
+from services.handoff.delivery_tables import delivery_tables
 from shared.offsets import offsets_table
 from shared.outbox import outbox_tables
 
@@ -204,5 +205,6 @@ account = Table(
     postgresql_with={"fillfactor": "70"},
 )
 
+delivery_tables(metadata)
 offsets_table(metadata)
 outbox_tables(metadata)

@@ -35,10 +35,10 @@ def renew(
     row.score = None if score is None else score / 100
     row.search = state.profile.search_text
     row.state = state.pack()
+    shadows = {model.key: evaluate(model.compiled, state.folds[model.key][1], at) for model in models.shadows}
     # Most leads of a busy site are browsers without a name: they belong to no account.
     tells = account_of(state, models) is not None
     row.contact = contact_of(row.id, state, models, evaluations, cause, at).pack() if tells else b""
-    shadows = {model.key: evaluate(model.compiled, state.folds[model.key][1], at) for model in models.shadows}
     return Change(row.id, row.version, cause, state.profile, evaluations, at, merged_from, signals, shadows, silent)
 
 

@@ -95,8 +95,8 @@ def write_config(folder: Path, apis: str) -> Path:
 
 
 def _add_levels(path: Path) -> None:
-    """Two more rules, gated by attributes that no other test gives its leads: a call desk, and field sales; and one on
-    accounts.
+    """Two more rules, gated by attributes that no other test gives its leads: a call desk, and field sales; and one
+    for accounts.
     """
     tree = read_document(path.read_text(encoding="utf-8")).tree
     tree["queues"] |= {"phone": {"members": [{"name": "mori"}]}, "field-sales": {}}

@@ -11,6 +11,7 @@ from services.handoff.core.values import (
     Country,
     Day,
     Days,
+    Email,
     Every,
     Grade,
     Hours,
@@ -48,10 +49,11 @@ class Absence(Schema):
 
 class Member(Schema):
     """Somebody who takes leads from a queue: `weight` is the share beside the others, `languages` and `regions` are
-    whose leads it takes; without them any.
+    whose leads it takes; without them any. `email` is where mail destinations write to.
     """
 
     name: Name
+    email: Email | None = None
     capacity_per_day: Annotated[int, Field(ge=0, le=100_000)] | None = None
     weight: Annotated[float, Field(gt=0, le=1_000)] = 1.0
     languages: list[Name] = Field(default_factory=list)
