@@ -36,7 +36,7 @@ _LEGACY_CARRIER = re.compile(
 )
 _UNREADABLE = re.compile(r"[?*＊？〓�]")
 # 0800 is a toll-free prefix, not a mobile one.
-_MOBILE_JP = re.compile(r"\+81[6789]0[1-9]\d{7}")
+_MOBILE_JP = re.compile(r"\+81(?:[679]0\d|80[1-9])\d{7}")
 # What most Japanese numbers look like (010 leads abroad); the full reading below takes twenty times as long.
 _PLAIN_JP = re.compile(r"(?:\+81|0(?!10))([1-9]\d{8}|[5-9]0\d{8})")
 _BETWEEN_DIGITS = str.maketrans("", "", "-() ")

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from services.handoff.core.collecting import collect, is_hot
 from services.handoff.core.due_runs import due_runs, hot_list
 from services.handoff.core.handoff import Handoff, Step
-from services.handoff.core.rows import COLUMNS, cells, header, lines
+from services.handoff.core.rows import COLUMNS, cells
 from services.handoff.core.rules import Rule, load_rules
 from services.handoff.core.states import IllegalStepError
+from shared.spreadsheet import header, lines
 from tests.unit.handoff.builders import day, rule, state
 from tests.unit.handoff.room import Room
 
@@ -148,7 +149,7 @@ def test_hot_now() -> None:
 def row(**attributes: Any) -> dict[str, str]:
     published = state(52, 1, attributes=attributes)
     written = lines([cells(rule(), published, published.models["test"], None)], "utf-8")
-    (found,) = csv.DictReader(io.StringIO((header("utf-8") + written).decode()))
+    (found,) = csv.DictReader(io.StringIO((header(COLUMNS, "utf-8") + written).decode()))
     return found
 
 
@@ -177,8 +178,8 @@ def test_a_cell_never_begins_like_a_formula_and_is_read_back(text: str) -> None:
 
 
 def test_byte_order_mark_and_cp932() -> None:
-    assert header("utf-8-sig").startswith(b"\xef\xbb\xbflead_id,")
-    assert not header("utf-8").startswith(b"\xef")
+    assert header(COLUMNS, "utf-8-sig").startswith(b"\xef\xbb\xbflead_id,")
+    assert not header(COLUMNS, "utf-8").startswith(b"\xef")
     written = lines([["髙橋 〜 − 🚀", 1.5, None]], "cp932")
     assert written.decode("cp932") == "髙橋 ～ － 〓,1.5,\r\n"
 
