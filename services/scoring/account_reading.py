@@ -10,7 +10,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.scoring.core.accounts import Contact, contact_of
-from services.scoring.core.lead import Models
+from services.scoring.models import ModelsInForce
 from services.scoring.reading import LIKE_ESCAPE, LeadReader, StoredLead
 from services.scoring.renewal import evaluations_of
 from services.scoring.tables import account, account_lead
@@ -40,6 +40,7 @@ class AccountFilter:
     """Which accounts are asked for; `after` is the id of the last one of the page before."""
 
     text: str | None = None
+    lead_id: str | None = None
     min_score: float | None = None
     after: str | None = None
     limit: int = 100
@@ -48,7 +49,7 @@ class AccountFilter:
 class AccountReader:
     """Reads of accounts; each call is one short transaction."""
 
-    def __init__(self, engine: AsyncEngine, models: Models, leads: LeadReader) -> None:
+    def __init__(self, engine: AsyncEngine, models: ModelsInForce, leads: LeadReader) -> None:
         self._engine = engine
         self._models = models
         self._leads = leads
@@ -72,6 +73,9 @@ class AccountReader:
             texts = {wanted.text.casefold(), fold_company(wanted.text)} - {""}
             matches = [account.c.search.like(f"%{text.translate(LIKE_ESCAPE)}%") for text in sorted(texts)]
             query = query.where(or_(*matches))
+        if wanted.lead_id is not None:
+            of_lead = select(account_lead.c.account_id).where(account_lead.c.lead_id == _uuid(wanted.lead_id))
+            query = query.where(account.c.id.in_(of_lead))
         if wanted.min_score is not None:
             query = query.where(account.c.score >= wanted.min_score)
         if wanted.after is not None and (after := _uuid(wanted.after)) is not None:
@@ -85,8 +89,9 @@ class AccountReader:
 
     def _contact(self, stored: StoredLead, at: datetime) -> Contact:
         instant = stored.state.instant(at)
-        evaluations = evaluations_of(stored.state, self._models, instant)
-        return contact_of(stored.id, stored.state, self._models, evaluations, "", instant)
+        models = self._models.serving(stored.state)
+        evaluations = evaluations_of(stored.state, models, instant)
+        return contact_of(stored.id, stored.state, models, evaluations, "", instant)
 
 
 def _accounts() -> Any:
