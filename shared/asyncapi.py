@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 
 from shared import schemas
 from shared.events import (
+    ACCOUNT_CHANGED,
     ACTIVITY,
     COOLED,
     EXTRACTION_COMPLETED,
@@ -19,6 +20,7 @@ from shared.events import (
     SCORE_CHANGED,
 )
 from shared.topics import (
+    ACCOUNT_SCORES,
     ALL,
     DEAD_LETTERS,
     HANDOFF_ANSWERS,
@@ -35,6 +37,7 @@ from shared.version import VERSION
 MESSAGES: dict[str, tuple[str, ...]] = {
     LEAD_ACTIVITIES.name: (ACTIVITY,),
     LEAD_SCORES.name: (SCORE_CHANGED,),
+    ACCOUNT_SCORES.name: (ACCOUNT_CHANGED,),
     QUALIFIED_LEADS.name: (QUALIFIED,),
     HANDOFF_OUTCOMES.name: (HANDOFF_OUTCOME,),
     HANDOFF_ANSWERS.name: (HANDOFF_ANSWER,),
@@ -53,6 +56,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
 ABOUT: dict[str, str] = {
     LEAD_ACTIVITIES.name: "One record per accepted activity, in the order of acceptance per lead.",
     LEAD_SCORES.name: "A lead's state after every change; the last record of a key is the lead as it is now.",
+    ACCOUNT_SCORES.name: "An account's state after a change; the last record of a key is the account as it is now.",
     QUALIFIED_LEADS.name: "One record per handed-over cycle of a lead and a rule. What sales subscribes to.",
     HANDOFF_OUTCOMES.name: "Every step a handoff takes after it was made.",
     HANDOFF_ANSWERS.name: "Where sales systems answer, instead of calling the API.",
@@ -154,7 +158,9 @@ def _message(type_: str) -> dict[str, Any]:
         },
         "payload": {"$ref": f"#/components/schemas/{type_}"},
         "examples": [{"name": name, "payload": value} for name, value in schemas.examples(type_).items()],
-        "bindings": {"kafka": {"key": {"type": "string", "description": "The lead's id, or what leads to it."}}},
+        "bindings": {
+            "kafka": {"key": {"type": "string", "description": "The id of the lead or account, or what leads to it."}}
+        },
     }
 
 

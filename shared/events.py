@@ -6,6 +6,7 @@ from shared.clock import to_rfc3339
 
 ACTIVITY = "lead.activity.v1"
 SCORE_CHANGED = "lead.score-changed.v1"
+ACCOUNT_CHANGED = "account.score-changed.v1"
 QUALIFIED = "lead.qualified.v1"
 HANDOFF_OUTCOME = "lead.handoff-outcome.v1"
 HANDOFF_ANSWER = "lead.handoff-answer.v1"

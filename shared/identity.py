@@ -36,7 +36,7 @@ _LEGACY_CARRIER = re.compile(
 )
 _UNREADABLE = re.compile(r"[?*＊？〓�]")
 # 0800 is a toll-free prefix, not a mobile one.
-_MOBILE_JP = re.compile(r"\+81[6789]0[1-9]\d{7}")
+_MOBILE_JP = re.compile(r"\+81(?:[679]0\d|80[1-9])\d{7}")
 _EXTENSION_JP = re.compile(r"\s*[(（]?\s*内線\s*[:：]?\s*(\d+)\s*[)）]?")
 
 # Names that never resolve on the public net still stand in samples and intranets.
@@ -106,7 +106,7 @@ def plain_phone(text: str) -> Phone | None:
     if len(digits) == 10 and not digits.startswith("010"):
         return Phone(f"+81{digits[1:]}", identifies=False)
     if len(digits) == 11 and digits[1] in "56789" and digits[2] == "0":
-        return Phone(f"+81{digits[1:]}", identifies=digits[1] != "5" and digits[3] != "0")
+        return Phone(f"+81{digits[1:]}", identifies=digits[1] != "5" and not digits.startswith("0800"))
     return None
 
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from services.handoff.config import FILE, read_handoff_file, watched_totals
 from services.handoff.core.watch import unwatched
+from services.handoff.effect_reading import EffectReader
 from services.handoff.extraction_reading import ExtractionReader
 from services.handoff.handlers import AnswerHandler, Handler, StateHandler
 from services.handoff.notes import Notes
@@ -62,7 +63,7 @@ class HandoffService(Backend):
             version = await Notes(conn).note_file(self._file.digest, self.clock())
         self._book = self._file.rulebook(version)
         app.state.pool, app.state.book, app.state.reader = pool, self._book, HandoffReader(self.engine)
-        app.state.extractions = ExtractionReader(self.engine)
+        app.state.extractions, app.state.effects = ExtractionReader(self.engine), EffectReader(self.engine)
         app.state.runs = self._runs(pool)
 
     def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:

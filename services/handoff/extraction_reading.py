@@ -8,10 +8,11 @@ from uuid import UUID
 from sqlalchemy import Row, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.handoff.core.rows import COLUMNS, Cell
+from services.handoff.core.rows import COLUMNS
 from services.handoff.reading import plain
 from services.handoff.tables import extraction, extraction_row
 from shared import codec
+from shared.spreadsheet import Cell
 
 FIELDS = "id rule key kind queue state at count lapsed created_at completed_at".split()
 ROWS = 2_000

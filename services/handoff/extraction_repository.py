@@ -7,10 +7,10 @@ import asyncpg
 
 from services.handoff.core.handoff import Handoff
 from services.handoff.core.lifecycle import Extraction
-from services.handoff.core.rows import Cell
 from services.handoff.core.state import LeadState, parse_state
 from services.handoff.repository import SELECTED
 from shared import codec
+from shared.spreadsheet import Cell
 
 _COLUMNS = "id::text, rule, key, kind, queue, state, at, count, lapsed, place"
 

@@ -12,6 +12,7 @@ from services.handoff.core.crossing import RuleMemory
 from services.handoff.core.handoff import Handoff, Step
 from services.handoff.core.judging import LeadMemory
 from services.handoff.core.ledger import Entry, Ledger
+from services.handoff.core.origin import origin_of
 from services.handoff.core.rules import Rule
 from services.handoff.core.states import QUALIFIED as HANDED_OVER
 from services.handoff.core.states import is_closed
@@ -79,6 +80,7 @@ async def _unknown(conn: asyncpg.Connection, qualified: Sequence[Mapping[str, An
 def _handoff(event: Mapping[str, Any], close_after: Mapping[str, timedelta]) -> Handoff:
     given, span = event["handoff"], close_after.get(event["rule"], CLOSE_AFTER)
     crossed_at, handed_over_at = from_rfc3339(event["crossed_at"]), from_rfc3339(event["handed_over_at"])
+    origin = origin_of(event.get("recent_activities") or ())
     return Handoff(
         id=given["id"],
         lead_id=event["lead"]["id"],
@@ -96,6 +98,9 @@ def _handoff(event: Mapping[str, Any], close_after: Mapping[str, timedelta]) -> 
         expires_at=crossed_at + span,
         close_at=max(crossed_at, handed_over_at) + span,
         revision=1,
+        score=round(event["score"] * 100),
+        source=origin.source,
+        campaign=origin.campaign,
     )
 
 

@@ -17,7 +17,7 @@ from services.handoff.core.triggers import pack_triggers, unpack_triggers
 _NAMES = tuple(field.name for field in fields(Handoff))
 _TYPES = (
     "uuid text text int text text text text text int timestamptz timestamptz timestamptz timestamptz timestamptz int"
-    " timestamptz timestamptz int timestamptz text text timestamptz int"
+    " timestamptz timestamptz int timestamptz text text timestamptz int int text text"
 ).split()
 COLUMNS = ", ".join(_NAMES)
 SELECTED = COLUMNS.replace("id", "id::text", 1)

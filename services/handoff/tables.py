@@ -106,9 +106,13 @@ handoff = Table(
     Column("extraction", Text),
     Column("rests_until", DateTime(timezone=True)),
     Column("rules_version", Integer, nullable=False, server_default=text("0")),
+    Column("score", Integer),
+    Column("source", Text),
+    Column("campaign", Text),
 )
 Index("handoff_lead_id_rule_cycle_key", handoff.c.lead_id, handoff.c.rule, handoff.c.cycle, unique=True)
 Index("handoff_close_at_idx", handoff.c.close_at, postgresql_where=text("state IN ('qualified', 'assigned')"))
+Index("handoff_handed_over_at_idx", handoff.c.handed_over_at)
 Index("handoff_crossed_at_id_idx", handoff.c.crossed_at, handoff.c.id)
 Index("handoff_queue_state_crossed_at_id_idx", handoff.c.queue, handoff.c.state, handoff.c.crossed_at, handoff.c.id)
 Index("handoff_due_at_idx", handoff.c.due_at, postgresql_where=text("due_at IS NOT NULL"))

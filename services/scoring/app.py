@@ -10,6 +10,9 @@ import asyncpg
 from fastapi import APIRouter, FastAPI
 
 from services.scoring import models as model_store
+from services.scoring.account_reading import AccountReader
+from services.scoring.account_routes import router as account_router
+from services.scoring.accounts import keep_accounts
 from services.scoring.core.lead import Models
 from services.scoring.explaining import Explainer
 from services.scoring.explanation_routes import router as explanation_router
@@ -34,6 +37,7 @@ PARTITIONS_EVERY_S = 3_600.0
 ROUTER = APIRouter()
 ROUTER.include_router(router)
 ROUTER.include_router(explanation_router)
+ROUTER.include_router(account_router)
 
 
 class ScoringService(Backend):
@@ -49,6 +53,7 @@ class ScoringService(Backend):
         self._settings = settings
         self._files = model_store.read_models(settings.config_dir)
         self._models = Models(())
+        self._name_of = partial(lead_id_for, settings.identity_key)
 
     async def prepare(self, app: FastAPI, pool: asyncpg.Pool) -> None:
         """See Backend."""
@@ -56,7 +61,8 @@ class ScoringService(Backend):
             await ensure_partitions(conn, self.clock())
             self._models = await model_store.publish(conn, self._files)
         app.state.models, app.state.reader = self._models, LeadReader(self.engine, self._models)
-        app.state.explainer = Explainer(self.engine, self._models, partial(lead_id_for, self._settings.identity_key))
+        app.state.explainer = Explainer(self.engine, self._models, self._name_of)
+        app.state.account_reader = AccountReader(self.engine, self._models, app.state.reader)
 
     def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
         """See Backend."""
@@ -77,6 +83,7 @@ class ScoringService(Backend):
         return (
             refold_outdated(pool, self._settings, self._models, self.clock),
             run_timer(pool, self._settings, self._models, self.clock),
+            keep_accounts(pool, self._settings, self._models, self._name_of, self.clock),
             self._keep_partitions(pool),
         )
 

@@ -80,6 +80,10 @@ class LeadReader:
         async with self._engine.connect() as conn:
             return await self._stored(conn, query, at)
 
+    async def among(self, conn: AsyncConnection, ids: Select[tuple[UUID]], at: datetime) -> list[StoredLead]:
+        """The leads of these ids as of `at`, on the caller's connection."""
+        return await self._stored(conn, _with_state().where(lead.c.id.in_(ids)).order_by(lead.c.id), at)
+
     async def activities(self, lead_id: str, limit: int, after: Sequence[Any] | None) -> list[StoredActivity]:
         """A page of a lead's activities, newest first, one more than `limit` if there are more.
 

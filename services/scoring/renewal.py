@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from services.scoring.core.accounts import contact_of
 from services.scoring.core.evaluate import evaluate
+from services.scoring.core.evaluation import Evaluation
 from services.scoring.core.events import Change, SignalFired
 from services.scoring.core.lead import LeadState, Models
 from services.scoring.repository import LeadRow
@@ -24,11 +26,18 @@ def renew(
     The row must be locked: versions rise without gaps because they are taken under that lock.
     """
     at = state.instant(now)
-    evaluations = {model.name: evaluate(model.compiled, state.folds[model.name][1], at) for model in models.live}
+    evaluations = evaluations_of(state, models, at)
     score = evaluations[models.primary.name].score
     row.version += 1
     row.has_email = any(identifier.kind == EMAIL for identifier in state.profile.identifiers)
     row.score = None if score is None else score / 100
     row.search = state.profile.search_text
     row.state = state.pack()
+    contact = contact_of(row.id, state, models, evaluations, cause, at)
+    row.contact = contact.pack() if contact.key else b""
     return Change(row.id, row.version, cause, state.profile, evaluations, at, merged_from, signals)
+
+
+def evaluations_of(state: LeadState, models: Models, at: datetime) -> dict[str, Evaluation]:
+    """The lead under every model at `at`."""
+    return {model.name: evaluate(model.compiled, state.folds[model.name][1], at) for model in models.live}

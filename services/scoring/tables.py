@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Float,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -96,6 +97,35 @@ lead_merge = Table(
     Column("merged_id", Uuid, nullable=False, index=True),
     Column("survivor_id", Uuid, nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+account_todo = Table(
+    "account_todo",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("lead_id", Uuid, nullable=False),
+    Column("contact", LargeBinary),
+)
+
+account_lead = Table(
+    "account_lead",
+    metadata,
+    Column("lead_id", Uuid, primary_key=True),
+    Column("account_id", Uuid, index=True),
+    Column("contact", LargeBinary, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("contacts", Integer, nullable=False),
+    Column("score", Float(53)),
+    Column("search", Text(collation="C"), nullable=False),
+    Column("state", JSONB, nullable=False),
+    Column("due_at", DateTime(timezone=True), index=True),
 )
 
 model_version = Table(

@@ -7,6 +7,7 @@ from shared.web.lean import ClientGone, LeanHandler, LeanRequest, LeanRoute, Str
 from shared.web.openapi import PROBLEM_RESPONSE, committed_form
 from shared.web.pages import MAX_LIMIT, Page, PageQuery, decode_cursor, encode_cursor, page_of, paginate
 from shared.web.problems import Answer, RawHeaders, pointer, problem
+from shared.web.queries import instant_in, invalid_parameter
 from shared.web.server import serve
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "create_app",
     "decode_cursor",
     "encode_cursor",
+    "instant_in",
+    "invalid_parameter",
     "is_json",
     "page_of",
     "paginate",

@@ -10,13 +10,14 @@ from services.ingest.cards import cells
 from services.ingest.cards.consent import read_consent
 from services.ingest.cards.dates import read_date
 from services.ingest.cards.emails import read_addresses
-from services.ingest.cards.names import clean_company, clean_name, fold_company
+from services.ingest.cards.names import clean_company, clean_name
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.phones import Number, read_phones
 from services.ingest.cards.plan import Plan, Values
 from shared.activity import MAX_AHEAD
 from shared.clock import EPOCH, to_rfc3339
+from shared.companies import fold_company
 from shared.identity import fold_name
 
 CARD = "card"

@@ -27,15 +27,18 @@ PLAIN_POSTS = frozenset({URLENCODED, MULTIPART})
 CHARSET_FIELD = "_charset_"
 MAX_FIELDS, MAX_NAME = 200, 256
 
+EUC = "euc_jp"
 _CODECS = {
     "utf-8": "utf-8",
     "utf8": "utf-8",
     "us-ascii": "utf-8",
     **dict.fromkeys(("shift_jis", "shift-jis", "sjis", "x-sjis", "windows-31j", "ms932", "cp932", "ms_kanji"), "cp932"),
-    **dict.fromkeys(("euc-jp", "euc_jp", "x-euc-jp", "eucjp"), "euc_jp"),
+    **dict.fromkeys(("euc-jp", "euc_jp", "x-euc-jp", "eucjp"), EUC),
     **dict.fromkeys(("iso-2022-jp", "iso2022_jp", "csiso2022jp"), "iso2022_jp"),
 }
 _ESCAPED = re.compile(r"&#[0-9]{1,7};")
+# Not behind the prefixes of half-width kana and of JIS X 0212, which mean something else.
+_EUC_SIGN = re.compile(rb"(?<![\x8e\x8f])(?<!\x8f[\xa1-\xfe])[\xa1-\xfe][\xa1-\xfe]")
 _HALF_WIDTH_KANA = re.compile(r"[｡-ﾟ]")
 _NAME = re.compile(rb'[;\s]name="([^"]*)"', re.IGNORECASE)
 _FILE = re.compile(rb"[;\s]filename\*?=", re.IGNORECASE)
@@ -134,7 +137,7 @@ def _detected(pairs: _Bytes) -> str:
         return "iso2022_jp"
     if _fits(pairs, "utf-8"):
         return "utf-8"
-    fitting = [codec for codec in ("cp932", "euc_jp") if _fits(pairs, codec)]
+    fitting = [codec for codec in ("cp932", EUC) if _fits(pairs, codec)]
     if len(fitting) == 2:
         # EUC-JP read as CP932 is full of half-width kana; the other way round hardly anything fits.
         return min(fitting, key=lambda codec: _half_width(pairs, codec))
@@ -144,28 +147,51 @@ def _detected(pairs: _Bytes) -> str:
 def _fits(pairs: _Bytes, codec: str) -> bool:
     try:
         for name, value in pairs:
-            name.decode(codec)
-            value.decode(codec)
+            _decode(name, codec)
+            _decode(value, codec)
     except UnicodeDecodeError:
         return False
     return True
 
 
 def _half_width(pairs: _Bytes, codec: str) -> int:
-    return sum(len(_HALF_WIDTH_KANA.findall(part.decode(codec))) for pair in pairs for part in pair)
+    return sum(len(_HALF_WIDTH_KANA.findall(_decode(part, codec))) for pair in pairs for part in pair)
 
 
 def _texts(pairs: _Bytes, codec: str) -> Pairs:
     """Bytes that fit no encoding become U+FFFD: a person's inquiry is not lost for one broken sign."""
     texts: Pairs = []
     for name, value in pairs:
-        called, said = name.decode(codec, "replace"), value.decode(codec, "replace")
+        called, said = _decode(name, codec, "replace"), _decode(value, codec, "replace")
         if codec != "utf-8" and "&#" in said:
             said = _ESCAPED.sub(_unescaped, said)
         if len(called) > MAX_NAME:
             raise _too_long()
         texts.append((called, said))
     return texts
+
+
+def _decode(raw: bytes, codec: str, errors: str = "strict") -> str:
+    return _from_euc(raw, errors) if codec == EUC else raw.decode(codec, errors)
+
+
+def _from_euc(raw: bytes, errors: str) -> str:
+    """EUC-JP as browsers write it: with the vendors' signs (①, 髙), which Python's codec lacks and its CP932 has.
+
+    Both arrange the same table of 94 × 94 signs, so bytes are moved from one arrangement to the other.
+    """
+    try:
+        return raw.decode(EUC)
+    except UnicodeDecodeError:
+        pass
+    text, place = [], 0
+    for found in _EUC_SIGN.finditer(raw):
+        row, cell = found[0][0] - 0xA1, found[0][1] - 0xA1
+        lead = row // 2 + (0x81 if row < 62 else 0xC1)
+        trail = cell + (0x9F if row % 2 else 0x40 if cell < 63 else 0x41)
+        text += [raw[place : found.start()].decode(EUC, errors), bytes((lead, trail)).decode("cp932", errors)]
+        place = found.end()
+    return "".join([*text, raw[place:].decode(EUC, errors)])
 
 
 def _unescaped(found: "re.Match[str]") -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import orjson
 
@@ -10,9 +11,9 @@ from services.scoring.core.evaluation import Evaluation
 from services.scoring.core.lead import Models
 from services.scoring.core.profile import Profile
 from shared.clock import to_rfc3339
-from shared.events import MERGED, SCORE_CHANGED, cloud_event_headers
+from shared.events import ACCOUNT_CHANGED, MERGED, SCORE_CHANGED, cloud_event_headers
 from shared.outbox import OutboxRow
-from shared.topics import LEAD_LIFECYCLE, LEAD_SCORES
+from shared.topics import ACCOUNT_SCORES, LEAD_LIFECYCLE, LEAD_SCORES
 
 SOURCE = "kizashi/scoring"
 
@@ -92,3 +93,23 @@ def lead_merged(survivor: str, merged: Iterable[str], version: int, at: datetime
         id_=f"{survivor}:{version}:merged", source=SOURCE, type_=MERGED, time=at, key=survivor
     )
     return OutboxRow(LEAD_LIFECYCLE.name, survivor.encode(), orjson.dumps(body), headers)
+
+
+def account_changed(account_id: str, version: int, state: Mapping[str, Any], cause: str, at: datetime) -> OutboxRow:
+    """The `account-scores` record of an account; `state` is what `account_state` gave."""
+    body = {
+        "account_id": account_id,
+        "version": version,
+        **state,
+        "cause": cause,
+        "evaluated_at": to_rfc3339(at),
+    }
+    headers = cloud_event_headers(
+        id_=f"{account_id}:{version}", source=SOURCE, type_=ACCOUNT_CHANGED, time=at, key=account_id
+    )
+    return OutboxRow(ACCOUNT_SCORES.name, account_id.encode(), orjson.dumps(body), headers)
+
+
+def account_gone(account_id: str) -> OutboxRow:
+    """Ends the key of an account that nobody belongs to any more."""
+    return OutboxRow(ACCOUNT_SCORES.name, account_id.encode(), None, [])

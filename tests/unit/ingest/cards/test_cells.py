@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from services.ingest.cards.dates import read_date
 from services.ingest.cards.emails import Addresses, read_addresses
-from services.ingest.cards.names import clean_company, clean_name, fold_company
+from services.ingest.cards.names import clean_company, clean_name
 from services.ingest.cards.phones import read_phones
+from shared.companies import fold_company
 from shared.identity import normalise_phone
 
 TOKYO = ZoneInfo("Asia/Tokyo")

@@ -45,6 +45,13 @@ def test_older_encodings_are_found_too(codec: str) -> None:
     assert fields_of(URLENCODED, urlencoded(plain, codec)) == plain
 
 
+def test_a_browsers_euc_has_the_vendors_signs() -> None:
+    # 髙橋～①㈱ and half-width kana, as Chromium sends them from a page in EUC-JP.
+    body = b"name=%FC%E2%B6%B6%A1%C1%AD%A1%AD%EA%8E%B1a&%B2%F1%BC%D2=%A4%A2"
+    assert fields_of(f"{URLENCODED}; charset=euc-jp", body) == [("name", "髙橋～①㈱ｱa"), ("会社", "あ")]
+    assert fields_of(URLENCODED, body) == [("name", "髙橋～①㈱ｱa"), ("会社", "あ")]
+
+
 def test_the_charset_field_decides() -> None:
     ambiguous = [("_charset_", "EUC-JP"), ("a", "ｱｲｳ")]
     assert fields_of(URLENCODED, urlencoded(ambiguous, "euc_jp")) == ambiguous
