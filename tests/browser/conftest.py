@@ -17,8 +17,10 @@ from deploy.local import stack as local_stack
 from deploy.local.paths import ROOT
 from deploy.local.stack import Stack
 from shared.codec import encode
+from shared.documents import read_document
 from tests.conftest import PARTITIONS
 from tests.e2e.client import Client
+from tests.guides import blocks, here
 from tests.site import Site, serving
 
 WRITE_KEY = "wk_of_the_browser"
@@ -63,8 +65,12 @@ def running(tmp_path_factory: pytest.TempPathFactory, site: Site) -> Iterator[Ru
         "consent_text": "個人情報の取扱いに同意します",
     }
     usual = {"activity": "document_requested", "allowed_origins": [site.origin], "properties": {"document": "guide"}}
-    tags = {"website": {"write_keys": [WRITE_KEY], "allowed_origins": [site.origin]}}
-    tree = {"forms": {"contact": form, "usual": usual}, "tags": tags}
+    tags: dict[str, object] = {"browser": {"write_keys": [WRITE_KEY], "allowed_origins": [site.origin]}}
+    tree: dict[str, dict[str, object]] = {"forms": {"all-fields": form, "usual": usual}, "tags": tags}
+    for name in ("forms.md", "tag.md"):
+        for block in blocks(name, "yaml"):
+            for part, entries in read_document(here(block, "", site.origin)).tree.items():
+                tree[part].update(entries)
     (config / "sources.yaml").write_bytes(encode(tree))
     env = {"KIZASHI_KAFKA__PARTITIONS": str(PARTITIONS)}
     with local_stack.start(folder / "data", config_dir=config, services=["ingest", "scoring"], env=env) as stack:

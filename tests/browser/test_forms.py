@@ -55,7 +55,7 @@ def test_the_snippet_works_at_the_first_paste(
     running: Running, visitor: BrowserContext, client: Client, email: str, options: list[str]
 ) -> None:
     running.site.put("/thanks", THANKS)
-    address = running.site.put("/contact", page_with(snippet(running, "contact", *options)))
+    address = running.site.put("/contact", page_with(snippet(running, "all-fields", *options)))
     page = visitor.new_page()
     page.goto(address)
     trap = page.locator("[name=kizashi_website]").bounding_box()
@@ -74,7 +74,7 @@ def test_the_snippet_works_at_the_first_paste(
 def test_a_double_click_counts_once(running: Running, visitor: BrowserContext, client: Client, email: str) -> None:
     running.site.put("/thanks", THANKS)
     page = visitor.new_page()
-    page.goto(running.site.put("/twice", page_with(snippet(running, "contact", "--no-js"))))
+    page.goto(running.site.put("/twice", page_with(snippet(running, "all-fields", "--no-js"))))
     fill(page, email)
     page.dblclick("button")
     page.wait_for_url("**/thanks")
@@ -92,7 +92,7 @@ def test_a_page_in_an_old_encoding_sends_what_was_typed(
     running: Running, visitor: BrowserContext, client: Client, email: str, charset: str
 ) -> None:
     running.site.put("/thanks", THANKS)
-    html = page_with(snippet(running, "contact", "--no-js"), charset).replace(' accept-charset="utf-8"', "")
+    html = page_with(snippet(running, "all-fields", "--no-js"), charset).replace(' accept-charset="utf-8"', "")
     address = running.site.put("/old", html.encode(charset), content_type=f"text/html; charset={charset}")
     page = visitor.new_page()
     page.goto(address)
@@ -104,19 +104,19 @@ def test_a_page_in_an_old_encoding_sends_what_was_typed(
 
 
 def test_a_form_of_another_site_is_refused(running: Running, visitor: BrowserContext) -> None:
-    html = snippet(running, "contact", "--no-js")
+    html = snippet(running, "all-fields", "--no-js")
     address = running.site.put("/foreign", page_with(html)).replace("127.0.0.1", "localhost")
     page = visitor.new_page()
     page.goto(address)
     fill(page, "foreign@example.co.jp")
-    with page.expect_response("**/v1/forms/contact") as told:
+    with page.expect_response("**/v1/forms/all-fields") as told:
         page.click("button")
     assert (told.value.status, told.value.json()["code"]) == (403, "origin_not_allowed")
 
 
 def test_the_script_says_so_when_it_cannot_send(running: Running, visitor: BrowserContext, email: str) -> None:
     page = visitor.new_page()
-    html = snippet(running, "contact", "--js").replace("/v1/forms/contact", "/v1/forms/nobody")
+    html = snippet(running, "all-fields", "--js").replace("/v1/forms/all-fields", "/v1/forms/nobody")
     page.goto(running.site.put("/broken", page_with(html)))
     fill(page, email)
     page.click("button")
@@ -142,7 +142,7 @@ def test_the_tag_joins_a_form_with_the_pages_before_it(
     tag = f'<script async src="{running.ingest}/v1/tag.js" data-key="{WRITE_KEY}" data-consent="granted"></script>'
     running.site.put("/thanks", THANKS)
     page = visitor.new_page()
-    for path, body in (("/pricing", ""), ("/ask", snippet(running, "contact", "--js"))):
+    for path, body in (("/pricing", ""), ("/ask", snippet(running, "all-fields", "--js"))):
         with page.expect_request("**/v1/collect"):
             page.goto(running.site.put(path, page_with(tag + body)))
     fill(page, email)

@@ -53,7 +53,7 @@ class LeadState(_Body):
     version: Annotated[int, Field(ge=1)]
     evaluated_at: Instant
     cause: str = "activity"
-    silent: bool = False
+    silent: bool | None = None
     merged_from: list[LeadId] = Field(default_factory=list)
     identifiers: dict[str, Any] = Field(default_factory=dict)
     attributes: dict[str, Any] = Field(default_factory=dict)
@@ -70,8 +70,8 @@ class LeadState(_Body):
 
     @property
     def quiet(self) -> bool:
-        """Whether what caused this state raises nothing."""
-        return self.silent or self.cause in SILENT_CAUSES
+        """Whether what caused this state raises nothing; the record's own word counts before its cause."""
+        return self.cause in SILENT_CAUSES if self.silent is None else self.silent
 
     @property
     def email_domain(self) -> str | None:

@@ -1,12 +1,13 @@
 """The fields of a form, whatever encoding its page is written in."""
 
-from urllib.parse import quote_from_bytes, urlencode
+from urllib.parse import quote_from_bytes, unquote_to_bytes, urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.site.bodies import MAX_FIELDS, fields_of
+from services.ingest.sources.bodies import unquoted
 from shared.errors import ProblemError
 
 FORM = [("お名前", "山田　太郎"), ("会社名", "㈱髙橋製作所"), ("備考", "ｶﾀｶﾅと～①")]
@@ -135,3 +136,8 @@ def test_any_bytes_are_read_or_refused(body: bytes, content_type: str) -> None:
             continue
         assert all(isinstance(name, str) for name, _ in pairs)
         assert all(name.encode().decode() == name for name, _ in pairs)  # no half of a surrogate pair
+
+
+@given(st.text(st.sampled_from("%aF09gG+&=あ")).map(str.encode) | st.binary(max_size=40))
+def test_escapes_are_read_as_the_standard_library_does(text: bytes) -> None:
+    assert unquoted(text) == unquote_to_bytes(text)
