@@ -243,7 +243,7 @@ def test_notes_in_japanese() -> None:
 _CELL = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.lists(_CELL, min_size=16, max_size=17), max_size=6))
 def test_any_cells_end_in_an_outcome_that_the_service_takes(table: list[list[str]]) -> None:
     quoted = [",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in table]
