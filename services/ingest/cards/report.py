@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.ingest.cards import encodings
+from services.ingest.cards.headers import NAMELESS
 from services.ingest.cards.listing import Layout, Listing, Outcome
 from services.ingest.cards.notes import Language
 from services.ingest.cards.options import CardOptions, ReportEncoding
@@ -62,7 +63,7 @@ def summary_of(listing: Listing, options: CardOptions, **more: Any) -> dict[str,
         "encoding": layout.found.encoding,
         "delimiter": {",": "comma", "\t": "tab", ";": "semicolon"}[layout.delimiter],
         "header_line": layout.header_line,
-        "columns": {column.name: column.field for column in layout.columns},
+        "columns": {column.name: column.field for column in layout.columns if not column.name.startswith(NAMELESS)},
         "notes": [note.text(options.language) for note in summary.notes],
         **more,
     }
