@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from services.ingest.collecting import WriteKeys
-from services.ingest.durable import Durable, NotDurable
+from services.ingest.durable import Durable, NotDurable, unavailable
 from services.ingest.forms import JSON, raw_headers
 from services.ingest.handlers import UNREAD, trace_of
 from services.ingest.intake import record_of
@@ -84,9 +84,7 @@ class Tracking:
         try:
             durability = await self._durable.publish(records) if records else "kafka"
         except NotDurable as error:
-            retry = {"Retry-After": str(self._limits.retry_after_s)}
-            detail = f"Nothing can be kept safely now: {error}."
-            raise ProblemError(503, "unavailable", detail, headers=retry) from None
+            raise unavailable(error, self._limits.retry_after_s) from None
         LATE.count(_requests(tag.name, "accepted"))
         LATE.count(_activities(tag.name), len(taken))
         report: dict[str, Any] = {
