@@ -210,6 +210,11 @@ def _normalise(
     )
 
 
+def is_activity_type(text: str) -> bool:
+    """Whether it has the form of a type: snake_case, at most 64 characters."""
+    return len(text) <= 64 and _TYPE.fullmatch(text) is not None
+
+
 def _place_in_time(
     said: str | None, received_at: datetime | None, faults: list[FieldFault]
 ) -> tuple[datetime, datetime | None, tuple[str, ...]]:

@@ -18,6 +18,7 @@ from shared.events import (
     MERGED,
     QUALIFIED,
     SCORE_CHANGED,
+    SHADOW_SCORED,
 )
 from shared.topics import (
     ACCOUNT_SCORES,
@@ -30,6 +31,7 @@ from shared.topics import (
     LEAD_SCORES,
     QUALIFIED_LEADS,
     REJECTED_WEBHOOKS,
+    SHADOW_SCORES,
     Topic,
 )
 from shared.version import VERSION
@@ -37,6 +39,7 @@ from shared.version import VERSION
 MESSAGES: dict[str, tuple[str, ...]] = {
     LEAD_ACTIVITIES.name: (ACTIVITY,),
     LEAD_SCORES.name: (SCORE_CHANGED,),
+    SHADOW_SCORES.name: (SHADOW_SCORED,),
     ACCOUNT_SCORES.name: (ACCOUNT_CHANGED,),
     QUALIFIED_LEADS.name: (QUALIFIED,),
     HANDOFF_OUTCOMES.name: (HANDOFF_OUTCOME,),
@@ -56,6 +59,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
 ABOUT: dict[str, str] = {
     LEAD_ACTIVITIES.name: "One record per accepted activity, in the order of acceptance per lead.",
     LEAD_SCORES.name: "A lead's state after every change; the last record of a key is the lead as it is now.",
+    SHADOW_SCORES.name: "How versions in the shadow score the same leads; nobody acts on it.",
     ACCOUNT_SCORES.name: "An account's state after a change; the last record of a key is the account as it is now.",
     QUALIFIED_LEADS.name: "One record per handed-over cycle of a lead and a rule. What sales subscribes to.",
     HANDOFF_OUTCOMES.name: "Every step a handoff takes after it was made.",

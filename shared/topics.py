@@ -28,6 +28,7 @@ class Topic:
 
 LEAD_ACTIVITIES = Topic("lead-activities", ("ingest",), 30)
 LEAD_SCORES = Topic("lead-scores", ("scoring",), 7, compacted=True)
+SHADOW_SCORES = Topic("shadow-scores", ("scoring",), 30)
 ACCOUNT_SCORES = Topic("account-scores", ("scoring",), 7, compacted=True)
 QUALIFIED_LEADS = Topic("qualified-leads", ("handoff",), 365)
 HANDOFF_OUTCOMES = Topic("handoff-outcomes", ("handoff",), 365)
@@ -48,6 +49,7 @@ DEAD_LETTERS = tuple(Topic(dead_letter_topic(topic.name), ("scoring", "handoff")
 ALL = (
     LEAD_ACTIVITIES,
     LEAD_SCORES,
+    SHADOW_SCORES,
     ACCOUNT_SCORES,
     QUALIFIED_LEADS,
     HANDOFF_OUTCOMES,

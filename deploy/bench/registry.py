@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from deploy.bench.cases import explaining, ingest, latency, scoring, start
+from deploy.bench.cases import cards, explaining, ingest, latency, scoring, start
 from deploy.bench.measuring import Goal, Line
 
 Measure = Callable[[], AsyncIterator[Line]]
@@ -34,6 +34,7 @@ GROUPS: tuple[Group, ...] = (
     Group(scoring.measure, ("scoring", "scoring_hot_lead", "refold", "relay")),
     Group(explaining.measure, ("explanation", "long_lead")),
     Group(latency.measure, ("end_to_end_p99_20", "end_to_end_p99_80", "memory_scoring", "memory_handoff")),
+    Group(cards.measure, ("import_cards",)),
     Group(start.measure, ("start_warm",)),
 )
 
@@ -56,6 +57,7 @@ GOALS: dict[str, tuple[Goal, ...]] = {
     "end_to_end_p99_80": (Goal("value", 600, 150, at_most=True),),
     "memory_scoring": (Goal("value", 200, 150, at_most=True),),
     "memory_handoff": (Goal("value", 150, 110, at_most=True),),
+    "import_cards": (Goal("ratio", 0.3, 0.4),),
     "start_warm": (Goal("value", 10, 5, at_most=True),),
 }
 

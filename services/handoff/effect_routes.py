@@ -69,7 +69,12 @@ class EffectReport(BaseModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "example": {"from": "2026-10-01T00:00:00Z", "to": None, "by": ["rule", "campaign"], "items": [EFFECT]}
+            "example": {
+                "from": "2026-10-01T00:00:00Z",
+                "to": "2026-11-01T00:00:00Z",
+                "by": ["rule", "campaign"],
+                "items": [EFFECT],
+            }
         }
     )
 

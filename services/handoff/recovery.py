@@ -57,6 +57,7 @@ async def recover(settings: HandoffSettings, rules: Sequence[Rule]) -> HandoffRe
         unknown = await _unknown(conn, qualified)
         close_after = {rule.id: rule.close_after for rule in rules}
         await _take_in(conn, [_handoff(event, close_after) for event in unknown], unknown)
+        await _note_collected(conn, [_handoff(event, close_after) for event in qualified])
         applied = await _apply(conn, outcomes)
         waiting = await forget_published(conn, SCHEMA, published)
         await forget_producer(conn, SCHEMA)
@@ -101,6 +102,7 @@ def _handoff(event: Mapping[str, Any], close_after: Mapping[str, timedelta]) -> 
         score=round(event["score"] * 100),
         source=origin.source,
         campaign=origin.campaign,
+        extraction=given["extraction"],
     )
 
 
@@ -130,6 +132,20 @@ async def _take_in(conn: asyncpg.Connection, handoffs: Sequence[Handoff], events
                 lead.version, lead.merged_into, lead.last, {**lead.rules, handoff.rule: memory}
             )
     await repository.put_leads(leads)
+
+
+async def _note_collected(conn: asyncpg.Connection, handoffs: Sequence[Handoff]) -> None:
+    """What waits for a run here, but was handed over by one before the restore, waits no more."""
+    await conn.executemany(
+        "UPDATE handoff.handoff SET handed_over_at = $2, owner = $3, respond_by = $4, due_at = $4, close_at = $5,"
+        " expires_at = greatest(expires_at, $5), extraction = $6, revision = revision + 1"
+        " WHERE id = $1 AND handed_over_at IS NULL",
+        [
+            (one.id, one.handed_over_at, one.owner, one.respond_by, one.close_at, one.extraction)
+            for one in handoffs
+            if one.extraction is not None
+        ],
+    )
 
 
 async def _apply(conn: asyncpg.Connection, outcomes: Sequence[tuple[int, Mapping[str, Any]]]) -> int:

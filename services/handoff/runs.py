@@ -27,7 +27,7 @@ from shared.spreadsheet import Cell
 from shared.telemetry import QUALIFIED
 from shared.waiting import until_it_works
 
-BATCH = 1_000
+BATCH = 2_500
 MARK_EVERY = timedelta(minutes=1)
 Row = tuple[str, Sequence[Cell]]
 

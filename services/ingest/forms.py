@@ -63,6 +63,7 @@ class Forms:
         cors: dict[str, str] = {}
         try:
             cors = admitted(request.headers, form.allowed_origins)
+            request.admit_stranger()
             return await self._post(request, form, reader, cors)
         except ProblemError as error:
             outcome = "unavailable" if error.status == 503 else "rejected"

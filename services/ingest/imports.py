@@ -100,7 +100,9 @@ class Imports:
         return 200, [(b"content-type", b"application/json")], encode(body)
 
     def _authorize(self, request: LeanRequest, now: datetime) -> ApiKey:
-        return self._keys.authorize(request.header(b"authorization"), SCOPE, now)
+        key = self._keys.authorize(request.header(b"authorization"), SCOPE, now)
+        request.admit(key.id)
+        return key
 
     @contextmanager
     def _slot(self, request: LeanRequest) -> Iterator[Progress]:

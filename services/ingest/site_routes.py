@@ -47,12 +47,12 @@ def site_routes(forms: Forms, collecting: Collecting, links: Links, tracking: Tr
     redirected = {"302": {"description": "To the address inside the token"}}
     image = {"200": {"description": "A transparent pixel", "content": {"image/gif": {"schema": _BINARY}}}}
     calls = [
-        _route(f"/v1/{call}", {"POST": tracking.post, "OPTIONS": tracking.options}, {"POST": _call(call)}, public=True)
+        _route(f"/v1/{call}", {"POST": tracking.post, "OPTIONS": tracking.options}, {"POST": _call(call)})
         for call in CALLS
     ]
     return [
-        _route(FORM, {"POST": forms.post, "OPTIONS": forms.options}, {"POST": _form()}, public=True),
-        _route(COLLECT, {"POST": collecting.post, "OPTIONS": collecting.options}, {"POST": _collect()}, public=True),
+        _route(FORM, {"POST": forms.post, "OPTIONS": forms.options}, {"POST": _form()}),
+        _route(COLLECT, {"POST": collecting.post, "OPTIONS": collecting.options}, {"POST": _collect()}),
         _route(TAG, {"GET": collecting.script, "HEAD": collecting.script}, {"GET": _script()}),
         _route(
             CLICK + "{token}",
@@ -71,9 +71,8 @@ def site_routes(forms: Forms, collecting: Collecting, links: Links, tracking: Tr
 _BINARY = {"type": "string", "format": "binary"}
 
 
-def _route(path: str, handlers: dict[str, Any], operations: dict[str, Any], *, public: bool = False) -> LeanRoute:
-    """`public` routes are counted by address; links are not, since whole companies click from one address."""
-    return LeanRoute(path, handlers, operations, INGEST_DURATION, public)
+def _route(path: str, handlers: dict[str, Any], operations: dict[str, Any]) -> LeanRoute:
+    return LeanRoute(path, handlers, operations, INGEST_DURATION)
 
 
 def _answered(description: str, schema: dict[str, Any]) -> dict[str, Any]:

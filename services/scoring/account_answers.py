@@ -6,13 +6,14 @@ from typing import Any
 from services.scoring.account_reading import AccountNow, StoredAccount
 from services.scoring.core.accounts import account_score, describe, is_active, score_out
 from services.scoring.core.evaluation import as_points
-from services.scoring.core.lead import LiveModel, Models
+from services.scoring.core.lead import LiveModel
 from services.scoring.core.profile import instant_out
+from services.scoring.models import ModelsInForce
 
 MOST_CONTACTS = 100
 
 
-def account_in_list(stored: StoredAccount, models: Models) -> dict[str, Any]:
+def account_in_list(stored: StoredAccount, models: ModelsInForce) -> dict[str, Any]:
     """An account as published last, under the primary model."""
     model = models.primary
     scored = stored.state["models"].get(model.name, {})
@@ -30,7 +31,7 @@ def account_in_list(stored: StoredAccount, models: Models) -> dict[str, Any]:
     }
 
 
-def account_out(found: AccountNow, models: Models, at: datetime) -> dict[str, Any]:
+def account_out(found: AccountNow, models: ModelsInForce, at: datetime) -> dict[str, Any]:
     """An account and its people, the best hundred of them."""
     model, stored = models.primary, found.stored
     rules, contacts = model.compiled.model.accounts, [contact for _, contact in found.people]

@@ -10,7 +10,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.scoring.core.accounts import Contact, contact_of
-from services.scoring.core.lead import Models
+from services.scoring.models import ModelsInForce
 from services.scoring.reading import LIKE_ESCAPE, LeadReader, StoredLead
 from services.scoring.renewal import evaluations_of
 from services.scoring.tables import account, account_lead
@@ -48,7 +48,7 @@ class AccountFilter:
 class AccountReader:
     """Reads of accounts; each call is one short transaction."""
 
-    def __init__(self, engine: AsyncEngine, models: Models, leads: LeadReader) -> None:
+    def __init__(self, engine: AsyncEngine, models: ModelsInForce, leads: LeadReader) -> None:
         self._engine = engine
         self._models = models
         self._leads = leads
@@ -85,8 +85,9 @@ class AccountReader:
 
     def _contact(self, stored: StoredLead, at: datetime) -> Contact:
         instant = stored.state.instant(at)
-        evaluations = evaluations_of(stored.state, self._models, instant)
-        return contact_of(stored.id, stored.state, self._models, evaluations, "", instant)
+        models = self._models.serving(stored.state)
+        evaluations = evaluations_of(stored.state, models, instant)
+        return contact_of(stored.id, stored.state, models, evaluations, "", instant)
 
 
 def _accounts() -> Any:

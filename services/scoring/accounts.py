@@ -19,6 +19,7 @@ from services.scoring.core.accounts import (
 )
 from services.scoring.core.events import account_changed, account_gone
 from services.scoring.core.lead import LeadState, Models, is_current
+from services.scoring.models import ModelsInForce
 from services.scoring.renewal import evaluations_of
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
@@ -38,7 +39,7 @@ AccountIdFor = Callable[[Identifier], str]
 
 
 async def keep_accounts(
-    pool: asyncpg.Pool, settings: ScoringSettings, models: Models, account_id_for: AccountIdFor, clock: Clock
+    pool: asyncpg.Pool, settings: ScoringSettings, models: ModelsInForce, account_id_for: AccountIdFor, clock: Clock
 ) -> None:
     """Bring accounts up to date and publish them. Runs until cancelled."""
     turn = partial(keep_once, pool, settings, models, account_id_for, clock)
@@ -53,7 +54,7 @@ def _ignore(_: str | None) -> None:
 
 
 async def keep_once(
-    pool: asyncpg.Pool, settings: ScoringSettings, models: Models, account_id_for: AccountIdFor, clock: Clock
+    pool: asyncpg.Pool, settings: ScoringSettings, models: ModelsInForce, account_id_for: AccountIdFor, clock: Clock
 ) -> int:
     """One set of what leads told and of accounts that time concerns; returns how much there was."""
     async with pool.acquire() as conn, conn.transaction():
@@ -65,7 +66,7 @@ async def keep_once(
         due = await repository.due(now, DUE_CHUNK)
         if not told and not due:
             return 0
-        contacts = await _contacts(repository, models, told, now)
+        contacts = await _contacts(repository, models.current, told, now)
         belongs = {lead_id: account_id_for(one.key) for lead_id, (_, one) in contacts.items() if one and one.key}
         placed = {
             lead_id: (seq, belongs.get(lead_id), contact.pack() if contact else b"")
@@ -76,7 +77,7 @@ async def keep_once(
         for lead_id, account_id in belongs.items():
             if (contact := contacts[lead_id][1]) is not None:
                 news[account_id].append(contact)
-        published = await _renew(repository, models, sorted(touched), news, now)
+        published = await _renew(repository, models.current, sorted(touched), news, now)
         await outbox.append(conn, SCHEMA, published, settings.kafka.partitions)
     return len(told) + len(due)
 
@@ -99,7 +100,7 @@ async def _contacts(
 
 def _asked(lead_id: str, state: LeadState, models: Models, now: datetime) -> Contact | None:
     """A stored lead's own word; one that is about to be folded by other models tells it then."""
-    if not is_current(models, state):
+    if not is_current(models := models.serving(state), state):
         return None
     at = state.instant(now)
     return contact_of(lead_id, state, models, evaluations_of(state, models, at), FIRST_SEEN, at)

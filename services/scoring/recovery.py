@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import asyncpg
 import orjson
 
-from services.scoring.core.events import score_changed
-from services.scoring.core.lead import LeadState, Models, is_current, refold
+from services.scoring.core.events import told
+from services.scoring.core.lead import LeadState, is_current, refold
+from services.scoring.models import ModelsInForce
 from services.scoring.renewal import renew
 from services.scoring.repository import ScoringRepository
 from services.scoring.settings import ScoringSettings
@@ -63,7 +64,7 @@ async def _raise_versions(conn: asyncpg.Connection, floors: dict[str, int]) -> i
 
 
 async def begin_with_new_kafka(
-    settings: ScoringSettings, models: Models, clock: Clock, progress: Callable[[int], None]
+    settings: ScoringSettings, models: ModelsInForce, clock: Clock, progress: Callable[[int], None]
 ) -> int:
     """Let a database go on with an empty Kafka: every lead is published once more. Returns how many leads there are."""
     async with alone(settings.database, SCHEMA) as conn:
@@ -89,18 +90,21 @@ async def _next(conn: asyncpg.Connection, after: str) -> list[str]:
 
 
 async def _publish_again(
-    conn: asyncpg.Connection, settings: ScoringSettings, models: Models, clock: Clock, ids: Collection[str]
+    conn: asyncpg.Connection, settings: ScoringSettings, models: ModelsInForce, clock: Clock, ids: Collection[str]
 ) -> None:
     repository = ScoringRepository(conn)
     rows = await repository.lock_leads(ids)
     states = {lead_id: LeadState.unpack(row.state) for lead_id, row in rows.items()}
-    outdated = [lead_id for lead_id, state in states.items() if not is_current(models, state)]
+    in_force = models.current
+    outdated = [lead_id for lead_id, state in states.items() if not is_current(in_force, state)]
     history = await repository.activities_of(outdated) if outdated else {}
     now = clock()
     for lead_id in outdated:
-        states[lead_id] = refold(models, history[lead_id], states[lead_id].profile.identifiers, now)
+        states[lead_id] = refold(in_force, history[lead_id], states[lead_id].profile.identifiers, now)
     changes = [
-        score_changed(renew(rows[lead_id], state, models, CAUSE, now), models) for lead_id, state in states.items()
+        record
+        for lead_id, state in states.items()
+        for record in told(renew(rows[lead_id], state, in_force, CAUSE, now), in_force)
     ]
     await repository.put_leads(rows.values())
     await outbox.append(conn, SCHEMA, changes, settings.kafka.partitions)

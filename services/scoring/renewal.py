@@ -20,6 +20,8 @@ def renew(
     now: datetime,
     merged_from: Sequence[str] = (),
     signals: Sequence[SignalFired] = (),
+    *,
+    silent: bool | None = None,
 ) -> Change:
     """Evaluate `state`, write it into `row` under the next version, and return what is to be published.
 
@@ -35,7 +37,8 @@ def renew(
     row.state = state.pack()
     contact = contact_of(row.id, state, models, evaluations, cause, at)
     row.contact = contact.pack() if contact.key else b""
-    return Change(row.id, row.version, cause, state.profile, evaluations, at, merged_from, signals)
+    shadows = {model.key: evaluate(model.compiled, state.folds[model.key][1], at) for model in models.shadows}
+    return Change(row.id, row.version, cause, state.profile, evaluations, at, merged_from, signals, shadows, silent)
 
 
 def evaluations_of(state: LeadState, models: Models, at: datetime) -> dict[str, Evaluation]:

@@ -136,7 +136,59 @@ model_version = Table(
     Column("digest", Text, nullable=False),
     Column("body", JSONB, nullable=False),
     Column("origin", Text, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("state", Text, nullable=False, server_default=text("'published'")),
+    Column("revision", Integer, nullable=False, server_default=text("1")),
+    Column("note", Text),
+    Column("changed_by", Text, nullable=False, server_default=text("'file'")),
+)
+
+model_publication = Table(
+    "model_publication",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False),
+    Column("version", Integer),
     Column("published_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("published_by", Text, nullable=False),
+)
+Index("model_publication_name_id_idx", model_publication.c.name, model_publication.c.id)
+
+model_audit = Table(
+    "model_audit",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("by", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Integer),
+    Column("action", Text, nullable=False),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+)
+
+refold = Table(
+    "refold",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False),
+    Column("version", Integer),
+    Column("release_per_minute", Integer),
+    Column("after", Uuid, nullable=False, server_default=text("'00000000-0000-0000-0000-000000000000'")),
+    Column("leads", BigInteger),
+    Column("done", BigInteger, nullable=False, server_default=text("0")),
+    Column("switched", BigInteger, nullable=False, server_default=text("0")),
+    Column("released", BigInteger, nullable=False, server_default=text("0")),
+    Column("released_at", DateTime(timezone=True)),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("folded_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+)
+
+release = Table(
+    "release",
+    metadata,
+    Column("lead_id", Uuid, primary_key=True),
+    Column("score", Float(53), nullable=False),
 )
 
 offsets_table(metadata)

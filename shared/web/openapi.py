@@ -51,6 +51,7 @@ EXPLANATIONS = {
     "invalid_form": "The body is no form: broken multipart, or fields that cannot be told apart.",
     "source_disabled": "A ${NAME} of this source is not set in the service's environment.",
     "missing_scope": "The key is valid but lacks the scope this route needs.",
+    "invalid_encoding": "The body is not what its Content-Encoding says.",
     "too_large": "The body, one activity or the count of items is beyond its limit.",
     "unsupported_media_type": "The Content-Type or Content-Encoding is none this route takes.",
     "unavailable": "The service cannot keep its promise now; try again after Retry-After. Nothing was taken.",

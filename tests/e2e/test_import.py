@@ -1,10 +1,17 @@
 """A list of business cards, from the command to the score; a second time nothing changes; history hands nobody over."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from deploy.local.paths import ROOT
 from tests.e2e.client import Client, kizashi, wait_for
 from tests.e2e.test_pipeline import make_hot
 
@@ -91,3 +98,47 @@ def test_a_dry_run_needs_no_stack_and_a_list_that_is_none_fails(tmp_path: Path, 
         failed = kizashi(client.stack, "import", str(path), *options)
         assert (failed.returncode, b"no_header" in failed.stderr) == (1, True)
     assert kizashi(client.stack, "import", str(path), "--consent", "fax").returncode == 2
+
+
+def blocks(language: str, name: str) -> list[str]:
+    return re.findall(rf"```{name}\n(.*?)```", (ROOT / "docs" / f"import{language}.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("language", ["", ".ja"])
+def test_every_command_of_the_guide_works_as_it_stands(client: Client, tmp_path: Path, language: str) -> None:
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    env = {name: text for name, text in os.environ.items() if not name.startswith("KIZASHI_")}
+    env |= {
+        "PATH": f"{Path(sys.executable).parent}:{env['PATH']}",
+        "KIZASHI_DATA_DIR": str(client.stack.data.path),
+        "INGEST": client.url("ingest", ""),
+        "KEY": client.stack.data.cli_key.read_text(encoding="ascii").strip(),
+    }
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    printed = [run("sh", "-ec", block) for block in blocks(language, "sh")]
+    assert len(printed) == 5
+    assert "3 accepted, 1 refused" in printed[0]
+    assert "山田 太郎" in (tmp_path / "report.csv").read_bytes().decode("cp932")
+    assert [run(sys.executable, "-c", block) for block in blocks(language, "python")] == ["3\n"]
+    (example,) = blocks(language, "json")
+    *_, shown, summary = [json.loads(line) for line in example.splitlines()]
+    told_now = [json.loads(line) for line in printed[3].splitlines()]
+    assert summary["summary"].items() <= told_now[-1]["summary"].items()
+    assert {note.partition(":")[0] for note in shown["notes"]} <= {
+        note.partition(":")[0] for note in told_now[shown["record"] - 1]["notes"]
+    }
+
+
+def test_both_guides_have_the_same_parts() -> None:
+    english, japanese = (
+        [len(found) for found in (blocks(language, "sh"), blocks(language, "python"), blocks(language, "json"))]
+        for language in ("", ".ja")
+    )
+    assert english == japanese
+    texts = [(ROOT / "docs" / f"import{language}.md").read_text() for language in ("", ".ja")]
+    assert texts[0].count("\n## ") == texts[1].count("\n## ")

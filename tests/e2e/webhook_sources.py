@@ -90,4 +90,30 @@ def write_config(folder: Path, apis: str) -> Path:
             tree["webhooks"][asked(sample.adapter)] = {**own, "fetch": {"token": "token", "api": f"http://{apis}"}}
     tree["tags"] = {"website": {"write_keys": [WRITE_KEY], "allowed_origins": [SITE]}}
     path.write_bytes(encode(tree))  # JSON is YAML
+    _add_levels(folder / "handoff.yaml")
     return folder
+
+
+def _add_levels(path: Path) -> None:
+    """Two more rules, gated by attributes that no other test gives its leads: a call desk, and field sales."""
+    tree = read_document(path.read_text(encoding="utf-8")).tree
+    tree["queues"] |= {"phone": {"members": [{"name": "mori"}]}, "field-sales": {}}
+    common = {"when": "immediately", "enter": 1_000, "leave": 900}
+    tree["rules"] += [
+        {
+            **common,
+            "id": "call",
+            "to": "phone",
+            "instant": ["demo_requested"],
+            "require": {"attributes": ["wants_call"]},
+        },
+        {
+            **common,
+            "id": "field",
+            "enter": 50,
+            "leave": 45,
+            "to": "field-sales",
+            "require": {"attributes": ["second_level"], "handoff": {"rule": "hot", "state": ["accepted"]}},
+        },
+    ]
+    path.write_bytes(encode(tree))

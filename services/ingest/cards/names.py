@@ -12,7 +12,7 @@ _HONOURED = re.compile(r"[様殿氏]|さん|さま|先生|御中|各位|\b(?:mr|
 _SPACE = re.compile(r"\s+")
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def clean_name(text: str) -> tuple[str, bool]:
     """A person's name with single spaces and without titles (様, 殿, Mr.), and whether one was taken off."""
     name = _SPACE.sub(" ", text).strip()
@@ -22,6 +22,7 @@ def clean_name(text: str) -> tuple[str, bool]:
     return bare, bare != name
 
 
+@lru_cache(maxsize=4_096)
 def clean_company(text: str) -> tuple[str, bool]:
     """A company's name with its legal form written out (㈱ → 株式会社), and whether it was changed.
 

@@ -7,13 +7,20 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import httpx2
 import orjson
 import pytest
 
+from services.handoff.tables import SCHEMA
+from shared.clock import to_rfc3339
+from shared.migrate import upgrade
+from shared.settings import DatabaseSettings
+from tests.integration.handoff.desk import MIGRATIONS
 from tests.integration.handoff.service import Stack
 from tests.unit.handoff.builders import body
 
+PERSON = {"name": "山田 太郎", "company": "=HYPERLINK(1)"}
 RULES = """
 queues: {{desk: {{members: [{{name: sato}}, {{name: suzuki}}], respond_within: 4h}}}}
 rules:
@@ -23,19 +30,21 @@ rules:
 
 @pytest.fixture
 async def leads(stack: Stack) -> list[str]:
-    """Three leads that wait for a run which is due in a few seconds, or will be within the next minute."""
-    due = (datetime.now(UTC) + timedelta(seconds=15)).replace(second=0) + timedelta(minutes=1)
-    stack.write_rules(RULES.format(every=f"MON-SUN {due:%H:%M}"))
+    """Three leads that crossed just before a run whose time came while nobody was there."""
+    at = datetime.now(UTC).replace(second=0, microsecond=0)
+    stack.write_rules(RULES.format(every=f"MON-SUN {at:%H:%M}"))
+    await upgrade(DatabaseSettings(url=stack.database), MIGRATIONS, SCHEMA)
+    conn = await asyncpg.connect(stack.database)
+    await conn.execute("INSERT INTO handoff.schedule_mark VALUES ('weekly', $1)", at - timedelta(hours=1))
+    await conn.close()
+    named = [str(uuid.uuid4()) for _ in range(3)]
+    published = [
+        body(52, lead_id=lead, evaluated_at=to_rfc3339(at - timedelta(seconds=9 - number)), attributes=PERSON)
+        for number, lead in enumerate(named)
+    ]
+    await stack.write([(one["lead_id"], orjson.dumps(one)) for one in published])
     stack.start()
     await stack.ready()
-    named = [str(uuid.uuid4()) for _ in range(3)]
-    attributes = {"name": "山田 太郎", "company": "=HYPERLINK(1)"}
-    await stack.write(
-        [
-            (lead, orjson.dumps(body(52 + number, number, lead_id=lead, attributes=attributes)))
-            for number, lead in enumerate(named)
-        ]
-    )
     await stack.drained()
     return named
 
@@ -46,9 +55,7 @@ def rows_of(answer: httpx2.Response, encoding: str) -> list[dict[str, str]]:
 
 async def test_lists_runs_and_assignments(stack: Stack, leads: list[str]) -> None:
     await check_lists(stack, leads)
-    await stack.until(lambda: bool(stack.request("GET", "/v1/extractions").json()["items"][-1]["kind"] == "list"), 1)
-    await stack.until(lambda: runs_of(stack) != [], 100)
-    await stack.until(lambda: runs_of(stack)[0]["state"] == "completed")
+    await stack.until(lambda: [run["state"] for run in runs_of(stack)] == ["completed"])
     (run,) = runs_of(stack)
     assert (run["count"], run["rule"]) == (3, "weekly")
     await stack.drained()

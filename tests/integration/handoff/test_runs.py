@@ -13,6 +13,7 @@ from services.handoff.core.due_runs import hot_list
 from services.handoff.core.rules import load_rules
 from services.handoff.extraction_reading import ExtractionReader
 from services.handoff.extraction_repository import ExtractionRepository
+from services.handoff.recovery import _handoff, _note_collected
 from shared.postgres import create_engine
 from tests.integration.handoff.desk import Desk
 from tests.unit.handoff.builders import day
@@ -187,6 +188,21 @@ async def test_an_erased_lead_is_not_handed_over(weekly: Desk) -> None:
     await weekly.run_at(FRIDAY + AFTER)
     assert await weekly.cycles() == []
     assert await weekly.standing() == ["lapsed"]
+
+
+async def test_what_was_handed_over_before_a_restore_is_not_handed_over_again(weekly: Desk) -> None:
+    await started(weekly)
+    await weekly.states(weekly.published("a", 52))
+    await weekly.run_at(FRIDAY + AFTER)
+    (event,) = await weekly.outbox("qualified-leads")
+    await weekly.pool.execute("UPDATE handoff.handoff SET handed_over_at = NULL, owner = NULL, extraction = NULL")
+    await weekly.pool.execute("DELETE FROM handoff.extraction")
+    async with weekly.pool.acquire() as conn:
+        await _note_collected(conn, [_handoff(event, {})])
+    row = await weekly.pool.fetchrow("SELECT handed_over_at, owner, due_at FROM handoff.handoff")
+    assert tuple(row) == (FRIDAY + AFTER, "sato", FRIDAY + AFTER + timedelta(hours=4))
+    await weekly.run_at(FRIDAY + timedelta(minutes=1))
+    assert len(await weekly.cycles()) == 1
 
 
 async def test_a_rule_that_is_gone_ends_its_run_as_it_stands(weekly: Desk) -> None:

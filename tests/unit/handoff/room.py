@@ -8,7 +8,7 @@ from services.handoff.core.handoff import Handoff, Step
 from services.handoff.core.judging import Judging, LeadMemory
 from services.handoff.core.ledger import Ledger
 from services.handoff.core.rules import Rule, Rulebook
-from services.handoff.core.state import encode_state, parse_state
+from services.handoff.core.state import encode_state, stored_state
 from tests.unit.handoff.builders import day, rule, state
 
 HOT, WARM = rule(), rule(name="warm", enter=30, leave=20)
@@ -65,5 +65,5 @@ class Room:
         """What a restart leaves of the leads' last states."""
         for name, memory in self.judging.leads.items():
             if memory.last is not None:
-                kept = parse_state(encode_state(memory.last, whole=memory.may_be_handed_over))
+                kept = stored_state(encode_state(memory.last, whole=memory.may_be_handed_over))
                 self.judging.leads[name] = LeadMemory(memory.version, memory.merged_into, kept, memory.rules)

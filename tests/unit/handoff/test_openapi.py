@@ -24,7 +24,8 @@ def test_examples_fit_their_schemas() -> None:
     schemas = document["components"]["schemas"]
     named = {name: schema for name, schema in schemas.items() if "example" in schema}
     assert named.keys() == set(
-        "Answer Asked Assignment EffectReport EffectView ExtractionPage ExtractionView HandoffPage HandoffView HandoffWithHistory".split()
+        "Answer Asked Assignment EffectReport EffectView ExtractionPage ExtractionView HandoffPage HandoffView"
+        " HandoffWithHistory".split()
     )
     for schema in named.values():
         Draft202012Validator({**schema, "components": document["components"]}).validate(schema["example"])

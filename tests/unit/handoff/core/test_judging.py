@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from services.handoff.core.handoff import closed_at
-from services.handoff.core.state import encode_state, parse_state
+from services.handoff.core.state import encode_state, stored_state
 from tests.unit.handoff.builders import day, rule, state
 from tests.unit.handoff.room import HOT, WARM, Room
 
@@ -114,7 +114,7 @@ def test_a_rule_that_was_away_takes_note_of_what_it_missed() -> None:
 
 def test_what_is_kept_of_a_state_judges_as_the_state_did() -> None:
     published = state(60, 1, grade="A", stage="evaluation", consent={"email": True})
-    kept = parse_state(encode_state(published))
+    kept = stored_state(encode_state(published))
     gates = "require: {grade: [A], stage: [evaluation], consent: [email], attributes: [company], coverage: 0.5}"
     gate = rule(gates).gate
     assert gate(published, published.models["test"])
