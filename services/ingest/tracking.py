@@ -2,6 +2,7 @@
 expect.
 """
 
+import asyncio
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -23,6 +24,8 @@ from shared.telemetry import INGEST_ACTIVITIES, INGEST_REJECTED, INGEST_REQUESTS
 from shared.web import Answer, LeanRequest, check_json, inflated, read_body
 
 MAX_REPORTED = 100
+IN_THREAD = 200
+"""A batch of more calls is read in a thread: on the event loop it would hold up every other request."""
 _TYPES = frozenset({"application/json", "text/plain", ""})
 _requests, _activities = cache(INGEST_REQUESTS.labels), cache(INGEST_ACTIVITIES.labels)
 
@@ -74,7 +77,10 @@ class Tracking:
 
     async def _keep(self, request: LeanRequest, items: list[Any], tag: Tag, cors: Mapping[str, str]) -> Answer:
         now = self._clock()
-        taken, refused = read_calls(items, tag, now, self._region)
+        if len(items) <= IN_THREAD:
+            taken, refused = read_calls(items, tag, now, self._region)
+        else:
+            taken, refused = await asyncio.to_thread(read_calls, items, tag, now, self._region)
         if refused and not taken:
             reasons = "; ".join(f"call {one.position}: {one.reason}" for one in refused[:8])
             raise ProblemError(400, "invalid_fields", reasons)
