@@ -9,8 +9,10 @@ from ruamel.yaml import YAML
 from shared import schemas
 from shared.events import (
     ACCOUNT_CHANGED,
+    ACCOUNT_QUALIFIED,
     ACTIVITY,
     COOLED,
+    DESTINATION_DISABLED,
     EXTRACTION_COMPLETED,
     HANDOFF_ANSWER,
     HANDOFF_OUTCOME,
@@ -29,6 +31,7 @@ from shared.topics import (
     LEAD_ACTIVITIES,
     LEAD_LIFECYCLE,
     LEAD_SCORES,
+    QUALIFIED_ACCOUNTS,
     QUALIFIED_LEADS,
     REJECTED_WEBHOOKS,
     SHADOW_SCORES,
@@ -42,9 +45,10 @@ MESSAGES: dict[str, tuple[str, ...]] = {
     SHADOW_SCORES.name: (SHADOW_SCORED,),
     ACCOUNT_SCORES.name: (ACCOUNT_CHANGED,),
     QUALIFIED_LEADS.name: (QUALIFIED,),
+    QUALIFIED_ACCOUNTS.name: (ACCOUNT_QUALIFIED,),
     HANDOFF_OUTCOMES.name: (HANDOFF_OUTCOME,),
     HANDOFF_ANSWERS.name: (HANDOFF_ANSWER,),
-    LEAD_LIFECYCLE.name: (MERGED, COOLED, HANDOFF_OVERDUE, EXTRACTION_COMPLETED),
+    LEAD_LIFECYCLE.name: (MERGED, COOLED, HANDOFF_OVERDUE, EXTRACTION_COMPLETED, DESTINATION_DISABLED),
 }
 """The event types on each topic. Topics that are not here carry raw bytes."""
 
@@ -53,7 +57,11 @@ RAW = {"type": "string", "format": "binary"}
 READ_BY: dict[str, tuple[str, ...]] = {
     LEAD_ACTIVITIES.name: ("scoring",),
     LEAD_SCORES.name: ("handoff",),
+    ACCOUNT_SCORES.name: ("handoff",),
+    QUALIFIED_LEADS.name: ("handoff",),
+    HANDOFF_OUTCOMES.name: ("handoff",),
     HANDOFF_ANSWERS.name: ("handoff",),
+    LEAD_LIFECYCLE.name: ("handoff",),
 }
 
 ABOUT: dict[str, str] = {
@@ -62,9 +70,11 @@ ABOUT: dict[str, str] = {
     SHADOW_SCORES.name: "How versions in the shadow score the same leads; nobody acts on it.",
     ACCOUNT_SCORES.name: "An account's state after a change; the last record of a key is the account as it is now.",
     QUALIFIED_LEADS.name: "One record per handed-over cycle of a lead and a rule. What sales subscribes to.",
+    QUALIFIED_ACCOUNTS.name: "One record per cycle of an account and a rule of its own.",
     HANDOFF_OUTCOMES.name: "Every step a handoff takes after it was made.",
     HANDOFF_ANSWERS.name: "Where sales systems answer, instead of calling the API.",
-    LEAD_LIFECYCLE.name: "What happens to leads as such: merges, cooling, deadlines that passed, runs that are done.",
+    LEAD_LIFECYCLE.name: "What happens to leads as such (merges, cooling, deadlines that passed), runs that are done,"
+    " destinations that are disabled.",
     REJECTED_WEBHOOKS.name: "Genuine webhook requests that could not be understood, as they came, without secrets.",
 }
 

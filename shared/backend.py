@@ -134,7 +134,7 @@ class Backend(ABC):
         return app
 
 
-def render_openapi(service: type[Backend], router: APIRouter) -> bytes:
+def render_openapi(service: type[Backend], *routers: APIRouter) -> bytes:
     """The OpenAPI document of a service, without starting any of it."""
 
     async def no_parts() -> Mapping[str, str | None]:
@@ -148,7 +148,8 @@ def render_openapi(service: type[Backend], router: APIRouter) -> bytes:
         readiness=no_parts,
         description=service.description,
     )
-    app.include_router(router)
+    for router in routers:
+        app.include_router(router)
     return committed_form(app.openapi())
 
 

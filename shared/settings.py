@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from shared.errors import ConfigError
 
 PREFIX = "KIZASHI_"
-SERVICE_SECTIONS = frozenset({"ingest", "scoring", "handoff"})
+SERVICE_SECTIONS = frozenset({"ingest", "scoring", "handoff", "smtp"})
 """Sections that belong to one service each; all services share one environment, so none objects to another's."""
 
 S = TypeVar("S", bound="Settings")

@@ -31,6 +31,7 @@ LEAD_SCORES = Topic("lead-scores", ("scoring",), 7, compacted=True)
 SHADOW_SCORES = Topic("shadow-scores", ("scoring",), 30)
 ACCOUNT_SCORES = Topic("account-scores", ("scoring",), 7, compacted=True)
 QUALIFIED_LEADS = Topic("qualified-leads", ("handoff",), 365)
+QUALIFIED_ACCOUNTS = Topic("qualified-accounts", ("handoff",), 365)
 HANDOFF_OUTCOMES = Topic("handoff-outcomes", ("handoff",), 365)
 HANDOFF_ANSWERS = Topic("handoff-answers", ("sales systems",), 30)
 LEAD_LIFECYCLE = Topic("lead-lifecycle", ("scoring", "handoff"), 365)
@@ -52,6 +53,7 @@ ALL = (
     SHADOW_SCORES,
     ACCOUNT_SCORES,
     QUALIFIED_LEADS,
+    QUALIFIED_ACCOUNTS,
     HANDOFF_OUTCOMES,
     HANDOFF_ANSWERS,
     LEAD_LIFECYCLE,

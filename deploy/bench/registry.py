@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from deploy.bench.cases import cards, explaining, ingest, latency, scoring, start
+from deploy.bench.cases import cards, delivery, explaining, ingest, latency, scoring, start
 from deploy.bench.measuring import Goal, Line
 
 Measure = Callable[[], AsyncIterator[Line]]
@@ -35,6 +35,7 @@ GROUPS: tuple[Group, ...] = (
     Group(explaining.measure, ("explanation", "long_lead")),
     Group(latency.measure, ("end_to_end_p99_20", "end_to_end_p99_80", "memory_scoring", "memory_handoff")),
     Group(cards.measure, ("import_cards",)),
+    Group(delivery.measure, ("webhook_delivery", "webhook_delivery_p99_sick")),
     Group(start.measure, ("start_warm",)),
 )
 
@@ -58,6 +59,8 @@ GOALS: dict[str, tuple[Goal, ...]] = {
     "memory_scoring": (Goal("value", 200, 150, at_most=True),),
     "memory_handoff": (Goal("value", 150, 110, at_most=True),),
     "import_cards": (Goal("ratio", 0.3, 0.4),),
+    "webhook_delivery": (Goal("ratio", 0.4, 0.6),),
+    "webhook_delivery_p99_sick": (Goal("ratio", 2, 1.2, at_most=True),),
     "start_warm": (Goal("value", 10, 5, at_most=True),),
 }
 

@@ -9,18 +9,26 @@ import asyncpg
 import structlog
 from fastapi import FastAPI
 
-from services.handoff.config import FILE, read_handoff_file, watched_totals
+from services.handoff.accounts import AccountHandler
+from services.handoff.channels import Channels
+from services.handoff.config import FILE, addresses_of, read_handoff_file, watched_totals
+from services.handoff.core.accounts import account_rules
 from services.handoff.core.watch import unwatched
+from services.handoff.deliveries import DeliveryHandler
+from services.handoff.destination_routes import router as destination_router
 from services.handoff.effect_reading import EffectReader
 from services.handoff.extraction_reading import ExtractionReader
 from services.handoff.handlers import AnswerHandler, Handler, StateHandler
+from services.handoff.managing import Destinations
 from services.handoff.notes import Notes
 from services.handoff.reading import HandoffReader
 from services.handoff.routes import router
 from services.handoff.runs import Runs
+from services.handoff.sending import Sender
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
 from services.handoff.timers import Timers
+from services.handoff.vault import Vault
 from shared.backend import Backend
 from shared.clock import Clock, system_clock
 from shared.kafka.admin import ClusterView
@@ -28,6 +36,7 @@ from shared.kafka.consumer import ConsumerLoop
 from shared.settings import load
 from shared.telemetry import configure_logging
 
+ROUTERS = (router, destination_router)
 CATCH_UP_WITHIN = timedelta(minutes=1)
 """A process that gets no partition, or never comes to the end of one, makes runs after this time all the same."""
 
@@ -47,6 +56,9 @@ class HandoffService(Backend):
         self._settings = settings
         self._file = read_handoff_file(settings.config_dir / FILE)
         self._book = self._file.rulebook()
+        self._vault = Vault(settings)
+        self._channels = Channels(settings, self._vault, addresses_of(self._file))
+        self._sender: Sender | None = None
         self._installed_at: datetime | None = None
         self._may_run_at = clock() + CATCH_UP_WITHIN
         self._warn_of_unwatched()
@@ -65,20 +77,39 @@ class HandoffService(Backend):
         app.state.pool, app.state.book, app.state.reader = pool, self._book, HandoffReader(self.engine)
         app.state.extractions, app.state.effects = ExtractionReader(self.engine), EffectReader(self.engine)
         app.state.runs = self._runs(pool)
+        app.state.destinations = Destinations(pool, self._settings, self._vault, self._channels, self.clock)
+        self._sender = Sender(pool, self._settings, self._channels, self.clock)
+        app.state.try_now = self._sender.try_now
 
     def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
         """See Backend."""
         assert self._installed_at is not None
+        assert self._sender is not None
         settings, group = self._settings, self._settings.handoff.group
         states = StateHandler(pool, settings, cluster, self.clock, self._book, installed_at=self._installed_at)
         answers = AnswerHandler(pool, settings, cluster, self.clock, self._book)
-        return {"consumer": self._consumer(states, group), "answers": self._consumer(answers, f"{group}-answers")}
+        accounts = AccountHandler(
+            pool,
+            settings,
+            cluster,
+            self.clock,
+            self._book,
+            rules=account_rules(self._file.file.account_rules),
+            installed_at=self._installed_at,
+        )
+        deliveries = DeliveryHandler(pool, settings, cluster, self.clock, self._book, wake=self._sender.wake)
+        return {
+            "consumer": self._consumer(states, group),
+            "answers": self._consumer(answers, f"{group}-answers"),
+            "accounts": self._consumer(accounts, f"{group}-accounts"),
+            "deliveries": self._consumer(deliveries, f"{group}-deliveries"),
+        }
 
     def _consumer(self, handler: Handler, group: str) -> ConsumerLoop:
         section = self._settings.handoff
         return ConsumerLoop(
             self._settings.kafka,
-            [handler.topic],
+            handler.topics,
             group,
             handler,
             instance=section.instance,
@@ -87,7 +118,9 @@ class HandoffService(Backend):
 
     def loops(self, pool: asyncpg.Pool) -> Sequence[Coroutine[Any, Any, None]]:
         """See Backend."""
-        return (Timers(pool, self._settings, self.clock, self._book).run(), self._runs(pool).run())
+        assert self._sender is not None
+        timers = Timers(pool, self._settings, self.clock, self._book)
+        return (timers.run(), self._runs(pool).run(), self._sender.run())
 
     def _runs(self, pool: asyncpg.Pool) -> Runs:
         return Runs(pool, self._settings, self.clock, self._book, self._caught_up)
@@ -107,5 +140,6 @@ def make_app(settings: HandoffSettings | None = None, clock: Clock = system_cloc
     settings = settings or load(HandoffSettings)
     configure_logging(SCHEMA, settings.log_level)
     app = HandoffService(settings, clock).make_app()
-    app.include_router(router)
+    for routes in ROUTERS:
+        app.include_router(routes)
     return app

@@ -26,6 +26,12 @@ def read_handoff_file(path: Path) -> Handoffs:
         raise ConfigError(str(path), str(error)) from None
 
 
+def addresses_of(handoffs: Handoffs) -> Mapping[str, str]:
+    """The addresses of the members of all queues, by name."""
+    members = [member for queue in handoffs.file.queues.values() for member in queue.members]
+    return {member.name: member.email for member in members if member.email}
+
+
 def watched_totals(config_dir: Path) -> tuple[str | None, Mapping[str, frozenset[Fraction]]]:
     """The primary model's name, and the totals each model watches.
 

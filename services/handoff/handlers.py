@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -39,7 +40,7 @@ log = structlog.get_logger()
 class Handler(ABC):
     """One consumer of handoff: positions, transaction, outbox; a subclass does the work on the records."""
 
-    topic: str
+    topics: tuple[str, ...]
 
     def __init__(
         self, pool: asyncpg.Pool, settings: HandoffSettings, cluster: ClusterView, clock: Clock, book: Rulebook
@@ -76,28 +77,30 @@ class Handler(ABC):
             await outbox.append(conn, SCHEMA, done.published, self._settings.kafka.partitions)
         for labels in done.qualified:
             QUALIFIED.labels(*labels).inc()
-        letters = sum(row.topic == dead_letter_topic(self.topic) for row in done.published)
-        CONSUMER_RECORDS.labels(self.topic, "handled").inc(len(batch.records) - letters)
-        self._count_letters(letters, "invalid")
+        letters = Counter(row.topic for row in done.published)
+        for topic, count in Counter(record.topic for record in batch.records).items():
+            dead = letters[dead_letter_topic(topic)]
+            CONSUMER_RECORDS.labels(topic, "handled").inc(count - dead)
+            self._count_letters(topic, dead, "invalid")
 
     async def _bury(self, batch: Batch, reason: str) -> None:
         async with self._pool.acquire() as conn, conn.transaction():
             await offsets.advance(conn, SCHEMA, batch)
             letters = [dead_letter(record, reason) for record in batch.records]
             await outbox.append(conn, SCHEMA, letters, self._settings.kafka.partitions)
-        self._count_letters(len(batch.records), "refused")
+        self._count_letters(batch.records[0].topic, len(batch.records), "refused")
 
-    def _count_letters(self, count: int, reason: str) -> None:
+    def _count_letters(self, topic: str, count: int, reason: str) -> None:
         if count:
-            CONSUMER_RECORDS.labels(self.topic, "dead_letter").inc(count)
-            DEAD_LETTERS.labels(self.topic, reason).inc(count)
-            log.warning("dead_letters", count=count, topic=self.topic, reason=reason)
+            CONSUMER_RECORDS.labels(topic, "dead_letter").inc(count)
+            DEAD_LETTERS.labels(topic, reason).inc(count)
+            log.warning("dead_letters", count=count, topic=topic, reason=reason)
 
 
 class StateHandler(Handler):
     """Judges the states of `lead-scores`."""
 
-    topic = LEAD_SCORES.name
+    topics = (LEAD_SCORES.name,)
 
     def __init__(
         self,
@@ -116,14 +119,14 @@ class StateHandler(Handler):
     async def load_positions(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """See BatchHandler. Asked before anything is read, so that it is known by then what was there before."""
         async with self._pool.acquire() as conn:
-            self._first_start = replace(self._first_start, ends=await Notes(conn).ends(self.topic))
+            self._first_start = replace(self._first_start, ends=await Notes(conn).ends(self.topics[0]))
             return await offsets.load(conn, SCHEMA, partitions, self._cluster)
 
     async def begin_positions(self, positions: Mapping[TopicPartition, int]) -> None:
         """See BatchHandler. Notes where the partitions end too: what lies before was there before handoff."""
         ends = await end_offsets(self._settings.kafka, positions.keys())
         async with self._pool.acquire() as conn, conn.transaction():
-            await Notes(conn).note_ends(self.topic, {tp.partition: end for tp, end in ends.items()})
+            await Notes(conn).note_ends(self.topics[0], {tp.partition: end for tp, end in ends.items()})
             await offsets.begin_at(conn, SCHEMA, dict(positions), self._cluster)
 
     async def _work(self, conn: asyncpg.Connection, records: Sequence[Record]) -> Done:
@@ -137,7 +140,7 @@ class StateHandler(Handler):
 class AnswerHandler(Handler):
     """Takes the answers of `handoff-answers`."""
 
-    topic = HANDOFF_ANSWERS.name
+    topics = (HANDOFF_ANSWERS.name,)
 
     async def _work(self, conn: asyncpg.Connection, records: Sequence[Record]) -> Done:
         return await take_answers(conn, self._book, records, self._clock())

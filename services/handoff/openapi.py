@@ -2,14 +2,13 @@
 
 import sys
 
-from services.handoff.app import HandoffService
-from services.handoff.routes import router
+from services.handoff.app import ROUTERS, HandoffService
 from shared.backend import render_openapi
 
 
 def render() -> bytes:
     """The document as committed."""
-    return render_openapi(HandoffService, router)
+    return render_openapi(HandoffService, *ROUTERS)
 
 
 if __name__ == "__main__":

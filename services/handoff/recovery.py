@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import orjson
 
+from services.handoff.accounts import take_in
 from services.handoff.core.crossing import RuleMemory
 from services.handoff.core.handoff import Handoff, Step
 from services.handoff.core.judging import LeadMemory
@@ -21,7 +22,7 @@ from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
 from shared.clock import from_rfc3339
 from shared.recovery import alone, event_id, forget_positions, forget_producer, forget_published, records_of
-from shared.topics import HANDOFF_OUTCOMES, QUALIFIED_LEADS
+from shared.topics import HANDOFF_OUTCOMES, QUALIFIED_ACCOUNTS, QUALIFIED_LEADS
 
 BY = "kizashi"
 CLOSE_AFTER = timedelta(days=90)
@@ -30,8 +31,8 @@ CLOSE_AFTER = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True)
 class HandoffRecovered:
-    """How many handoffs subscribers knew and the database did not, how many outcomes, and how many events were waiting
-    although they had been published.
+    """How many handoffs and cycles of accounts subscribers knew and the database did not, how many outcomes, and how
+    many events were waiting although they had been published.
     """
 
     handoffs: int
@@ -53,15 +54,21 @@ async def recover(settings: HandoffSettings, rules: Sequence[Rule]) -> HandoffRe
         published.add((HANDOFF_OUTCOMES.name, id_))
         if record.value is not None:
             outcomes.append((int(id_.rpartition(":")[2]), orjson.loads(record.value)))
+    account_cycles: list[dict[str, Any]] = []
+    async for record in records_of(settings.kafka, QUALIFIED_ACCOUNTS.name):
+        published.add((QUALIFIED_ACCOUNTS.name, event_id(record) or ""))
+        if record.value is not None:
+            account_cycles.append(orjson.loads(record.value))
     async with alone(settings.database, SCHEMA) as conn, conn.transaction():
         unknown = await _unknown(conn, qualified)
+        accounts = await take_in(conn, account_cycles)
         close_after = {rule.id: rule.close_after for rule in rules}
         await _take_in(conn, [_handoff(event, close_after) for event in unknown], unknown)
         await _note_collected(conn, [_handoff(event, close_after) for event in qualified])
         applied = await _apply(conn, outcomes)
         waiting = await forget_published(conn, SCHEMA, published)
         await forget_producer(conn, SCHEMA)
-    return HandoffRecovered(len(unknown), applied, waiting)
+    return HandoffRecovered(len(unknown) + accounts, applied, waiting)
 
 
 async def begin_with_new_kafka(settings: HandoffSettings) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     text,
 )
 
+from services.handoff.delivery_tables import delivery_tables
 from shared.offsets import offsets_table
 from shared.outbox import outbox_tables
 
@@ -194,5 +195,16 @@ extraction_row = Table(
 )
 Index("extraction_row_lead_id_idx", extraction_row.c.lead_id)
 
+account = Table(
+    "account",
+    metadata,
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("version", BigInteger, nullable=False, server_default=text("0")),
+    Column("state", LargeBinary),
+    Column("rules", LargeBinary),
+    postgresql_with={"fillfactor": "70"},
+)
+
+delivery_tables(metadata)
 offsets_table(metadata)
 outbox_tables(metadata)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from services.scoring.account_reading import AccountNow, StoredAccount
-from services.scoring.core.accounts import account_score, describe, is_active, score_out
+from services.scoring.core.accounts import METHODS, account_score, describe, is_active, score_out
 from services.scoring.core.evaluation import as_points
 from services.scoring.core.lead import LiveModel
 from services.scoring.core.profile import instant_out
@@ -16,13 +16,13 @@ MOST_CONTACTS = 100
 def account_in_list(stored: StoredAccount, models: ModelsInForce) -> dict[str, Any]:
     """An account as published last, under the primary model."""
     model = models.primary
-    scored = stored.state["models"].get(model.name, {})
+    scored = stored.state.get("models", {}).get(model.name, {})
     return {
         "id": stored.id,
-        "name": stored.state["name"],
-        "domains": stored.state["domains"],
+        "name": stored.state.get("name"),
+        "domains": stored.state.get("domains", []),
         "score": scored.get("score"),
-        "scores": scored.get("scores", {}),
+        "scores": scored.get("scores", dict.fromkeys(METHODS)),
         "method": model.compiled.model.accounts.score,
         "contacts_in_all": stored.contacts,
         "active_contacts": scored.get("active_contacts", 0),

@@ -40,6 +40,7 @@ class AccountFilter:
     """Which accounts are asked for; `after` is the id of the last one of the page before."""
 
     text: str | None = None
+    lead_id: str | None = None
     min_score: float | None = None
     after: str | None = None
     limit: int = 100
@@ -72,6 +73,9 @@ class AccountReader:
             texts = {wanted.text.casefold(), fold_company(wanted.text)} - {""}
             matches = [account.c.search.like(f"%{text.translate(LIKE_ESCAPE)}%") for text in sorted(texts)]
             query = query.where(or_(*matches))
+        if wanted.lead_id is not None:
+            of_lead = select(account_lead.c.account_id).where(account_lead.c.lead_id == _uuid(wanted.lead_id))
+            query = query.where(account.c.id.in_(of_lead))
         if wanted.min_score is not None:
             query = query.where(account.c.score >= wanted.min_score)
         if wanted.after is not None and (after := _uuid(wanted.after)) is not None:

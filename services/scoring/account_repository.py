@@ -133,3 +133,17 @@ class AccountRepository:
             [orjson.dumps(row.state).decode() for row in ordered],
             [row.due_at for row in ordered],
         )
+
+    async def raise_versions(self, floors: Mapping[str, int]) -> None:
+        """Let versions go on above those that were published, also of accounts that are not known yet."""
+        await self._conn.execute(
+            "INSERT INTO scoring.account AS a (id, version, contacts, search, state) SELECT id, version, 0, '', '{}'"
+            " FROM unnest($1::uuid[], $2::bigint[]) AS f(id, version)"
+            " ON CONFLICT (id) DO UPDATE SET version = excluded.version WHERE a.version < excluded.version",
+            list(floors),
+            list(floors.values()),
+        )
+
+    async def publish_again(self) -> None:
+        """Forget what was published, so that every account is once more; leads tell theirs anew."""
+        await self._conn.execute("UPDATE scoring.account SET state = '{}', due_at = now() WHERE contacts > 0")

@@ -22,12 +22,13 @@ async def list_accounts(
     q: Annotated[
         str | None, Query(max_length=200, description="Part of a name, with or without its legal form, or a domain.")
     ] = None,
+    lead_id: Annotated[str | None, Query(max_length=64, description="The account of this lead.")] = None,
     min_score: Annotated[float | None, Query(description="Least stored score.", allow_inf_nan=False)] = None,
 ) -> Response:
     """A page of accounts as published last."""
     reader: AccountReader = prepared(request, "account_reader")
     after = str(page.after[0]) if page.after else None
-    found = await reader.accounts(AccountFilter(q, min_score, after, page.limit))
+    found = await reader.accounts(AccountFilter(q, lead_id, min_score, after, page.limit))
     shown = found[: page.limit]
     items = [account_in_list(stored, request.app.state.models) for stored in shown]
     return paginate(request, items, (shown[-1].id,) if len(found) > page.limit else None)

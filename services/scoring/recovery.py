@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import asyncpg
 import orjson
 
+from services.scoring.account_repository import AccountRepository
 from services.scoring.core.events import told
 from services.scoring.core.lead import LeadState, is_current, refold
 from services.scoring.models import ModelsInForce
@@ -16,7 +17,7 @@ from services.scoring.tables import SCHEMA
 from shared import outbox
 from shared.clock import Clock
 from shared.recovery import alone, event_id, forget_positions, forget_producer, forget_published, records_of
-from shared.topics import LEAD_LIFECYCLE, LEAD_SCORES
+from shared.topics import ACCOUNT_SCORES, LEAD_LIFECYCLE, LEAD_SCORES
 
 CHUNK = 500
 CAUSE = "repair"
@@ -36,16 +37,19 @@ class ScoringRecovered:
 async def recover(settings: ScoringSettings) -> ScoringRecovered:
     """Bring a restored database up to what stands in its Kafka. The service must not run. Raises KizashiError."""
     floors: dict[str, int] = {}
+    accounts: dict[str, int] = {}
     published: set[tuple[str, str]] = set()
-    for topic in (LEAD_SCORES.name, LEAD_LIFECYCLE.name):
+    for topic in (LEAD_SCORES.name, LEAD_LIFECYCLE.name, ACCOUNT_SCORES.name):
         async for record in records_of(settings.kafka, topic):
             if (id_ := event_id(record)) is not None:
                 published.add((topic, id_))
-            if topic == LEAD_SCORES.name and record.value is not None:
-                state = orjson.loads(record.value)
-                floors[state["lead_id"]] = max(floors.get(state["lead_id"], 0), int(state["version"]))
+            if topic != LEAD_LIFECYCLE.name and record.value is not None:
+                state, known = orjson.loads(record.value), floors if topic == LEAD_SCORES.name else accounts
+                key = state["lead_id"] if topic == LEAD_SCORES.name else state["account_id"]
+                known[key] = max(known.get(key, 0), int(state["version"]))
     async with alone(settings.database, SCHEMA) as conn, conn.transaction():
         behind = await _raise_versions(conn, floors)
+        await AccountRepository(conn).raise_versions(accounts)
         waiting = await forget_published(conn, SCHEMA, published)
         await forget_producer(conn, SCHEMA)
     return ScoringRecovered(behind, waiting)
@@ -71,6 +75,7 @@ async def begin_with_new_kafka(
         async with conn.transaction():
             await forget_producer(conn, SCHEMA)
             await forget_positions(conn, SCHEMA)
+            await AccountRepository(conn).publish_again()
         done, after = 0, _FIRST
         while ids := await _next(conn, after):
             async with conn.transaction():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from services.scoring.core.accounts import contact_of
+from services.scoring.core.accounts import account_of, contact_of
 from services.scoring.core.evaluate import evaluate
 from services.scoring.core.evaluation import Evaluation
 from services.scoring.core.events import Change, SignalFired
@@ -35,9 +35,10 @@ def renew(
     row.score = None if score is None else score / 100
     row.search = state.profile.search_text
     row.state = state.pack()
-    contact = contact_of(row.id, state, models, evaluations, cause, at)
-    row.contact = contact.pack() if contact.key else b""
     shadows = {model.key: evaluate(model.compiled, state.folds[model.key][1], at) for model in models.shadows}
+    # Most leads of a busy site are browsers without a name: they belong to no account.
+    tells = account_of(state, models) is not None
+    row.contact = contact_of(row.id, state, models, evaluations, cause, at).pack() if tells else b""
     return Change(row.id, row.version, cause, state.profile, evaluations, at, merged_from, signals, shadows, silent)
 
 

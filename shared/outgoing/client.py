@@ -38,11 +38,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer, whatever its status; redirects are answers too. Names of headers are in lower case."""
+    """One answer, whatever its status; redirects are answers too. Names of headers are in lower case. `cut`: the body
+    was longer than is read.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    cut: bool = False
 
 
 async def resolve(host: str, port: int) -> list[str]:
@@ -93,7 +96,8 @@ class _CheckedNetwork(httpcore2.AsyncNetworkBackend):
 class Outgoing:
     """A pool of checked connections. Follows no redirect, reads no proxy from the environment, inflates nothing.
 
-    `timeout_s` is for one call as a whole, from the resolver to the last byte; `max_bytes` for an answer's body.
+    `timeout_s` is for one call as a whole, from the resolver to the last byte; `max_bytes` for an answer's body. Where
+    the status alone matters (`cut_off`), a longer body is cut instead of refused, and a compressed one is left so.
     """
 
     def __init__(
@@ -102,12 +106,14 @@ class Outgoing:
         *,
         timeout_s: float = 15.0,
         max_bytes: int = 1_048_576,
+        cut_off: bool = False,
         resolver: Resolve = resolve,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._rules = rules
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
+        self._cut_off = cut_off
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=tls or httpcore2.default_ssl_context(),
             max_connections=MAX_CONNECTIONS,
@@ -140,12 +146,14 @@ class Outgoing:
         lines: list[tuple[bytes | str, bytes | str]] = list(headers.items())
         async with self._pool.stream(call.method, call.url, headers=lines, content=call.body) as response:
             told = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
-            if told.get("content-encoding", "identity").lower() != "identity":
+            if told.get("content-encoding", "identity").lower() != "identity" and not self._cut_off:
                 raise Unanswered("the answer is compressed, which was not asked for")
             body = bytearray()
             async for chunk in response.aiter_stream():
                 body += chunk
                 if len(body) > self._max_bytes:
+                    if self._cut_off:
+                        return Answer(response.status, told, bytes(body[: self._max_bytes]), cut=True)
                     raise TooLong(f"the answer is longer than {self._max_bytes:,} bytes")
             return Answer(response.status, told, bytes(body))
 

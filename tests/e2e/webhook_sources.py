@@ -73,7 +73,7 @@ def tool_apis() -> Iterator[str]:
 
 def write_config(folder: Path, apis: str) -> Path:
     """Copy the shipped configuration to `folder`, with a source per adapter under the adapter's name, and one more for
-    tools that send ids alone.
+    tools that send ids alone, and a rule on accounts.
     """
     shutil.copytree(SHIPPED, folder)
     path = folder / "sources.yaml"
@@ -95,7 +95,9 @@ def write_config(folder: Path, apis: str) -> Path:
 
 
 def _add_levels(path: Path) -> None:
-    """Two more rules, gated by attributes that no other test gives its leads: a call desk, and field sales."""
+    """Two more rules, gated by attributes that no other test gives its leads: a call desk, and field sales; and one
+    for accounts.
+    """
     tree = read_document(path.read_text(encoding="utf-8")).tree
     tree["queues"] |= {"phone": {"members": [{"name": "mori"}]}, "field-sales": {}}
     common = {"when": "immediately", "enter": 1_000, "leave": 900}
@@ -116,4 +118,5 @@ def _add_levels(path: Path) -> None:
             "require": {"attributes": ["second_level"], "handoff": {"rule": "hot", "state": ["accepted"]}},
         },
     ]
+    tree["account_rules"] = [{"id": "hot-account", "enter": 60}]
     path.write_bytes(encode(tree))

@@ -10,9 +10,9 @@ from services.handoff.core.state import LeadState
 from services.handoff.core.states import RECYCLED
 from shared.clock import to_rfc3339
 from shared.codec import encode
-from shared.events import HANDOFF_OUTCOME, QUALIFIED, cloud_event_headers
+from shared.events import DESTINATION_DISABLED, HANDOFF_OUTCOME, QUALIFIED, cloud_event_headers
 from shared.outbox import OutboxRow
-from shared.topics import HANDOFF_OUTCOMES, QUALIFIED_LEADS
+from shared.topics import HANDOFF_OUTCOMES, LEAD_LIFECYCLE, QUALIFIED_LEADS
 
 SOURCE = "kizashi/handoff"
 
@@ -88,6 +88,28 @@ def outcome(handoff: Handoff, step: Step, recycle: Recycling | None = None) -> O
         key=handoff.lead_id,
     )
     return OutboxRow(HANDOFF_OUTCOMES.name, handoff.lead_id.encode(), encode(body), headers)
+
+
+def destination_disabled(
+    destination_id: str, name: str, kind: str, reason: str, failing_since: datetime | None, now: datetime
+) -> OutboxRow:
+    """The `lead-lifecycle` record of a destination to which nothing is sent any more; keyed by the destination."""
+    body = {
+        "destination_id": destination_id,
+        "name": name,
+        "kind": kind,
+        "reason": reason,
+        "failing_since": _instant(failing_since),
+        "at": to_rfc3339(now),
+    }
+    headers = cloud_event_headers(
+        id_=f"{destination_id}:disabled:{to_rfc3339(now)}",
+        source=SOURCE,
+        type_=DESTINATION_DISABLED,
+        time=now,
+        key=destination_id,
+    )
+    return OutboxRow(LEAD_LIFECYCLE.name, destination_id.encode(), encode(body), headers)
 
 
 def _points(cents: int | Fraction) -> float | int:

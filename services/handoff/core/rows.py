@@ -1,5 +1,6 @@
 """The rows of an extraction: what stands in them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from services.handoff.core.handoff import Handoff
@@ -41,6 +42,31 @@ def _of(handoff: Handoff | None) -> list[Cell]:
         return [None] * 5
     instants = (handoff.crossed_at, handoff.handed_over_at, handoff.respond_by)
     return [handoff.owner, *(to_rfc3339(one) if one is not None else None for one in instants), handoff.id]
+
+
+def event_cells(data: Mapping[str, Any]) -> list[Cell]:
+    """The data of a `lead.qualified.v1` as a row, in the order of COLUMNS; what is not of its shape is left empty."""
+    lead, handoff = _dict(data.get("lead")), _dict(data.get("handoff"))
+    reasons = data.get("reasons")
+    listed = [_dict(reason) for reason in reasons] if isinstance(reasons, list) else []
+    known = {
+        **data,
+        **{name: _dict(lead.get("attributes")).get(name) for name in _ATTRIBUTES},
+        **{name: _dict(lead.get("identifiers")).get(name) for name in ("email", "phone")},
+        **{name: handoff.get(name) for name in ("queue", "owner", "respond_by")},
+        "lead_id": lead.get("id"),
+        "handoff_id": handoff.get("id"),
+        "reasons": "; ".join(f"{reason.get('rule')} {reason.get('points')}" for reason in listed),
+    }
+    return [_plain(known.get(name)) for name in COLUMNS]
+
+
+def _plain(value: Any) -> Cell:
+    return value if isinstance(value, (str, float, int)) else None
+
+
+def _dict(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _text(value: Any) -> str | None:

@@ -13,7 +13,7 @@ from shared.errors import InvalidMessage
 SILENT_CAUSES = frozenset({"model", "repair"})
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     """Events may gain fields; those that are not known here are left alone."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
@@ -27,7 +27,7 @@ Instant = Annotated[datetime, BeforeValidator(_instant)]
 LeadId = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class ModelState(_Body):
+class ModelState(Body):
     """A lead under one model. An excluded lead has score None, and no sums, bands or stage."""
 
     version: int = 0
@@ -47,7 +47,7 @@ class ModelState(_Body):
         return None if self.score is None else round(self.score * 100)
 
 
-class LeadState(_Body):
+class LeadState(Body):
     """One `lead.score-changed.v1`. `version` rises for ever within a lead."""
 
     lead_id: LeadId

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from email_validator import EmailNotValidError, validate_email
 from holidays import list_supported_countries
 from pydantic import BeforeValidator
 
@@ -40,6 +41,13 @@ def _name(value: Any) -> str:
     if not isinstance(value, str) or not value.strip() or len(value) > 100 or not value.isprintable():
         raise ValueError("expected a name of 1 to 100 printable characters")
     return value
+
+
+def _email(value: Any) -> str:
+    try:
+        return validate_email(value, check_deliverability=False).normalized
+    except (EmailNotValidError, TypeError, AttributeError):
+        raise ValueError("expected an e-mail address") from None
 
 
 def _level(value: Any) -> Any:
@@ -147,6 +155,7 @@ Settle = Annotated[timedelta, BeforeValidator(_settle)]
 Cents = Annotated[int, BeforeValidator(_cents)]
 """Points in hundredths, so that thresholds compare exactly."""
 Name = Annotated[str, BeforeValidator(_name)]
+Email = Annotated[str, BeforeValidator(_email)]
 Grade = Literal["A", "B", "C", "D"]
 Level = Annotated[Literal["1", "2", "3", "4"], BeforeValidator(_level)]
 Purpose = Literal["profiling", "email", "phone"]

@@ -70,20 +70,25 @@ class Contact:
 def contact_of(
     lead_id: str, state: LeadState, models: Models, evaluations: Mapping[str, Evaluation], cause: str, at: datetime
 ) -> Contact:
-    """What the account has to know of a lead."""
+    """What the account has to know of a lead, whether or not it tells one."""
     profile, primary = state.profile, models.primary
-    domain, name = company_domain(profile, primary.compiled.model.accounts), profile.attributes.get("company")
+    name = profile.attributes.get("company")
     active = state.folds[primary.name][1].last_active
     return Contact(
         lead_id,
-        account_key(profile, primary.compiled.model.accounts),
+        account_of(state, models),
         clean_company(name) or None if isinstance(name, str) else None,
-        domain,
+        company_domain(profile, primary.compiled.model.accounts),
         {model: evaluation.score for model, evaluation in evaluations.items()},
         None if active is None else from_micros(active),
         cause,
         at,
     )
+
+
+def account_of(state: LeadState, models: Models) -> Identifier | None:
+    """What names the lead's account under the primary model; None where it tells none."""
+    return account_key(state.profile, models.primary.compiled.model.accounts)
 
 
 def account_key(profile: Profile, rules: Accounts) -> Identifier | None:

@@ -1,13 +1,18 @@
 """Handlers on a migrated database; and the service as a process on real servers."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from shared.settings import KafkaSettings
-from tests.conftest import PARTITIONS, KafkaServer
-from tests.integration.handoff.desk import Desk, open_desk
+from services.handoff.tables import SCHEMA
+from shared.migrate import upgrade
+from shared.settings import DatabaseSettings, KafkaSettings
+from tests.conftest import PARTITIONS, KafkaServer, PostgresServer
+from tests.integration.handoff.desk import MIGRATIONS, Desk, open_desk
 from tests.integration.handoff.service import Stack
 
 
@@ -16,6 +21,24 @@ async def desk(database: str) -> AsyncIterator[Desk]:
     desk = await open_desk(database)
     yield desk
     await desk.pool.close()
+
+
+@pytest.fixture(scope="session")
+def template(postgres_server: PostgresServer) -> Iterator[str]:
+    """A migrated database to be copied: migrating costs more than most tests of deliveries."""
+    url = postgres_server.create_database()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, upgrade(DatabaseSettings(url=SecretStr(url)), MIGRATIONS, SCHEMA)).result()
+    yield url.rpartition("/")[2]
+    postgres_server.drop_database(url)
+
+
+@pytest.fixture
+def migrated(postgres_server: PostgresServer, template: str) -> Iterator[str]:
+    """The URL of a migrated database of this test's own."""
+    url = postgres_server.create_database(template)
+    yield url
+    postgres_server.drop_database(url)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from tests.unit.handoff.builders import body, day
 MIGRATIONS = Path("services/handoff/migrations")
 NOW = day(1)
 RULES = "rules:\n  - {id: hot, enter: 50, leave: 45, to: inside-sales, when: immediately}\n"
-STATES, ANSWERS = StateHandler.topic, AnswerHandler.topic
+(STATES,), (ANSWERS,) = StateHandler.topics, AnswerHandler.topics
 
 
 @dataclass

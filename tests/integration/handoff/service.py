@@ -36,6 +36,8 @@ class Stack:
     folder: Path
     keys: dict[str, str] = field(default_factory=dict)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    more: dict[str, str] = field(default_factory=dict)
+    """Further settings."""
     port: int = 0
     # Of this stack alone: the killed members of another's would hold partitions for a while.
     group: str = field(default_factory=lambda: f"handoff-{uuid.uuid4().hex}")
@@ -63,6 +65,7 @@ class Stack:
             "KIZASHI_KAFKA__PARTITIONS": str(PARTITIONS),
             "KIZASHI_DATABASE__URL": self.database,
             "KIZASHI_HANDOFF__GROUP": self.group,
+            **self.more,
         }
         log = (self.folder / "service.log").open("ab")
         process = subprocess.Popen([sys.executable, "-m", "services.handoff"], env=env, stdout=log, stderr=log)
@@ -76,10 +79,18 @@ class Stack:
             process.kill()
             process.wait()
 
-    def request(self, method: str, path: str, key: str | None = "admin", body: Any = None) -> httpx2.Response:
+    def request(
+        self,
+        method: str,
+        path: str,
+        key: str | None = "admin",
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
         """One request to the process started last."""
-        headers = {"Authorization": f"Bearer {self.keys[key]}"} if key else {}
-        return httpx2.request(method, f"http://127.0.0.1:{self.port}{path}", headers=headers, json=body, timeout=10)
+        sent = {"Authorization": f"Bearer {self.keys[key]}"} if key else {}
+        url = f"http://127.0.0.1:{self.port}{path}"
+        return httpx2.request(method, url, headers={**sent, **(headers or {})}, json=body, timeout=20)
 
     async def ready(self, within_s: float = 40) -> None:
         """Wait until `/readyz` says so."""

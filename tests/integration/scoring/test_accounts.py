@@ -187,6 +187,8 @@ async def test_accounts_are_found_by_name_domain_and_score(desk: Desk, api: http
     assert await found(q="OTHER") == ["Other Inc."]
     assert await found(q="example.co.jp") == ["株式会社サンプル"]
     assert await found(min_score=6) == ["株式会社サンプル"]
+    assert await found(lead_id=lead_of(EMAIL, "a@other.example")) == ["Other Inc."]
+    assert await found(lead_id="nobody") == []
     assert len(await found()) == 2
     first = await api.get("/v1/accounts", params={"limit": 1})
     following = await api.get(first.links["next"]["url"])

@@ -168,6 +168,7 @@ def test_rules_alone_name_their_queues() -> None:
             "calendar.holidays[0]: expected",
         ),
         (("{desk: {}}", "{desk: {respond_within: soon}}"), "desk.respond_within: expected a span"),
+        (("{desk: {}}", "{desk: {members: [{name: sato, email: sato}]}}"), "members[0].email: expected an e-mail"),
         (("rules:", "rules: ["), "broken YAML"),
         (("rules:", "rule:"), "rules: is missing"),
     ],

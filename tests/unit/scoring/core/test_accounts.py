@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from services.scoring.core.accounts import (
 )
 from services.scoring.core.profile import Profile
 from services.scoring.core.rules import Accounts
+from shared.documents import read_document
 from shared.identity import EMAIL, Identifier
 from tests.unit.scoring.core.builders import DAY, NOON, compiled
 
@@ -121,3 +123,18 @@ def test_the_next_contact_to_fall_silent() -> None:
 def test_a_model_may_name_its_accounts() -> None:
     model = compiled(accounts={"score": "max", "active_within": "30d"}).model
     assert (model.accounts.score, model.accounts.active_within) == ("max", 30 * DAY)
+
+
+def test_the_guides_have_these_numbers() -> None:
+    people = [contact("a", 5200), contact("b", 3050), contact("c", 1200, days=120)]
+    scores = account_score(people, "m", RULES, NOON).scores
+    assert scores == {"damped": 7025, "max": 5200, "average": 4125, "sum": 9450}
+    for name in ("accounts.md", "accounts.ja.md"):
+        text = (Path(__file__).parents[4] / "docs" / name).read_text(encoding="utf-8")
+        for cents in scores.values():
+            assert cents is not None
+            assert f"| {cents / 100:g} |" in text
+        yaml = text.split("```yaml")[1].split("```")[0]
+        assert "accounts: {" in yaml
+        named = compiled(**read_document(yaml).tree).model.accounts
+        assert (named.score, named.active_within) == ("damped", 90 * DAY)

@@ -1,0 +1,100 @@
+"""Published events to deliveries, one per destination that asks, in the transaction that moves past them."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import asyncpg
+import structlog
+
+from services.handoff.core.delivery import Event, State, Wish, standing
+from services.handoff.core.rules import Rulebook
+from services.handoff.delivery_repository import DeliveryRepository
+from services.handoff.handlers import Handler
+from services.handoff.outcomes import Done
+from services.handoff.settings import HandoffSettings
+from services.handoff.tables import SCHEMA
+from shared import codec, offsets
+from shared.clock import Clock
+from shared.events import ERASED
+from shared.kafka.admin import ClusterView
+from shared.kafka.records import Batch, Record
+from shared.topics import HANDOFF_OUTCOMES, LEAD_LIFECYCLE, QUALIFIED_LEADS
+
+log = structlog.get_logger()
+
+
+class DeliveryHandler(Handler):
+    """Reads what handoff and scoring publish. What cannot be read stays where it is, on its topic, and is passed over:
+    these topics are written by ourselves, and a replayed letter would be one record too many for their subscribers.
+    """
+
+    topics = (QUALIFIED_LEADS.name, HANDOFF_OUTCOMES.name, LEAD_LIFECYCLE.name)
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        settings: HandoffSettings,
+        cluster: ClusterView,
+        clock: Clock,
+        book: Rulebook,
+        *,
+        wake: Callable[[], None],
+    ) -> None:
+        super().__init__(pool, settings, cluster, clock, book)
+        self._wake = wake
+
+    async def handle(self, batch: Batch) -> None:
+        """See BatchHandler. Once it is committed, the sender of this process need not wait for its next look."""
+        await super().handle(batch)
+        self._wake()
+
+    async def _work(self, conn: asyncpg.Connection, records: Sequence[Record]) -> Done:
+        repository = DeliveryRepository(conn)
+        wishes = await repository.wishes()
+        events = [event for event in map(_read, records) if event is not None]
+        erased = {event.lead_id for event in events if event.type == ERASED}
+        if erased:
+            await repository.forget_leads(erased)
+        made = [item for event in events for item in _wanted(wishes, event, erased)]
+        if made:
+            await repository.add(made, self._clock())
+        return Done([])
+
+    async def _bury(self, batch: Batch, reason: str) -> None:
+        async with self._pool.acquire() as conn, conn.transaction():
+            await offsets.advance(conn, SCHEMA, batch)
+        record = batch.records[0]
+        log.error(
+            "event_not_delivered", topic=record.topic, partition=record.partition, offset=record.offset, why=reason
+        )
+
+
+def _wanted(wishes: Sequence[Wish], event: Event, erased: set[str]) -> list[tuple[Wish, Event, State]]:
+    if event.lead_id in erased and event.type != ERASED:
+        return []
+    found = [(wish, event, standing(wish, event)) for wish in wishes]
+    return [(wish, event, state) for wish, event, state in found if state is not None]
+
+
+def _read(record: Record) -> Event | None:
+    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+    try:
+        data = codec.decode(record.value or b"")
+        if not isinstance(data, dict) or codec.has_nul(headers["ce_id"]):
+            raise codec.JsonFault("not an event")
+        return Event(
+            id=headers["ce_id"],
+            source=headers["ce_source"],
+            type=headers["ce_type"],
+            time=headers["ce_time"],
+            topic=record.topic,
+            lead_id=(record.key or b"").decode("utf-8", "replace"),
+            published_at=datetime.fromtimestamp(record.timestamp_ms / 1_000, UTC),
+            value=record.value or b"",
+            data=data,
+        )
+    except (codec.JsonFault, KeyError) as error:
+        log.warning(
+            "event_not_read", topic=record.topic, partition=record.partition, offset=record.offset, why=repr(error)
+        )
+        return None

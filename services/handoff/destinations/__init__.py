@@ -1,0 +1,1 @@
+"""Where qualified leads go: one adapter file per kind of destination."""
