@@ -48,6 +48,8 @@ MAX_AHEAD = timedelta(minutes=5)
 """How far a sender's clock may run ahead before its word is replaced by the time of receipt."""
 
 NO_OCCURRED_AT, CLOCK_SKEW = "no_occurred_at", "clock_skew"
+SILENT = "silent"
+"""The flag of activities that are history: they are scored, and hand no lead over."""
 _TYPE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _EXTERNAL_SOURCE = re.compile(r"[^\s:]{1,64}")
 
@@ -206,6 +208,11 @@ def _normalise(
         phone=phone,
         claimed_at=claimed_at,
     )
+
+
+def is_activity_type(text: str) -> bool:
+    """Whether it has the form of a type: snake_case, at most 64 characters."""
+    return len(text) <= 64 and _TYPE.fullmatch(text) is not None
 
 
 def _place_in_time(

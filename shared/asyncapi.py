@@ -8,6 +8,8 @@ from ruamel.yaml import YAML
 
 from shared import schemas
 from shared.events import (
+    ACCOUNT_CHANGED,
+    ACCOUNT_QUALIFIED,
     ACTIVITY,
     COOLED,
     DESTINATION_DISABLED,
@@ -18,8 +20,10 @@ from shared.events import (
     MERGED,
     QUALIFIED,
     SCORE_CHANGED,
+    SHADOW_SCORED,
 )
 from shared.topics import (
+    ACCOUNT_SCORES,
     ALL,
     DEAD_LETTERS,
     HANDOFF_ANSWERS,
@@ -27,8 +31,10 @@ from shared.topics import (
     LEAD_ACTIVITIES,
     LEAD_LIFECYCLE,
     LEAD_SCORES,
+    QUALIFIED_ACCOUNTS,
     QUALIFIED_LEADS,
     REJECTED_WEBHOOKS,
+    SHADOW_SCORES,
     Topic,
 )
 from shared.version import VERSION
@@ -36,7 +42,10 @@ from shared.version import VERSION
 MESSAGES: dict[str, tuple[str, ...]] = {
     LEAD_ACTIVITIES.name: (ACTIVITY,),
     LEAD_SCORES.name: (SCORE_CHANGED,),
+    SHADOW_SCORES.name: (SHADOW_SCORED,),
+    ACCOUNT_SCORES.name: (ACCOUNT_CHANGED,),
     QUALIFIED_LEADS.name: (QUALIFIED,),
+    QUALIFIED_ACCOUNTS.name: (ACCOUNT_QUALIFIED,),
     HANDOFF_OUTCOMES.name: (HANDOFF_OUTCOME,),
     HANDOFF_ANSWERS.name: (HANDOFF_ANSWER,),
     LEAD_LIFECYCLE.name: (MERGED, COOLED, HANDOFF_OVERDUE, EXTRACTION_COMPLETED, DESTINATION_DISABLED),
@@ -48,7 +57,9 @@ RAW = {"type": "string", "format": "binary"}
 READ_BY: dict[str, tuple[str, ...]] = {
     LEAD_ACTIVITIES.name: ("scoring",),
     LEAD_SCORES.name: ("handoff",),
+    ACCOUNT_SCORES.name: ("handoff",),
     QUALIFIED_LEADS.name: ("handoff",),
+    QUALIFIED_ACCOUNTS.name: ("handoff",),
     HANDOFF_OUTCOMES.name: ("handoff",),
     HANDOFF_ANSWERS.name: ("handoff",),
     LEAD_LIFECYCLE.name: ("handoff",),
@@ -57,7 +68,10 @@ READ_BY: dict[str, tuple[str, ...]] = {
 ABOUT: dict[str, str] = {
     LEAD_ACTIVITIES.name: "One record per accepted activity, in the order of acceptance per lead.",
     LEAD_SCORES.name: "A lead's state after every change; the last record of a key is the lead as it is now.",
+    SHADOW_SCORES.name: "How versions in the shadow score the same leads; nobody acts on it.",
+    ACCOUNT_SCORES.name: "An account's state after a change; the last record of a key is the account as it is now.",
     QUALIFIED_LEADS.name: "One record per handed-over cycle of a lead and a rule. What sales subscribes to.",
+    QUALIFIED_ACCOUNTS.name: "One record per cycle of an account and a rule of its own.",
     HANDOFF_OUTCOMES.name: "Every step a handoff takes after it was made.",
     HANDOFF_ANSWERS.name: "Where sales systems answer, instead of calling the API.",
     LEAD_LIFECYCLE.name: "What happens to leads as such (merges, cooling, deadlines that passed), runs that are done,"
@@ -159,7 +173,9 @@ def _message(type_: str) -> dict[str, Any]:
         },
         "payload": {"$ref": f"#/components/schemas/{type_}"},
         "examples": [{"name": name, "payload": value} for name, value in schemas.examples(type_).items()],
-        "bindings": {"kafka": {"key": {"type": "string", "description": "The lead's id, or what leads to it."}}},
+        "bindings": {
+            "kafka": {"key": {"type": "string", "description": "The id of the lead or account, or what leads to it."}}
+        },
     }
 
 

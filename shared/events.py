@@ -6,10 +6,13 @@ from shared.clock import to_rfc3339
 
 ACTIVITY = "lead.activity.v1"
 SCORE_CHANGED = "lead.score-changed.v1"
+ACCOUNT_CHANGED = "account.score-changed.v1"
 QUALIFIED = "lead.qualified.v1"
+ACCOUNT_QUALIFIED = "account.qualified.v1"
 HANDOFF_OUTCOME = "lead.handoff-outcome.v1"
 HANDOFF_ANSWER = "lead.handoff-answer.v1"
 MERGED = "lead.merged.v1"
+SHADOW_SCORED = "lead.shadow-scored.v1"
 COOLED = "lead.cooled.v1"
 ERASED = "lead.erased.v1"
 STAGE_CHANGED = "lead.stage-changed.v1"

@@ -23,7 +23,7 @@ Seconds = Annotated[float, Field(gt=0, le=3_600)]
 class Section(BaseModel):
     """A group of settings. Texts of the environment are converted; unknown names are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class KafkaSettings(Section):
@@ -62,8 +62,9 @@ class HttpSettings(Section):
     header_timeout_s: Seconds = 10.0
     """From a request's first byte (or the opening of the connection) to the end of its headers."""
     body_timeout_s: Seconds = 15.0
-    """A body has to bring `min_body_rate` bytes a second, on average over each span of this length."""
+    """The span over which a body's rate is measured; also how long it may pause."""
     min_body_rate: Annotated[int, Field(ge=1)] = 1_024
+    """Bytes a second that a body has to bring; slower ones are cut off with 408."""
     write_timeout_s: Seconds = 30.0
     """How long a client may take nothing of an answer that waits for it."""
     max_in_flight_bytes: Annotated[int, Field(ge=1_048_576)] = 268_435_456

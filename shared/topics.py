@@ -28,13 +28,16 @@ class Topic:
 
 LEAD_ACTIVITIES = Topic("lead-activities", ("ingest",), 30)
 LEAD_SCORES = Topic("lead-scores", ("scoring",), 7, compacted=True)
+SHADOW_SCORES = Topic("shadow-scores", ("scoring",), 30)
+ACCOUNT_SCORES = Topic("account-scores", ("scoring",), 7, compacted=True)
 QUALIFIED_LEADS = Topic("qualified-leads", ("handoff",), 365)
+QUALIFIED_ACCOUNTS = Topic("qualified-accounts", ("handoff",), 365)
 HANDOFF_OUTCOMES = Topic("handoff-outcomes", ("handoff",), 365)
 HANDOFF_ANSWERS = Topic("handoff-answers", ("sales systems",), 30)
 LEAD_LIFECYCLE = Topic("lead-lifecycle", ("scoring", "handoff"), 365)
 REJECTED_WEBHOOKS = Topic("rejected-webhooks", ("ingest",), 30)
 
-CONSUMED = (LEAD_ACTIVITIES, LEAD_SCORES, HANDOFF_ANSWERS, HANDOFF_OUTCOMES)
+CONSUMED = (LEAD_ACTIVITIES, LEAD_SCORES, ACCOUNT_SCORES, HANDOFF_ANSWERS, HANDOFF_OUTCOMES)
 """Topics that one of our services reads, and that therefore have a dead-letter topic."""
 
 
@@ -47,7 +50,10 @@ DEAD_LETTERS = tuple(Topic(dead_letter_topic(topic.name), ("scoring", "handoff")
 ALL = (
     LEAD_ACTIVITIES,
     LEAD_SCORES,
+    SHADOW_SCORES,
+    ACCOUNT_SCORES,
     QUALIFIED_LEADS,
+    QUALIFIED_ACCOUNTS,
     HANDOFF_OUTCOMES,
     HANDOFF_ANSWERS,
     LEAD_LIFECYCLE,

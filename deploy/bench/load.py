@@ -132,14 +132,14 @@ async def run_load(url: str, make: MakeRequest, *, connections: int, seconds: fl
     return result
 
 
-def post(url: str, body: bytes, headers: Sequence[str] = ()) -> bytes:
+def post(url: str, body: bytes, headers: Sequence[str] = (), media_type: str = "application/json") -> bytes:
     """The bytes of one POST request."""
     parts = urlsplit(url)
     head = [
         f"POST {parts.path or '/'} HTTP/1.1",
         f"Host: {parts.netloc}",
         f"Content-Length: {len(body)}",
-        "Content-Type: application/json",
+        f"Content-Type: {media_type}",
         *headers,
     ]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body

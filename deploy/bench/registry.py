@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from deploy.bench.cases import delivery, explaining, ingest, latency, scoring, start
+from deploy.bench.cases import cards, delivery, explaining, ingest, latency, scoring, start
 from deploy.bench.measuring import Goal, Line
 
 Measure = Callable[[], AsyncIterator[Line]]
@@ -24,6 +24,8 @@ GROUPS: tuple[Group, ...] = (
             "ingest_single",
             "ingest_single_64",
             "ingest_single_64_p99",
+            "ingest_form",
+            "ingest_collect",
             "ingest_batch",
             "webhook_sendgrid",
             "memory_ingest",
@@ -33,6 +35,7 @@ GROUPS: tuple[Group, ...] = (
     Group(explaining.measure, ("explanation", "long_lead")),
     Group(latency.measure, ("end_to_end_p99_20", "end_to_end_p99_80", "memory_scoring", "memory_handoff")),
     Group(delivery.measure, ("webhook_delivery", "webhook_delivery_p99_sick")),
+    Group(cards.measure, ("import_cards",)),
     Group(start.measure, ("start_warm",)),
 )
 
@@ -40,6 +43,8 @@ GOALS: dict[str, tuple[Goal, ...]] = {
     "ingest_single": (Goal("ratio", 0.40, 0.75), Goal("factor", 2.5, 5)),
     "ingest_single_64": (Goal("factor", 2, 4),),
     "ingest_single_64_p99": (Goal("value", 25, 10, at_most=True),),
+    "ingest_form": (Goal("ratio", 0.7, 0.9),),
+    "ingest_collect": (Goal("ratio", 0.7, 0.9),),
     "ingest_batch": (Goal("ratio", 0.40, 0.80),),
     "webhook_sendgrid": (Goal("ratio", 0.5, 0.75),),
     "memory_ingest": (Goal("value", 150, 110, at_most=True),),
@@ -55,6 +60,7 @@ GOALS: dict[str, tuple[Goal, ...]] = {
     "memory_handoff": (Goal("value", 150, 110, at_most=True),),
     "webhook_delivery": (Goal("ratio", 0.4, 0.6),),
     "webhook_delivery_p99_sick": (Goal("ratio", 2, 1.2, at_most=True),),
+    "import_cards": (Goal("ratio", 0.3, 0.4),),
     "start_warm": (Goal("value", 10, 5, at_most=True),),
 }
 

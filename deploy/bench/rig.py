@@ -33,7 +33,8 @@ def scratch() -> Iterator[Path]:
 @contextmanager
 def stack_of(services: Sequence[str]) -> Iterator[Stack]:
     """A stack with the measurements' own model and these services, on fresh data."""
-    env = {"KIZASHI_HANDOFF__FIRST_START_GRACE_S": "0"}
+    # All load comes from one address.
+    env = {"KIZASHI_HANDOFF__FIRST_START_GRACE_S": "0", "KIZASHI_RATE__PER_ADDRESS": ""}
     with (
         scratch() as folder,
         local_stack.start(folder / "data", config_dir=CONFIG, services=services, env=env) as stack,

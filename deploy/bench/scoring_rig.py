@@ -18,8 +18,8 @@ from deploy.bench.rig import CONFIG
 from deploy.local.stack import Stack
 from services.scoring import models as model_store
 from services.scoring.app import ScoringService
-from services.scoring.core.lead import Models
 from services.scoring.handlers import ActivityHandler
+from services.scoring.models import ModelsInForce
 from services.scoring.partitions import ensure_partitions
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
@@ -82,7 +82,7 @@ class Desk:
 
     settings: ScoringSettings
     pool: asyncpg.Pool
-    models: Models
+    models: ModelsInForce
 
     async def consume(self, topic: str, wanted: int, max_records: int, pool: Any = None) -> float:
         """Score `wanted` records of `topic` as the service does, publishing meanwhile; records per second."""

@@ -255,8 +255,8 @@ def _qualified_twice() -> None:
 
 
 _SPOOLING = (
-    Fault("cut", "ingest-kafka", seconds=4.0, pause=2.5),
-    Fault("kill", "ingest", pause=2.5),
+    Fault("cut", "ingest-kafka", seconds=6.0, pause=3.0),
+    Fault("kill", "ingest", pause=9.0),
 )
 
 PLANTS: dict[str, Plant] = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deploy.chaos.books import read_books, spool_files
 from deploy.chaos.checker import check, expect
-from deploy.chaos.disturber import Disturber
+from deploy.chaos.disturber import AGAIN_S, Disturber
 from deploy.chaos.load import Load, wave
 from deploy.chaos.plan import Fault, draw
 from deploy.chaos.stack import SufferingStack, suffering_stack
@@ -94,6 +94,8 @@ def _suffer(options: Options, stack: SufferingStack, report: Report, verdict: Ve
         sender = threading.Thread(target=load_.run, name="load", daemon=True)
         sender.start()
         try:
+            while sender.is_alive() and not load_.sent.activities:
+                time.sleep(AGAIN_S)
             disturber.run(plan, lambda done: part.advance(done, len(plan)))
         finally:
             load_.stop.set()

@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("deploy.cli.import_cards", "Import a list of business cards."),
     "schedule": ("deploy.cli.schedule", "Show when scheduled hand-overs take place."),
     "model": ("deploy.cli.model", "Check a scoring model, or read it in plain words."),
+    "preview": ("deploy.cli.preview", "Show who would newly qualify or drop out by a model."),
+    "backtest": ("deploy.cli.backtest", "Judge a model by what became of leads."),
     "score": ("deploy.cli.score", "Score leads from files, without a stack."),
     "explain": ("deploy.cli.explain", "Say why a lead has its score, now or at a past instant."),
     "backup": ("deploy.cli.backup", "Write a backup while everything runs."),

@@ -27,6 +27,7 @@ HEADINGS = {
         "signals": "Told at once",
         "exclude": "Who is not scored",
         "watch": "Told when time passes",
+        "accounts": "Companies",
     },
     "ja": {
         "engagement": "リードの行動",
@@ -36,6 +37,7 @@ HEADINGS = {
         "signals": "すぐに知らせる行動",
         "exclude": "採点しないリード",
         "watch": "時間の経過で知らせること",
+        "accounts": "会社（アカウント）",
     },
 }
 

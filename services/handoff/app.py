@@ -9,11 +9,14 @@ import asyncpg
 import structlog
 from fastapi import FastAPI
 
+from services.handoff.accounts import AccountHandler
 from services.handoff.channels import Channels
 from services.handoff.config import FILE, addresses_of, read_handoff_file, watched_totals
+from services.handoff.core.accounts import account_rules
 from services.handoff.core.watch import unwatched
 from services.handoff.deliveries import DeliveryHandler
 from services.handoff.destination_routes import router as destination_router
+from services.handoff.effect_reading import EffectReader
 from services.handoff.extraction_reading import ExtractionReader
 from services.handoff.handlers import AnswerHandler, Handler, StateHandler
 from services.handoff.managing import Destinations
@@ -72,7 +75,7 @@ class HandoffService(Backend):
             version = await Notes(conn).note_file(self._file.digest, self.clock())
         self._book = self._file.rulebook(version)
         app.state.pool, app.state.book, app.state.reader = pool, self._book, HandoffReader(self.engine)
-        app.state.extractions = ExtractionReader(self.engine)
+        app.state.extractions, app.state.effects = ExtractionReader(self.engine), EffectReader(self.engine)
         app.state.runs = self._runs(pool)
         app.state.destinations = Destinations(pool, self._settings, self._vault, self._channels, self.clock)
         self._sender = Sender(pool, self._settings, self._channels, self.clock)
@@ -85,10 +88,20 @@ class HandoffService(Backend):
         settings, group = self._settings, self._settings.handoff.group
         states = StateHandler(pool, settings, cluster, self.clock, self._book, installed_at=self._installed_at)
         answers = AnswerHandler(pool, settings, cluster, self.clock, self._book)
+        accounts = AccountHandler(
+            pool,
+            settings,
+            cluster,
+            self.clock,
+            self._book,
+            rules=account_rules(self._file.file.account_rules),
+            installed_at=self._installed_at,
+        )
         deliveries = DeliveryHandler(pool, settings, cluster, self.clock, self._book, wake=self._sender.wake)
         return {
             "consumer": self._consumer(states, group),
             "answers": self._consumer(answers, f"{group}-answers"),
+            "accounts": self._consumer(accounts, f"{group}-accounts"),
             "deliveries": self._consumer(deliveries, f"{group}-deliveries"),
         }
 

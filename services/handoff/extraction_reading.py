@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy import Row, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.handoff.core.rows import COLUMNS, Cell
 from services.handoff.reading import plain
 from services.handoff.tables import extraction, extraction_row
 from shared import codec
+from shared.spreadsheet import Cell
 
 FIELDS = "id rule key kind queue state at count lapsed created_at completed_at".split()
 ROWS = 2_000
@@ -41,7 +41,7 @@ class ExtractionReader:
             return [_shown(row) for row in (await conn.execute(query)).all()]
 
     async def rows(self, extraction_id: UUID) -> AsyncIterator[list[list[Cell]]]:
-        """All rows in their order, part by part; of a lead that was erased an empty one."""
+        """All rows in their order, part by part."""
         last = 0
         while True:
             query = (
@@ -54,7 +54,7 @@ class ExtractionReader:
                 found = (await conn.execute(query)).all()
             if not found:
                 return
-            yield [codec.decode(row.cells) or [None] * len(COLUMNS) for row in found]
+            yield [codec.decode(row.cells) for row in found]
             last = found[-1].number
 
 

@@ -7,10 +7,10 @@ import asyncpg
 
 from services.handoff.core.handoff import Handoff
 from services.handoff.core.lifecycle import Extraction
-from services.handoff.core.rows import Cell
-from services.handoff.core.state import LeadState, parse_state
+from services.handoff.core.state import LeadState, stored_state
 from services.handoff.repository import SELECTED
 from shared import codec
+from shared.spreadsheet import Cell
 
 _COLUMNS = "id::text, rule, key, kind, queue, state, at, count, lapsed, place"
 
@@ -106,12 +106,4 @@ class ExtractionRepository:
             after,
             limit,
         )
-        return [parse_state(row[0]) for row in rows]
-
-    async def forget_leads(self, lead_ids: Collection[str]) -> None:
-        """Empty the rows of leads that were erased: their numbers stay, so that no other row moves."""
-        await self._conn.execute(
-            "UPDATE handoff.extraction_row SET cells = $2 WHERE lead_id = ANY($1::text[])",
-            sorted(lead_ids),
-            codec.encode([]),
-        )
+        return [stored_state(row[0]) for row in rows]

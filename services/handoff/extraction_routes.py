@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.handoff.core.due_runs import RUNNING, hot_list
-from services.handoff.core.rows import Encoding, header, lines
+from services.handoff.core.rows import COLUMNS
 from services.handoff.core.rules import Rulebook
 from services.handoff.extraction_reading import ExtractionReader
 from services.handoff.extraction_repository import ExtractionRepository
@@ -19,6 +19,7 @@ from services.handoff.runs import Runs
 from services.handoff.views import ExtractionPage, ExtractionView
 from shared.backend import prepared
 from shared.errors import FieldFault, ProblemError
+from shared.spreadsheet import Encoding, charset, header, lines
 from shared.web import PageQuery, paginate, require
 
 ANSWER_WITHIN_S = 5.0
@@ -63,19 +64,16 @@ async def list_extractions(
 async def get_rows(
     request: Request,
     extraction_id: str,
-    encoding: Annotated[
-        Literal["utf-8", "utf-8-sig", "cp932"], Query(description="`utf-8-sig` has a byte order mark.")
-    ] = "utf-8-sig",
+    encoding: Annotated[Encoding, Query(description="`utf-8-sig` has a byte order mark.")] = "utf-8-sig",
 ) -> Response:
     """CSV with a header, one lead a row. A text that spreadsheets take for a formula has an apostrophe before it."""
     found = await _found(request, extraction_id)
     if found["state"] == RUNNING:
         raise ProblemError(409, "extraction_running", "It is not complete yet.", headers={"Retry-After": "1"})
     name = f"{found['kind']}-{found['at'][:10]}-{found['id'][:8]}.csv"
-    charset = "Shift_JIS" if encoding == "cp932" else "utf-8"
     return StreamingResponse(
         _written(_reader(request), UUID(found["id"]), encoding),
-        media_type=f"text/csv; charset={charset}",
+        media_type=f"text/csv; charset={charset(encoding)}",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
@@ -126,7 +124,7 @@ async def list_hot(
 
 
 async def _written(reader: ExtractionReader, extraction_id: UUID, encoding: Encoding) -> AsyncIterator[bytes]:
-    yield header(encoding)
+    yield header(COLUMNS, encoding)
     async for rows in reader.rows(extraction_id):
         yield lines(rows, encoding)
 

@@ -119,14 +119,14 @@ class StateHandler(Handler):
     async def load_positions(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """See BatchHandler. Asked before anything is read, so that it is known by then what was there before."""
         async with self._pool.acquire() as conn:
-            self._first_start = replace(self._first_start, ends=await Notes(conn).ends(LEAD_SCORES.name))
+            self._first_start = replace(self._first_start, ends=await Notes(conn).ends(self.topics[0]))
             return await offsets.load(conn, SCHEMA, partitions, self._cluster)
 
     async def begin_positions(self, positions: Mapping[TopicPartition, int]) -> None:
         """See BatchHandler. Notes where the partitions end too: what lies before was there before handoff."""
         ends = await end_offsets(self._settings.kafka, positions.keys())
         async with self._pool.acquire() as conn, conn.transaction():
-            await Notes(conn).note_ends(LEAD_SCORES.name, {tp.partition: end for tp, end in ends.items()})
+            await Notes(conn).note_ends(self.topics[0], {tp.partition: end for tp, end in ends.items()})
             await offsets.begin_at(conn, SCHEMA, dict(positions), self._cluster)
 
     async def _work(self, conn: asyncpg.Connection, records: Sequence[Record]) -> Done:

@@ -28,9 +28,9 @@ class FirstStart:
     ends: Mapping[int, int]
     grace: timedelta = GRACE
 
-    def was_there_before(self, record: Record, state: LeadState) -> bool:
+    def was_there_before(self, record: Record, evaluated_at: datetime) -> bool:
         """Whether a state was published, and was no longer fresh, before anybody asked for handoffs."""
-        return record.offset < self.ends.get(record.partition, 0) and state.evaluated_at < self.at - self.grace
+        return record.offset < self.ends.get(record.partition, 0) and evaluated_at < self.at - self.grace
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +63,14 @@ def read_states(records: Iterable[Record], first_start: FirstStart) -> Incoming:
         except InvalidMessage as error:
             incoming.letters.append(dead_letter(record, str(error)))
             continue
-        silent = _asks_for_silence(record) or first_start.was_there_before(record, state)
+        silent = asks_for_silence(record) or first_start.was_there_before(record, state.evaluated_at)
         incoming.states.append(Arrived(state, silent))
         incoming.ended.discard(state.lead_id)
     return incoming
 
 
 def _read_state(record: Record, value: bytes) -> LeadState:
-    type_ = _header(record, "ce_type")
-    if type_ is not None and type_ != SCORE_CHANGED.encode():
-        raise InvalidMessage(f"expected ce_type {SCORE_CHANGED}")
+    typed_value(record, SCORE_CHANGED)
     state = parse_state(value)
     if record.key is not None and record.key != state.lead_id.encode():
         # The order of a lead's states holds within its own partition only.
@@ -80,7 +78,15 @@ def _read_state(record: Record, value: bytes) -> LeadState:
     return state
 
 
-def _asks_for_silence(record: Record) -> bool:
+def typed_value(record: Record, expected: str) -> None:
+    """Raises InvalidMessage for a record of another event type; one that names none is taken at its topic's word."""
+    type_ = _header(record, "ce_type")
+    if type_ is not None and type_ != expected.encode():
+        raise InvalidMessage(f"expected ce_type {expected}")
+
+
+def asks_for_silence(record: Record) -> bool:
+    """Whether whoever wrote the record wants no crossing from it."""
     return _header(record, SILENT_HEADER) in (b"true", b"1")
 
 

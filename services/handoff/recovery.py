@@ -8,10 +8,12 @@ from typing import Any
 import asyncpg
 import orjson
 
+from services.handoff.accounts import take_in
 from services.handoff.core.crossing import RuleMemory
 from services.handoff.core.handoff import Handoff, Step
 from services.handoff.core.judging import LeadMemory
 from services.handoff.core.ledger import Entry, Ledger
+from services.handoff.core.origin import origin_of
 from services.handoff.core.rules import Rule
 from services.handoff.core.states import QUALIFIED as HANDED_OVER
 from services.handoff.core.states import is_closed
@@ -20,7 +22,7 @@ from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
 from shared.clock import from_rfc3339
 from shared.recovery import alone, event_id, forget_positions, forget_producer, forget_published, records_of
-from shared.topics import HANDOFF_OUTCOMES, QUALIFIED_LEADS
+from shared.topics import HANDOFF_OUTCOMES, QUALIFIED_ACCOUNTS, QUALIFIED_LEADS
 
 BY = "kizashi"
 CLOSE_AFTER = timedelta(days=90)
@@ -29,8 +31,8 @@ CLOSE_AFTER = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True)
 class HandoffRecovered:
-    """How many handoffs subscribers knew and the database did not, how many outcomes, and how many events were waiting
-    although they had been published.
+    """How many handoffs and cycles of accounts subscribers knew and the database did not, how many outcomes, and how
+    many events were waiting although they had been published.
     """
 
     handoffs: int
@@ -52,14 +54,21 @@ async def recover(settings: HandoffSettings, rules: Sequence[Rule]) -> HandoffRe
         published.add((HANDOFF_OUTCOMES.name, id_))
         if record.value is not None:
             outcomes.append((int(id_.rpartition(":")[2]), orjson.loads(record.value)))
+    account_cycles: list[dict[str, Any]] = []
+    async for record in records_of(settings.kafka, QUALIFIED_ACCOUNTS.name):
+        published.add((QUALIFIED_ACCOUNTS.name, event_id(record) or ""))
+        if record.value is not None:
+            account_cycles.append(orjson.loads(record.value))
     async with alone(settings.database, SCHEMA) as conn, conn.transaction():
         unknown = await _unknown(conn, qualified)
+        accounts = await take_in(conn, account_cycles)
         close_after = {rule.id: rule.close_after for rule in rules}
         await _take_in(conn, [_handoff(event, close_after) for event in unknown], unknown)
+        await _note_collected(conn, [_handoff(event, close_after) for event in qualified])
         applied = await _apply(conn, outcomes)
         waiting = await forget_published(conn, SCHEMA, published)
         await forget_producer(conn, SCHEMA)
-    return HandoffRecovered(len(unknown), applied, waiting)
+    return HandoffRecovered(len(unknown) + accounts, applied, waiting)
 
 
 async def begin_with_new_kafka(settings: HandoffSettings) -> None:
@@ -79,6 +88,7 @@ async def _unknown(conn: asyncpg.Connection, qualified: Sequence[Mapping[str, An
 def _handoff(event: Mapping[str, Any], close_after: Mapping[str, timedelta]) -> Handoff:
     given, span = event["handoff"], close_after.get(event["rule"], CLOSE_AFTER)
     crossed_at, handed_over_at = from_rfc3339(event["crossed_at"]), from_rfc3339(event["handed_over_at"])
+    origin = origin_of(event.get("recent_activities") or ())
     return Handoff(
         id=given["id"],
         lead_id=event["lead"]["id"],
@@ -96,6 +106,10 @@ def _handoff(event: Mapping[str, Any], close_after: Mapping[str, timedelta]) -> 
         expires_at=crossed_at + span,
         close_at=max(crossed_at, handed_over_at) + span,
         revision=1,
+        score=round(event["score"] * 100),
+        source=origin.source,
+        campaign=origin.campaign,
+        extraction=given["extraction"],
     )
 
 
@@ -125,6 +139,20 @@ async def _take_in(conn: asyncpg.Connection, handoffs: Sequence[Handoff], events
                 lead.version, lead.merged_into, lead.last, {**lead.rules, handoff.rule: memory}
             )
     await repository.put_leads(leads)
+
+
+async def _note_collected(conn: asyncpg.Connection, handoffs: Sequence[Handoff]) -> None:
+    """What waits for a run here, but was handed over by one before the restore, waits no more."""
+    await conn.executemany(
+        "UPDATE handoff.handoff SET handed_over_at = $2, owner = $3, respond_by = $4, due_at = $4, close_at = $5,"
+        " expires_at = greatest(expires_at, $5), extraction = $6, revision = revision + 1"
+        " WHERE id = $1 AND handed_over_at IS NULL",
+        [
+            (one.id, one.handed_over_at, one.owner, one.respond_by, one.close_at, one.extraction)
+            for one in handoffs
+            if one.extraction is not None
+        ],
+    )
 
 
 async def _apply(conn: asyncpg.Connection, outcomes: Sequence[tuple[int, Mapping[str, Any]]]) -> int:

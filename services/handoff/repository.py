@@ -11,13 +11,13 @@ from services.handoff.core.crossing import RuleMemory
 from services.handoff.core.handoff import Handoff
 from services.handoff.core.judging import LeadMemory
 from services.handoff.core.ledger import Entry, Ledger
-from services.handoff.core.state import LeadState, encode_state, parse_state
+from services.handoff.core.state import LeadState, encode_state, stored_state
 from services.handoff.core.triggers import pack_triggers, unpack_triggers
 
 _NAMES = tuple(field.name for field in fields(Handoff))
 _TYPES = (
     "uuid text text int text text text text text int timestamptz timestamptz timestamptz timestamptz timestamptz int"
-    " timestamptz timestamptz int timestamptz text text timestamptz int"
+    " timestamptz timestamptz int timestamptz text text timestamptz int int text text"
 ).split()
 COLUMNS = ", ".join(_NAMES)
 SELECTED = COLUMNS.replace("id", "id::text", 1)
@@ -61,7 +61,7 @@ class HandoffRepository:
             memory = RuleMemory(*row[2:13])
             rules[row[0]][row[1]] = replace(memory, instants=known, lows=lows) if row[13] else memory
         return {
-            id_: LeadMemory(version, merged_into, parse_state(state) if state else None, rules[id_])
+            id_: LeadMemory(version, merged_into, stored_state(state) if state else None, rules[id_])
             for id_, version, merged_into, state in leads
         }
 
@@ -168,7 +168,7 @@ class HandoffRepository:
             " SELECT asked, state FROM line WHERE merged_into IS NULL",
             sorted(lead_ids),
         )
-        return {row[0]: parse_state(row[1]) if row[1] else None for row in rows}
+        return {row[0]: stored_state(row[1]) if row[1] else None for row in rows}
 
     async def settling(self, now: datetime, limit: int) -> list[str]:
         """Leads whose wait for a verdict is over."""

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Depends, Query, Request, Response
 
 from services.handoff.assignments import Assignment, assign
 from services.handoff.core.answers import Answer
+from services.handoff.effect_routes import router as effects
 from services.handoff.extraction_routes import router as extractions
 from services.handoff.outcomes import give_answer, not_found
 from services.handoff.paging import check_texts, place_of
@@ -130,3 +131,4 @@ def _id(text: str) -> UUID:
 
 router.include_router(handoffs)
 router.include_router(extractions)
+router.include_router(effects)

@@ -13,7 +13,7 @@ from services.handoff.core.collecting import collect, is_hot
 from services.handoff.core.due_runs import COMPLETED, LIST, due_runs
 from services.handoff.core.ledger import Ledger
 from services.handoff.core.lifecycle import Extraction, extraction_completed
-from services.handoff.core.rows import Cell, cells
+from services.handoff.core.rows import cells
 from services.handoff.core.rules import Rule, Rulebook
 from services.handoff.core.schedule import Run
 from services.handoff.extraction_repository import ExtractionRepository
@@ -23,10 +23,11 @@ from services.handoff.tables import SCHEMA
 from shared import outbox
 from shared.clock import Clock
 from shared.outbox import OutboxRow
+from shared.spreadsheet import Cell
 from shared.telemetry import QUALIFIED
 from shared.waiting import until_it_works
 
-BATCH = 1_000
+BATCH = 2_500
 MARK_EVERY = timedelta(minutes=1)
 Row = tuple[str, Sequence[Cell]]
 

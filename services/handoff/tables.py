@@ -107,9 +107,13 @@ handoff = Table(
     Column("extraction", Text),
     Column("rests_until", DateTime(timezone=True)),
     Column("rules_version", Integer, nullable=False, server_default=text("0")),
+    Column("score", Integer),
+    Column("source", Text),
+    Column("campaign", Text),
 )
 Index("handoff_lead_id_rule_cycle_key", handoff.c.lead_id, handoff.c.rule, handoff.c.cycle, unique=True)
 Index("handoff_close_at_idx", handoff.c.close_at, postgresql_where=text("state IN ('qualified', 'assigned')"))
+Index("handoff_handed_over_at_idx", handoff.c.handed_over_at)
 Index("handoff_crossed_at_id_idx", handoff.c.crossed_at, handoff.c.id)
 Index("handoff_queue_state_crossed_at_id_idx", handoff.c.queue, handoff.c.state, handoff.c.crossed_at, handoff.c.id)
 Index("handoff_due_at_idx", handoff.c.due_at, postgresql_where=text("due_at IS NOT NULL"))
@@ -190,6 +194,16 @@ extraction_row = Table(
     Column("cells", LargeBinary, nullable=False),
 )
 Index("extraction_row_lead_id_idx", extraction_row.c.lead_id)
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("version", BigInteger, nullable=False, server_default=text("0")),
+    Column("state", LargeBinary),
+    Column("rules", LargeBinary),
+    postgresql_with={"fillfactor": "70"},
+)
 
 delivery_tables(metadata)
 offsets_table(metadata)

@@ -108,6 +108,7 @@ class Collecting:
         """Take the good activities and report the others. Raises ProblemError with the contract's codes."""
         label = UNREAD
         try:
+            request.admit_stranger()
             now = self._clock()
             beacon = await self._beacon(request)
             tag = self._keys.tag(beacon.write_key)

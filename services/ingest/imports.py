@@ -22,7 +22,7 @@ from services.ingest.uploads import Upload
 from shared.clock import Clock
 from shared.codec import encode
 from shared.errors import ProblemError
-from shared.keys import KeyStore
+from shared.keys import ApiKey, KeyStore
 from shared.telemetry import INGEST_ACTIVITIES, INGEST_DUPLICATES, INGEST_REJECTED, INGEST_REQUESTS, BoundedLabels
 from shared.web import Answer, LeanRequest, StreamedAnswer
 from shared.web.problems import prefers_japanese
@@ -69,7 +69,7 @@ class Imports:
         label = UNREAD
         try:
             now = self._clock()
-            self._authorize(request, now)
+            request.admit(self._authorize(request, now).id)
             with self._slot(request) as progress, ExitStack() as held:
                 file, report = held.enter_context(self._scratch()), held.enter_context(self._scratch())
                 options, rendering = await self._receive(request, file, progress)
@@ -99,8 +99,10 @@ class Imports:
         body = {"state": found.state, "size": found.size, "bytes": found.bytes, "records": found.records}
         return 200, [(b"content-type", b"application/json")], encode(body)
 
-    def _authorize(self, request: LeanRequest, now: datetime) -> None:
-        self._keys.authorize(request.header(b"authorization"), SCOPE, now)
+    def _authorize(self, request: LeanRequest, now: datetime) -> ApiKey:
+        key = self._keys.authorize(request.header(b"authorization"), SCOPE, now)
+        request.admit(key.id)
+        return key
 
     @contextmanager
     def _slot(self, request: LeanRequest) -> Iterator[Progress]:

@@ -20,7 +20,7 @@ from shared.clock import Clock
 from shared.codec import encode
 from shared.errors import ProblemError
 from shared.telemetry import INGEST_ACTIVITIES, INGEST_REJECTED, INGEST_REQUESTS, LATE
-from shared.web import Answer, LeanRequest, check_json, read_body
+from shared.web import Answer, LeanRequest, check_json, inflated, read_body
 
 MAX_REPORTED = 100
 _TYPES = frozenset({"application/json", "text/plain", ""})
@@ -47,6 +47,7 @@ class Tracking:
         """Take the good calls and report the others. Raises ProblemError with the contract's codes."""
         label = UNREAD
         try:
+            request.admit_stranger()
             call = request.path.rpartition("/")[2]
             body = check_json(await self._body(request, call))
             tag = self._keys.tag(write_key_of(request.header(b"authorization"), body))
@@ -63,11 +64,13 @@ class Tracking:
         assert call in CALLS
         media_type = request.header(b"content-type").partition(";")[0].strip().lower()
         encoding = request.header(b"content-encoding").strip().lower()
-        if media_type not in _TYPES or encoding not in ("", "identity"):
-            accept = {"Accept-Encoding": "identity"}
-            raise ProblemError(415, "unsupported_media_type", "Expected JSON, not compressed.", headers=accept)
+        if media_type not in _TYPES or encoding not in ("", "identity", "gzip"):
+            accept = {"Accept-Encoding": "gzip, identity"}
+            raise ProblemError(415, "unsupported_media_type", "Expected JSON, as it is or by gzip.", headers=accept)
         limit = self._limits.max_batch_bytes if call == "batch" else self._limits.max_body_bytes
-        return await read_body(request, limit)
+        body = await read_body(request, limit)
+        # The libraries of this protocol compress unless told otherwise.
+        return inflated(request, body, limit) if encoding == "gzip" else body
 
     async def _keep(self, request: LeanRequest, items: list[Any], tag: Tag, cors: Mapping[str, str]) -> Answer:
         now = self._clock()

@@ -10,13 +10,17 @@ import asyncpg
 from fastapi import APIRouter, FastAPI
 
 from services.scoring import models as model_store
-from services.scoring.core.lead import Models
+from services.scoring.account_reading import AccountReader
+from services.scoring.account_routes import router as account_router
+from services.scoring.accounts import keep_accounts
 from services.scoring.explaining import Explainer
 from services.scoring.explanation_routes import router as explanation_router
 from services.scoring.handlers import ActivityHandler
+from services.scoring.judging_routes import router as judging_router
+from services.scoring.model_routes import router as model_router
 from services.scoring.partitions import ensure_partitions
 from services.scoring.reading import LeadReader
-from services.scoring.refold import refold_outdated
+from services.scoring.refold import run_refold
 from services.scoring.routes import router
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
@@ -34,6 +38,9 @@ PARTITIONS_EVERY_S = 3_600.0
 ROUTER = APIRouter()
 ROUTER.include_router(router)
 ROUTER.include_router(explanation_router)
+ROUTER.include_router(account_router)
+ROUTER.include_router(judging_router)
+ROUTER.include_router(model_router)
 
 
 class ScoringService(Backend):
@@ -48,15 +55,17 @@ class ScoringService(Backend):
         super().__init__(settings, clock)
         self._settings = settings
         self._files = model_store.read_models(settings.config_dir)
-        self._models = Models(())
+        self._models = model_store.ModelsInForce([file.model.model for file in self._files])
+        self._name_of = partial(lead_id_for, settings.identity_key)
 
     async def prepare(self, app: FastAPI, pool: asyncpg.Pool) -> None:
         """See Backend."""
         async with pool.acquire() as conn:
             await ensure_partitions(conn, self.clock())
             self._models = await model_store.publish(conn, self._files)
-        app.state.models, app.state.reader = self._models, LeadReader(self.engine, self._models)
-        app.state.explainer = Explainer(self.engine, self._models, partial(lead_id_for, self._settings.identity_key))
+        app.state.pool, app.state.models, app.state.reader = pool, self._models, LeadReader(self.engine, self._models)
+        app.state.explainer = Explainer(self.engine, self._models, self._name_of)
+        app.state.account_reader = AccountReader(self.engine, self._models, app.state.reader)
 
     def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
         """See Backend."""
@@ -75,8 +84,10 @@ class ScoringService(Backend):
     def loops(self, pool: asyncpg.Pool) -> Sequence[Coroutine[Any, Any, None]]:
         """See Backend."""
         return (
-            refold_outdated(pool, self._settings, self._models, self.clock),
+            self._models.follow(pool),
+            run_refold(pool, self._settings, self._models, self.clock),
             run_timer(pool, self._settings, self._models, self.clock),
+            keep_accounts(pool, self._settings, self._models, self._name_of, self.clock),
             self._keep_partitions(pool),
         )
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.scoring.core.engine import signals_of
-from services.scoring.core.events import SignalFired, lead_merged, score_changed, tombstone
+from services.scoring.core.events import SignalFired, lead_merged, told, tombstone
 from services.scoring.core.lead import LeadState, Models, advance, refold
 from services.scoring.core.linking import LeadIdFor, Owner, Placement, Resolved, Standing, place, resolve_cluster
 from services.scoring.core.profile import identifiers_of
 from services.scoring.renewal import renew
 from services.scoring.repository import Key, KnownOwners, LeadRow, LostRaceError, ScoringRepository
-from shared.activity import Activity
+from shared.activity import SILENT, Activity
 from shared.identity import Identifier
 from shared.outbox import OutboxRow
 
@@ -34,6 +34,8 @@ class Work:
     redirects: dict[str, str] = field(default_factory=dict)
     moves: dict[Key, tuple[str, str]] = field(default_factory=dict)
     clustered: set[str] = field(default_factory=set)
+    serving: dict[str, Models] = field(default_factory=dict)
+    """The models of leads that were not switched to those in force yet."""
 
     def fresh_of(self) -> dict[str, list[Activity]]:
         """The new activities by lead, in fold order."""
@@ -157,12 +159,15 @@ class BatchScoring:
             state = LeadState.unpack(row.state)
             state.profile.own(claimed[lead_id])
             work.states[lead_id] = state
-            if not advance(self._models, state, activities, self._now):
+            work.serving[lead_id] = self._models.serving(state)
+            if not advance(work.serving[lead_id], state, activities, self._now):
                 again[lead_id] = activities
         history = await self._repository.activities_of(again) if again else {}
         for lead_id, activities in again.items():
             identifiers = work.states[lead_id].profile.identifiers
-            work.states[lead_id] = refold(self._models, [*history[lead_id], *activities], identifiers, self._now)
+            work.states[lead_id] = refold(
+                work.serving[lead_id], [*history[lead_id], *activities], identifiers, self._now
+            )
 
     async def _put_due(self, work: Work) -> None:
         due = {lead_id: state.ahead_at for lead_id, state in work.states.items() if state.ahead_at}
@@ -170,7 +175,7 @@ class BatchScoring:
 
     def _changes(self, work: Work) -> list[OutboxRow]:
         """Bring the rows up to date and make the records of the new states."""
-        published = []
+        published: list[OutboxRow] = []
         merged_from: dict[str, list[str]] = defaultdict(list)
         for lead_id, survivor in sorted(work.merged.items()):
             merged_from[survivor].append(lead_id)
@@ -178,20 +183,27 @@ class BatchScoring:
         for lead_id, state in work.states.items():
             row = work.rows[lead_id]
             cause = "merge" if merged_from[lead_id] else "activity"
-            signals = self._signals(state, fresh.get(lead_id, ()))
-            change = renew(row, state, self._models, cause, self._now, merged_from[lead_id], signals)
-            published.append(score_changed(change, self._models))
+            models, activities = work.serving.get(lead_id, self._models), fresh.get(lead_id, ())
+            signals = self._signals(models, state, activities)
+            silent = True if _all_silent(activities) else None
+            change = renew(row, state, models, cause, self._now, merged_from[lead_id], signals, silent=silent)
+            published += told(change, models)
             if change.merged_from:
                 published.append(lead_merged(lead_id, change.merged_from, row.version, change.evaluated_at))
         return published
 
-    def _signals(self, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:
+    def _signals(self, models: Models, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:
         return [
             SignalFired(signal, activity.source, activity.id, activity.occurred_at)
             for activity in fresh
-            for model in self._models.live
+            for model in models.live
             for signal in signals_of(model.compiled, activity, state.folds[model.name][1])
         ]
+
+
+def _all_silent(fresh: Sequence[Activity]) -> bool:
+    """Whether all that came is history. Beside anything else it raises what it raises: a crossing is not lost."""
+    return bool(fresh) and all(SILENT in activity.flags for activity in fresh)
 
 
 def _check_unmoved(known: KnownOwners, touched: set[str], rows: Mapping[str, LeadRow]) -> None:

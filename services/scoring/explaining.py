@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.scoring.core.difference import Difference, difference
 from services.scoring.core.explain import Explanation, explain
 from services.scoring.core.knowledge import OCCURRED, Knowledge, Recorded, happened_by, known_by
-from services.scoring.core.lead import Models
 from services.scoring.model_history import InForce, ModelHistory
+from services.scoring.models import ModelsInForce
 from services.scoring.tables import activity, lead
 from shared.activity import Activity, parse_stored
 from shared.errors import ProblemError
@@ -50,7 +50,7 @@ class Explained:
 class Explainer:
     """Reads and explains; each call is one short transaction."""
 
-    def __init__(self, engine: AsyncEngine, models: Models, lead_id_for: Callable[[Identifier], str]) -> None:
+    def __init__(self, engine: AsyncEngine, models: ModelsInForce, lead_id_for: Callable[[Identifier], str]) -> None:
         self._engine = engine
         self._models = models
         self._history = ModelHistory(models)

@@ -9,11 +9,11 @@ from services.scoring.core.knowledge import OCCURRED, Knowledge
 from services.scoring.explaining import Explainer, Question
 from services.scoring.explanation_views import ExplanationView
 from services.scoring.explanations import explanation_out
-from services.scoring.routes import AtQuery, instant_in
+from services.scoring.routes import AtQuery
 from shared.backend import prepared
 from shared.codec import encode
 from shared.errors import FieldFault, ProblemError
-from shared.web import require
+from shared.web import instant_in, require
 
 router = APIRouter(tags=["leads"], dependencies=[Depends(require("leads:read"))])
 

@@ -8,8 +8,8 @@ import structlog
 from aiokafka import TopicPartition
 
 from services.scoring.batch import BatchScoring
-from services.scoring.core.lead import Models
 from services.scoring.incoming import Incoming, read_records
+from services.scoring.models import ModelsInForce
 from services.scoring.repository import LostRaceError, ScoringRepository
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
@@ -32,7 +32,7 @@ class ActivityHandler:
     """Turns records of `lead-activities` into scores. One per process."""
 
     def __init__(
-        self, pool: asyncpg.Pool, settings: ScoringSettings, models: Models, cluster: ClusterView, clock: Clock
+        self, pool: asyncpg.Pool, settings: ScoringSettings, models: ModelsInForce, cluster: ClusterView, clock: Clock
     ) -> None:
         self._pool = pool
         self._settings = settings
@@ -71,12 +71,13 @@ class ActivityHandler:
     async def _commit(self, batch: Batch, incoming: Incoming) -> tuple[int, int]:
         """Returns how many activities were new, and how many known ones came with another body."""
         async with self._pool.acquire() as conn, conn.transaction():
+            models = await self._models.pin(conn)
             await offsets.advance(conn, SCHEMA, batch)
             repository = ScoringRepository(conn)
             new, conflicts = await repository.add_keys(incoming.activities.values())
             published = list(incoming.letters)
             if new:
-                scoring = BatchScoring(repository, self._models, self._lead_id_for, self._clock())
+                scoring = BatchScoring(repository, models, self._lead_id_for, self._clock())
                 fresh = {key: activity for key, activity in incoming.activities.items() if key in new}
                 published += await scoring.score(fresh, incoming.bodies)
             await outbox.append(conn, SCHEMA, published, self._settings.kafka.partitions)

@@ -8,9 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.scoring.core.compile import compile_model
-from services.scoring.core.lead import LiveModel, Models
+from services.scoring.core.lead import LiveModel
 from services.scoring.core.loader import model_from
-from services.scoring.tables import model_version
+from services.scoring.models import ModelsInForce
+from services.scoring.tables import model_publication, model_version
 
 REMEMBERED = 32
 
@@ -26,20 +27,26 @@ class InForce:
 class ModelHistory:
     """Versions by instant. Compiled ones are remembered: a published version never changes."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: ModelsInForce) -> None:
         self._compiled = {(model.name, model.version): model for model in models.live}
 
     async def in_force(self, conn: AsyncConnection, name: str, at: datetime) -> InForce | None:
         """The version of model `name` in force at `at`; None where there never was a model of this name."""
-        versions = select(model_version).where(model_version.c.name == name)
-        column = model_version.c.published_at
-        row = (
-            await conn.execute(
-                versions.where(column <= at).order_by(column.desc(), model_version.c.version.desc()).limit(1)
+        of_name = model_publication.c.name == name
+        published = (
+            select(model_publication.c.published_at, model_version)
+            .join(
+                model_version,
+                (model_version.c.name == model_publication.c.name)
+                & (model_version.c.version == model_publication.c.version),
             )
-        ).one_or_none()
+            .where(of_name)
+        )
+        column = model_publication.c.published_at
+        last = published.where(column <= at).order_by(column.desc(), model_publication.c.id.desc()).limit(1)
+        row = (await conn.execute(last)).one_or_none()
         if row is None:
-            row = (await conn.execute(versions.order_by(column, model_version.c.version).limit(1))).one_or_none()
+            row = (await conn.execute(published.order_by(column, model_publication.c.id).limit(1))).one_or_none()
         return None if row is None else InForce(self._model(row), row.published_at)
 
     def _model(self, row: Any) -> LiveModel:

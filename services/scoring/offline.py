@@ -125,7 +125,7 @@ def name_of(identifier: Identifier) -> str:
 
 def read_activities(text: Text, at: datetime) -> list[Activity]:
     """Activities as posted, one JSON object per line, each with its `id`. Raises FileFaults."""
-    return _read(text, lambda raw: _activity(raw, at))
+    return read_lines(text, lambda raw: _activity(raw, at))
 
 
 def _activity(raw: Any, at: datetime) -> Activity:
@@ -140,7 +140,7 @@ def _activity(raw: Any, at: datetime) -> Activity:
 def read_leads(text: Text) -> dict[str, dict[str, Any]]:
     """Lead name to attributes; of two lines about one lead the later wins, attribute by attribute."""
     known: dict[str, dict[str, Any]] = {}
-    for line in _read(text, lambda raw: validate(_LeadLine, raw)):
+    for line in read_lines(text, lambda raw: validate(_LeadLine, raw)):
         known.setdefault(_normalised(line.lead), {}).update(line.attributes)
     return known
 
@@ -152,7 +152,8 @@ def _normalised(name: str) -> str:
         return name
 
 
-def _read(text: Text, parse: Callable[[Any], T]) -> list[T]:
+def read_lines(text: Text, parse: Callable[[Any], T]) -> list[T]:
+    """Every line parsed. Raises FileFaults with what is wrong in which line."""
     items: list[T] = []
     faults: list[str] = []
     for number, line in _lines(text):

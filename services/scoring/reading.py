@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import Select, and_, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.scoring.core.lead import LeadState, Models, is_current, refold
+from services.scoring.core.lead import LeadState, is_current, refold
+from services.scoring.models import ModelsInForce
 from services.scoring.tables import activity, identifier, lead
 from shared.activity import Activity, parse_stored
 from shared.identity import EMAIL, MAILBOX
@@ -51,7 +52,7 @@ class LeadFilter:
 class LeadReader:
     """Reads of the scoring service; each call is one short transaction."""
 
-    def __init__(self, engine: AsyncEngine, models: Models) -> None:
+    def __init__(self, engine: AsyncEngine, models: ModelsInForce) -> None:
         self._engine = engine
         self._models = models
 
@@ -80,6 +81,10 @@ class LeadReader:
         async with self._engine.connect() as conn:
             return await self._stored(conn, query, at)
 
+    async def among(self, conn: AsyncConnection, ids: Select[tuple[UUID]], at: datetime) -> list[StoredLead]:
+        """The leads of these ids as of `at`, on the caller's connection."""
+        return await self._stored(conn, _with_state().where(lead.c.id.in_(ids)).order_by(lead.c.id), at)
+
     async def activities(self, lead_id: str, limit: int, after: Sequence[Any] | None) -> list[StoredActivity]:
         """A page of a lead's activities, newest first, one more than `limit` if there are more.
 
@@ -107,10 +112,12 @@ class LeadReader:
         """Whether the stored fold can be evaluated at `at` as it is."""
         if state.ahead_at is not None and state.ahead_at <= at:
             return False
-        return is_current(self._models, state) and (state.profile.last is None or state.profile.last[0] <= at)
+        return is_current(self._models.serving(state), state) and (
+            state.profile.last is None or state.profile.last[0] <= at
+        )
 
     def _as_of(self, state: LeadState, history: Sequence[Activity], at: datetime) -> LeadState:
-        return refold(self._models, history, state.profile.identifiers, at)
+        return refold(self._models.serving(state), history, state.profile.identifiers, at)
 
 
 def _with_state() -> Select[Any]:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import asyncpg
 import orjson
 
-from services.scoring.core.events import score_changed
-from services.scoring.core.lead import LeadState, Models, is_current, refold
+from services.scoring.account_repository import AccountRepository
+from services.scoring.core.events import told
+from services.scoring.core.lead import LeadState, is_current, refold
+from services.scoring.models import ModelsInForce
 from services.scoring.renewal import renew
 from services.scoring.repository import ScoringRepository
 from services.scoring.settings import ScoringSettings
@@ -15,7 +17,7 @@ from services.scoring.tables import SCHEMA
 from shared import outbox
 from shared.clock import Clock
 from shared.recovery import alone, event_id, forget_positions, forget_producer, forget_published, records_of
-from shared.topics import LEAD_LIFECYCLE, LEAD_SCORES
+from shared.topics import ACCOUNT_SCORES, LEAD_LIFECYCLE, LEAD_SCORES
 
 CHUNK = 500
 CAUSE = "repair"
@@ -35,16 +37,19 @@ class ScoringRecovered:
 async def recover(settings: ScoringSettings) -> ScoringRecovered:
     """Bring a restored database up to what stands in its Kafka. The service must not run. Raises KizashiError."""
     floors: dict[str, int] = {}
+    accounts: dict[str, int] = {}
     published: set[tuple[str, str]] = set()
-    for topic in (LEAD_SCORES.name, LEAD_LIFECYCLE.name):
+    for topic in (LEAD_SCORES.name, LEAD_LIFECYCLE.name, ACCOUNT_SCORES.name):
         async for record in records_of(settings.kafka, topic):
             if (id_ := event_id(record)) is not None:
                 published.add((topic, id_))
-            if topic == LEAD_SCORES.name and record.value is not None:
-                state = orjson.loads(record.value)
-                floors[state["lead_id"]] = max(floors.get(state["lead_id"], 0), int(state["version"]))
+            if topic != LEAD_LIFECYCLE.name and record.value is not None:
+                state, known = orjson.loads(record.value), floors if topic == LEAD_SCORES.name else accounts
+                key = state["lead_id"] if topic == LEAD_SCORES.name else state["account_id"]
+                known[key] = max(known.get(key, 0), int(state["version"]))
     async with alone(settings.database, SCHEMA) as conn, conn.transaction():
         behind = await _raise_versions(conn, floors)
+        await AccountRepository(conn).raise_versions(accounts)
         waiting = await forget_published(conn, SCHEMA, published)
         await forget_producer(conn, SCHEMA)
     return ScoringRecovered(behind, waiting)
@@ -63,13 +68,14 @@ async def _raise_versions(conn: asyncpg.Connection, floors: dict[str, int]) -> i
 
 
 async def begin_with_new_kafka(
-    settings: ScoringSettings, models: Models, clock: Clock, progress: Callable[[int], None]
+    settings: ScoringSettings, models: ModelsInForce, clock: Clock, progress: Callable[[int], None]
 ) -> int:
     """Let a database go on with an empty Kafka: every lead is published once more. Returns how many leads there are."""
     async with alone(settings.database, SCHEMA) as conn:
         async with conn.transaction():
             await forget_producer(conn, SCHEMA)
             await forget_positions(conn, SCHEMA)
+            await AccountRepository(conn).publish_again()
         done, after = 0, _FIRST
         while ids := await _next(conn, after):
             async with conn.transaction():
@@ -89,18 +95,21 @@ async def _next(conn: asyncpg.Connection, after: str) -> list[str]:
 
 
 async def _publish_again(
-    conn: asyncpg.Connection, settings: ScoringSettings, models: Models, clock: Clock, ids: Collection[str]
+    conn: asyncpg.Connection, settings: ScoringSettings, models: ModelsInForce, clock: Clock, ids: Collection[str]
 ) -> None:
     repository = ScoringRepository(conn)
     rows = await repository.lock_leads(ids)
     states = {lead_id: LeadState.unpack(row.state) for lead_id, row in rows.items()}
-    outdated = [lead_id for lead_id, state in states.items() if not is_current(models, state)]
+    in_force = models.current
+    outdated = [lead_id for lead_id, state in states.items() if not is_current(in_force, state)]
     history = await repository.activities_of(outdated) if outdated else {}
     now = clock()
     for lead_id in outdated:
-        states[lead_id] = refold(models, history[lead_id], states[lead_id].profile.identifiers, now)
+        states[lead_id] = refold(in_force, history[lead_id], states[lead_id].profile.identifiers, now)
     changes = [
-        score_changed(renew(rows[lead_id], state, models, CAUSE, now), models) for lead_id, state in states.items()
+        record
+        for lead_id, state in states.items()
+        for record in told(renew(rows[lead_id], state, in_force, CAUSE, now), in_force)
     ]
     await repository.put_leads(rows.values())
     await outbox.append(conn, SCHEMA, changes, settings.kafka.partitions)

@@ -9,6 +9,7 @@ import asyncpg
 
 from services.scoring.core.evaluate import evaluate
 from services.scoring.core.lead import LeadState, Models, is_current, refold
+from services.scoring.models import ModelsInForce
 from services.scoring.repository import ScoringRepository
 from shared.activity import Activity
 
@@ -49,14 +50,16 @@ class Replay:
         }
 
 
-async def replay(pool: asyncpg.Pool, models: Models, now: datetime, progress: Callable[[int, int], None]) -> Replay:
+async def replay(
+    pool: asyncpg.Pool, models: ModelsInForce, now: datetime, progress: Callable[[int, int], None]
+) -> Replay:
     """Compare every lead; `progress` gets how many are done, of how many."""
     found = Replay()
     async with pool.acquire() as conn:
         total = await conn.fetchval("SELECT count(*) FROM scoring.lead WHERE merged_into IS NULL AND state <> ''")
         found.differences += await _uneven(conn)
         after, seen = _FIRST, 0
-        while chunk := await _compare_chunk(conn, models, now, after, found):
+        while chunk := await _compare_chunk(conn, models.current, now, after, found):
             after, seen = chunk[-1], seen + len(chunk)
             progress(seen, max(seen, total))
     return found

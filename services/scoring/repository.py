@@ -27,7 +27,10 @@ class LostRaceError(TransientError):
 
 @dataclass(slots=True)
 class LeadRow:
-    """A lead as stored: `state` is the packed folded state, empty for a lead that was merged away."""
+    """A lead as stored: `state` is the packed folded state, empty for a lead that was merged away.
+
+    `contact` is what its account has to know, if it was evaluated and belongs to one.
+    """
 
     id: str
     merged_into: str | None
@@ -37,6 +40,12 @@ class LeadRow:
     state: bytes
     score: float | None = None
     search: str = ""
+    contact: bytes = b""
+
+    @property
+    def concerns_accounts(self) -> bool:
+        """Whether an account has to hear of a change of this lead: it belongs to one, or may have until now."""
+        return bool(self.contact) or self.epoch > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +191,16 @@ class ScoringRepository:
             [row.search for row in ordered],
             [row.state for row in ordered],
         )
+        await self._tell_accounts([row for row in ordered if row.concerns_accounts])
+
+    async def _tell_accounts(self, rows: Sequence[LeadRow]) -> None:
+        """Note what accounts have to take over; ids rise per lead because its row is locked."""
+        if rows:
+            await self._conn.execute(
+                "INSERT INTO scoring.account_todo (lead_id, contact) SELECT * FROM unnest($1::uuid[], $2::bytea[])",
+                [row.id for row in rows],
+                [row.contact for row in rows],
+            )
 
     async def put_due(self, due: Mapping[str, datetime | None]) -> None:
         """Note when time alone will change a lead next; None for never. The leads must be locked."""

@@ -10,9 +10,9 @@ from services.scoring.reading import LeadFilter, LeadReader, StoredLead
 from services.scoring.views import ActivityPage, LeadPage, LeadWithReasons
 from shared.backend import prepared
 from shared.clock import from_rfc3339
-from shared.errors import FieldFault, ProblemError
+from shared.errors import ProblemError
 from shared.identity import normalise_email
-from shared.web import PageQuery, paginate, require
+from shared.web import PageQuery, instant_in, invalid_parameter, paginate, require
 
 router = APIRouter(tags=["leads"], dependencies=[Depends(require("leads:read"))])
 
@@ -33,15 +33,6 @@ def instant_of(
         now: datetime = request.app.state.clock()
         return now
     return instant_in(at, "/query/at")
-
-
-def instant_in(text: str, pointer: str) -> datetime:
-    """An instant of a query. Raises ProblemError 422 naming `pointer`."""
-    try:
-        # A plus sign that was not percent-encoded arrives as a space.
-        return from_rfc3339(text.replace(" ", "+"))
-    except ValueError as error:
-        raise _invalid(pointer, str(error)) from None
 
 
 AtQuery = Annotated[datetime, Depends(instant_of)]
@@ -112,8 +103,4 @@ def _email(text: str | None) -> str | None:
     try:
         return normalise_email(text)
     except ValueError as error:
-        raise _invalid("/query/email", str(error)) from None
-
-
-def _invalid(pointer: str, detail: str) -> ProblemError:
-    return ProblemError(422, "invalid_parameter", "A parameter cannot be used.", [FieldFault(pointer, detail)])
+        raise invalid_parameter("/query/email", str(error)) from None

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Float,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -98,6 +99,35 @@ lead_merge = Table(
     Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+account_todo = Table(
+    "account_todo",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("lead_id", Uuid, nullable=False),
+    Column("contact", LargeBinary),
+)
+
+account_lead = Table(
+    "account_lead",
+    metadata,
+    Column("lead_id", Uuid, primary_key=True),
+    Column("account_id", Uuid, index=True),
+    Column("contact", LargeBinary, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("contacts", Integer, nullable=False),
+    Column("score", Float(53)),
+    Column("search", Text(collation="C"), nullable=False),
+    Column("state", JSONB, nullable=False),
+    Column("due_at", DateTime(timezone=True), index=True),
+)
+
 model_version = Table(
     "model_version",
     metadata,
@@ -106,7 +136,59 @@ model_version = Table(
     Column("digest", Text, nullable=False),
     Column("body", JSONB, nullable=False),
     Column("origin", Text, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("state", Text, nullable=False, server_default=text("'published'")),
+    Column("revision", Integer, nullable=False, server_default=text("1")),
+    Column("note", Text),
+    Column("changed_by", Text, nullable=False, server_default=text("'file'")),
+)
+
+model_publication = Table(
+    "model_publication",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False),
+    Column("version", Integer),
     Column("published_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("published_by", Text, nullable=False),
+)
+Index("model_publication_name_id_idx", model_publication.c.name, model_publication.c.id)
+
+model_audit = Table(
+    "model_audit",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("by", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("version", Integer),
+    Column("action", Text, nullable=False),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+)
+
+refold = Table(
+    "refold",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False),
+    Column("version", Integer),
+    Column("release_per_minute", Integer),
+    Column("after", Uuid, nullable=False, server_default=text("'00000000-0000-0000-0000-000000000000'")),
+    Column("leads", BigInteger),
+    Column("done", BigInteger, nullable=False, server_default=text("0")),
+    Column("switched", BigInteger, nullable=False, server_default=text("0")),
+    Column("released", BigInteger, nullable=False, server_default=text("0")),
+    Column("released_at", DateTime(timezone=True)),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("folded_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+)
+
+release = Table(
+    "release",
+    metadata,
+    Column("lead_id", Uuid, primary_key=True),
+    Column("score", Float(53), nullable=False),
 )
 
 offsets_table(metadata)

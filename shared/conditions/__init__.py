@@ -3,6 +3,7 @@
 from shared.conditions.compile import Test, any_of, compile_block, compile_condition
 from shared.conditions.faults import Fault, Path, distinct, faults_of, path_text
 from shared.conditions.fields import (
+    ACCOUNT,
     ACTIVITY,
     GATE,
     LEAD,
@@ -25,6 +26,7 @@ from shared.conditions.schema import (
 )
 
 __all__ = [
+    "ACCOUNT",
     "ACTIVITY",
     "GATE",
     "LEAD",

@@ -53,6 +53,8 @@ LEAD = Scope("a fit rule", frozenset({"identity.email_domain"}), frozenset({"att
 STATE = Scope("this place", _STATE, frozenset({"attributes"}), did=True)
 GATE = Scope("a gate", _STATE, frozenset({"attributes"}))
 """As STATE, where the lead's activities are not at hand."""
+ACCOUNT = Scope("a gate of accounts", frozenset({"score.total"}), frozenset({"attributes"}))
+"""An account's score; its name, domains and number of active contacts are its attributes."""
 
 
 def getter(field: str) -> Getter:

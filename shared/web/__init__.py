@@ -3,10 +3,20 @@
 from shared.web.app import DEGRADED, MAX_BODY, Lifespan, Readiness, create_app, respond
 from shared.web.auth import require
 from shared.web.edge import check_json, is_json
-from shared.web.lean import ClientGone, LeanHandler, LeanRequest, LeanRoute, StreamedAnswer, read_body, too_large
+from shared.web.lean import (
+    ClientGone,
+    LeanHandler,
+    LeanRequest,
+    LeanRoute,
+    StreamedAnswer,
+    inflated,
+    read_body,
+    too_large,
+)
 from shared.web.openapi import PROBLEM_RESPONSE, committed_form
 from shared.web.pages import MAX_LIMIT, Page, PageQuery, decode_cursor, encode_cursor, page_of, paginate
 from shared.web.problems import Answer, RawHeaders, pointer, problem
+from shared.web.queries import instant_in, invalid_parameter
 from shared.web.server import serve
 
 __all__ = [
@@ -30,6 +40,9 @@ __all__ = [
     "create_app",
     "decode_cursor",
     "encode_cursor",
+    "inflated",
+    "instant_in",
+    "invalid_parameter",
     "is_json",
     "page_of",
     "paginate",

@@ -6,7 +6,6 @@ still between two rounds of the guard, who looks at all of them twice a second.
 """
 
 import asyncio
-import sys
 from typing import Any, cast
 
 import httptools
@@ -131,7 +130,12 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._refused:
             return
         self._chunk = data
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stopped:
+            self._pass_over_offer(data[stopped.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
         if self.phase == HEAD and not self._refused:
             self._head_bytes += len(data)
             if self._head_bytes > self._limits.max_header_bytes:
@@ -146,9 +150,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Request line and headers are there; the application is called from here."""
-        if len(self.headers) > MAX_HEADERS or self._head_too_long():
-            self._refuse(_too_many_headers(self._limits), "header_too_large")
-            raise httptools.HttpParserError("too many headers")
+        if len(self.headers) > MAX_HEADERS or self._head_bytes + len(self._chunk) > self._limits.max_header_bytes:
+            self._check_head()
         super().on_headers_complete()
         if self.parser.should_upgrade():
             return
@@ -169,24 +172,28 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The last byte of a request."""
-        if self.phase == BODY:
-            super().on_message_complete()
-            self.phase = WORK
-            self._rest()
+        if self.phase != BODY:
+            return
+        super().on_message_complete()
+        self.phase = WORK
+        if self.cycle.response_complete:
+            self.phase, self.since = IDLE, self._guard.now
 
     def on_response_complete(self) -> None:
-        """The answer has been handed to the transport."""
+        """The answer has been handed to the transport. As in the base class, but for the timer it sets each time."""
         if self._refused:
             self.transport.close()
             return
-        super().on_response_complete()
-        self._rest()
-
-    def _rest(self) -> None:
-        if self.phase == WORK and not self._answering:
-            self.phase, self.since = IDLE, self._guard.now
-        elif self.phase == BODY:
-            self.since = self._guard.now
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self.since = self._guard.now
+        if self.phase == WORK:
+            self.phase = IDLE
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the base class passes it
         """Something came that is no HTTP."""
@@ -194,22 +201,19 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(ProblemError(400, "bad_request", "This is not HTTP/1.1 as this service reads it."), "no_http")
 
     def _should_upgrade(self) -> bool:
-        return True  # so that the next method is called
+        return True  # so that the base class starts nothing yet
 
-    def handle_websocket_upgrade(self) -> None:
-        """Pass over an offer to go on in another protocol, as Java's client makes with each first request: the parser
-        takes such a request to end with its head and would drop its body, so it is read again without the offer.
+    def _pass_over_offer(self, rest: bytes) -> None:
+        """Read a request again without its offer to go on in another protocol, as Java's client makes with each first
+        request: to the parser such a request ends with its head, and its body would be lost.
         """
-        stopped = sys.exc_info()[1]
-        assert isinstance(stopped, httptools.HttpParserUpgrade)
         if self.scope["method"] == "CONNECT":
             self.send_400_response("")
             return
         lines = [b"%s %s HTTP/1.1\r\n" % (self.scope["method"].encode(), self.url)]
         lines += [b"%s: %s\r\n" % header for header in self.headers if header[0] not in _OFFER]
-        rest = self._chunk[stopped.args[0] :]
         self.parser = httptools.HttpRequestParser(self)
-        super().data_received(b"".join((*lines, b"\r\n", rest)))
+        self.data_received(b"".join((*lines, b"\r\n", rest)))
 
     def overdue(self) -> str | None:
         """Why this connection is to be cut off now, None if it is not. Asked once a round."""
@@ -221,8 +225,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.phase == BODY:
             return self._body_overdue(now)
         if self.phase == IDLE:
-            # uvicorn's own timer ends most of these, but not those that sent more of an unwanted body.
-            return "idle" if now - self.since > self.timeout_keep_alive + ROUND_S else None
+            return "idle" if now - self.since > self.timeout_keep_alive else None
         return "header_timeout" if now - self.since > self._limits.header_timeout_s else None
 
     def _body_overdue(self, now: float) -> str | None:
@@ -276,12 +279,12 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.write(b"".join((STATUS_LINE[status], lines, b"\r\n", body)))
         self.transport.close()
 
-    def _head_too_long(self) -> bool:
-        """Exact only where it might be: a head that came in one small piece is short enough."""
-        limit = self._limits.max_header_bytes
-        if self._head_bytes + len(self._chunk) <= limit:
-            return False
-        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > limit
+    def _check_head(self) -> None:
+        """Exact where it might be too long; a head that came in one small piece is short enough."""
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if len(self.headers) > MAX_HEADERS or size > self._limits.max_header_bytes:
+            self._refuse(_too_many_headers(self._limits), "header_too_large")
+            raise httptools.HttpParserError("too many headers")
 
 
 def _too_many_headers(limits: HttpSettings) -> ProblemError:

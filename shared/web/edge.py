@@ -16,7 +16,6 @@ from shared.errors import ProblemError
 from shared.telemetry import HTTP_DURATION, HTTP_REQUESTS, LATE, REQUEST_ID
 from shared.web.lean import ClientGone, Door, LeanHandler, LeanRequest, LeanRoute, StreamedAnswer, read_body
 from shared.web.problems import Answer, prefers_japanese, problem
-from shared.web.rates import subscriber
 
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -90,8 +89,6 @@ class Edge:
             if handler is None:
                 allow = {"Allow": ", ".join(sorted(route.handlers))}
                 raise ProblemError(405, "method_not_allowed", "This address takes other methods.", headers=allow)
-            if route.public:
-                request.rate = self._door.rates.addresses.take(subscriber(request.address))
             return await handler(request)
         except ProblemError as error:
             return _problem(self._refusal(error, request), request)
@@ -159,7 +156,7 @@ class Edge:
 
     async def _stream(self, request: LeanRequest, route: str, answer: StreamedAnswer, send: Send) -> None:
         length, request_id = (b"content-length", b"%d" % answer.size), (b"x-request-id", request.request_id.encode())
-        headers = [*answer.headers, length, request_id]
+        headers = [*answer.headers, length, request_id, *(request.rate or ())]
         async with aclosing(answer.parts) as parts:
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
             async for part in parts:

@@ -1,5 +1,6 @@
 """Routes without the framework's per-request work, for the few that are called thousands of times a second."""
 
+import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from starlette.types import Receive
 from shared.errors import ProblemError
 from shared.web.inflight import InFlight
 from shared.web.problems import Answer, RawHeaders
-from shared.web.rates import Rates
+from shared.web.rates import Rates, subscriber
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,17 @@ class LeanRequest:
         if self.door is not None:
             self.rate = self.door.rates.keys.take(who)
 
+    def admit_stranger(self) -> None:
+        """Count it for the address it comes from, where no secret key is asked for. Raises ProblemError 429."""
+        if self.door is not None:
+            self.rate = self.door.rates.addresses.take(subscriber(self.address))
+
+    def hold(self, count: int) -> None:
+        """Count bytes as in flight until it is answered. Raises ProblemError 503 `overloaded`."""
+        if self.door is not None:
+            self.door.room.take(count, keyed=self.keyed)
+            self.held += count
+
 
 @dataclass(frozen=True, slots=True)
 class StreamedAnswer:
@@ -86,8 +98,6 @@ class LeanRoute:
     handlers: Mapping[str, LeanHandler]
     operations: Mapping[str, Mapping[str, Any]]
     duration: Histogram
-    public: bool = False
-    """Open to everyone: requests are counted for the address they come from."""
 
 
 async def read_body(request: LeanRequest, limit: int) -> bytes:
@@ -109,12 +119,29 @@ async def read_body(request: LeanRequest, limit: int) -> bytes:
         size += len(part)
         if size > limit:
             raise too_large(limit)
-        if request.door is not None and part:
-            request.door.room.take(len(part), keyed=request.keyed)
-            request.held += len(part)
+        if part:
+            request.hold(len(part))
         if not message.get("more_body", False):
             return b"".join((*parts, part)) if parts else part
         parts.append(part)
+
+
+def inflated(request: LeanRequest, body: bytes, limit: int) -> bytes:
+    """What a gzip body holds, never more than `limit` bytes of it in memory.
+
+    Raises ProblemError 413 `too_large`, 400 `invalid_encoding`, 503 `overloaded`.
+    """
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        text: bytes = inflater.decompress(body, limit + 1)
+    except zlib.error:
+        text = b""
+    if len(text) > limit:
+        raise too_large(limit)
+    if not inflater.eof or inflater.unused_data:
+        raise ProblemError(400, "invalid_encoding", "The body is not one whole gzip stream.")
+    request.hold(len(text))
+    return text
 
 
 def too_large(limit: int) -> ProblemError:

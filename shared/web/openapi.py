@@ -49,6 +49,7 @@ EXPLANATIONS = {
     "wrong_secret": "The secret of the request or of the source's configuration is not a usable one.",
     "source_disabled": "A ${NAME} of this source is not set in the service's environment.",
     "missing_scope": "The key is valid but lacks the scope this route needs.",
+    "invalid_encoding": "The body is not what its Content-Encoding says.",
     "too_large": "The body, one activity or the count of items is beyond its limit.",
     "unsupported_media_type": "The Content-Type or Content-Encoding is none this route takes.",
     "unavailable": "The service cannot keep its promise now; try again after Retry-After. Nothing was taken.",

@@ -153,6 +153,9 @@ class Rates:
         try:
             self._failures.take(subscriber(address))
         except ProblemError as too_many:
+            # A page that may read the refusal may read this one too.
+            kept = {name: text for name, text in refusal.headers.items() if name != "WWW-Authenticate"}
+            too_many.headers = {**kept, **too_many.headers}
             return too_many
         return refusal
 

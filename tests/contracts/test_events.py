@@ -14,12 +14,12 @@ from services.handoff.core.handoff import new_handoff
 from services.handoff.core.ledger import Ledger
 from services.handoff.core.state import parse_state
 from services.scoring.core.evaluate import evaluate
-from services.scoring.core.events import Change, SignalFired, lead_merged, score_changed
+from services.scoring.core.events import Change, SignalFired, lead_merged, score_changed, told
 from services.scoring.core.lead import LiveModel, Models, refold
 from services.scoring.incoming import read_record
 from shared import schemas
 from shared.activity import parse_posted, to_record
-from shared.events import ACTIVITY, HANDOFF_ANSWER, MERGED, QUALIFIED, SCORE_CHANGED
+from shared.events import ACTIVITY, HANDOFF_ANSWER, MERGED, QUALIFIED, SCORE_CHANGED, SHADOW_SCORED
 from shared.kafka.records import Record
 from shared.outbox import OutboxRow
 from tests.unit.handoff.builders import day, rule, state
@@ -106,6 +106,31 @@ def test_a_score_as_scoring_writes_it_fits_and_handoff_reads_it() -> None:
     validator(SCORE_CHANGED).validate(value)
     read = parse_state(row.value or b"")
     assert (read.lead_id, read.version, read.models["test"].score) == (LEAD, 7, 1.5)
+
+
+def test_a_shadow_as_scoring_writes_it_fits() -> None:
+    model = compiled(engagement={"rules": [{"id": "r", "activity": "page_viewed", "points": 1.5}]})
+    models = Models((LiveModel("test", 3, model),), (LiveModel("test", 4, model, shadow=True),))
+    activity = act("page_viewed", email="taro@example.co.jp")
+    folded = refold(models, [activity], activity.identifiers, NOON)
+    live, shadow = ({one.key: evaluate(model, folded.folds[one.key][1], NOON)} for one in models.all)
+    change = Change(LEAD, 7, "model", folded.profile, live, NOON, shadows=shadow, silent=False)
+    state_row, shadow_row = told(change, models)
+    validator(SHADOW_SCORED).validate(orjson.loads(shadow_row.value or b""))
+    validator(SCORE_CHANGED).validate(orjson.loads(state_row.value or b""))
+    assert not parse_state(state_row.value or b"").quiet
+
+
+@pytest.mark.parametrize(
+    ("cause", "silent", "quiet"),
+    [("model", None, True), ("model", False, False), ("model", True, True), ("activity", None, False),
+     ("activity", True, True), ("repair", None, True)],
+)  # fmt: skip
+def test_the_record_itself_says_whether_it_raises(cause: str, silent: bool | None, quiet: bool) -> None:
+    value = orjson.loads(changed(cause).value or b"")
+    if silent is not None:
+        value["silent"] = silent
+    assert parse_state(orjson.dumps(value)).quiet is quiet
 
 
 def test_an_excluded_lead_fits_too() -> None:

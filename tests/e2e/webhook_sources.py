@@ -73,7 +73,7 @@ def tool_apis() -> Iterator[str]:
 
 def write_config(folder: Path, apis: str) -> Path:
     """Copy the shipped configuration to `folder`, with a source per adapter under the adapter's name, and one more for
-    tools that send ids alone.
+    tools that send ids alone, and a rule on accounts.
     """
     shutil.copytree(SHIPPED, folder)
     path = folder / "sources.yaml"
@@ -90,4 +90,33 @@ def write_config(folder: Path, apis: str) -> Path:
             tree["webhooks"][asked(sample.adapter)] = {**own, "fetch": {"token": "token", "api": f"http://{apis}"}}
     tree["tags"] = {"website": {"write_keys": [WRITE_KEY], "allowed_origins": [SITE]}}
     path.write_bytes(encode(tree))  # JSON is YAML
+    _add_levels(folder / "handoff.yaml")
     return folder
+
+
+def _add_levels(path: Path) -> None:
+    """Two more rules, gated by attributes that no other test gives its leads: a call desk, and field sales; and one
+    for accounts.
+    """
+    tree = read_document(path.read_text(encoding="utf-8")).tree
+    tree["queues"] |= {"phone": {"members": [{"name": "mori"}]}, "field-sales": {}}
+    common = {"when": "immediately", "enter": 1_000, "leave": 900}
+    tree["rules"] += [
+        {
+            **common,
+            "id": "call",
+            "to": "phone",
+            "instant": ["demo_requested"],
+            "require": {"attributes": ["wants_call"]},
+        },
+        {
+            **common,
+            "id": "field",
+            "enter": 50,
+            "leave": 45,
+            "to": "field-sales",
+            "require": {"attributes": ["second_level"], "handoff": {"rule": "hot", "state": ["accepted"]}},
+        },
+    ]
+    tree["account_rules"] = [{"id": "hot-account", "enter": 60}]
+    path.write_bytes(encode(tree))

@@ -76,7 +76,7 @@ async def _fold_again(desk: Desk, now: datetime) -> float:
     async with desk.pool.acquire() as conn:
         started = time.perf_counter()
         history = await ScoringRepository(conn).activities_of([lead_id])
-        state = refold(desk.models, history[lead_id], [LEAD], now)
+        state = refold(desk.models.current, history[lead_id], [LEAD], now)
         took = time.perf_counter() - started
     if state.profile.count != LONG:
         raise RuntimeError("the lead to be folded is not there")

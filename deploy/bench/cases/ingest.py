@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import orjson
 
 from deploy.bench import java_perf
-from deploy.bench.cases import webhook
+from deploy.bench.cases import pages, webhook
 from deploy.bench.load import LoadResult, MakeRequest, post, run_load
 from deploy.bench.measuring import Line, compare, line_of
 from deploy.bench.rig import cli_key, resident_mib, serving, stack_of
@@ -49,7 +49,7 @@ class Target:
 
 
 async def measure() -> AsyncIterator[Line]:
-    """ingest_single, ingest_single_64, ingest_single_64_p99, ingest_batch, webhook_sendgrid, memory_ingest."""
+    """ingest_single, _single_64, _single_64_p99, _form, _collect, _batch, webhook_sendgrid, memory_ingest."""
     with stack_of(["ingest"]) as stack:
         kafka = KafkaSettings(bootstrap_servers=stack.addresses.bootstrap_servers)
         await ensure_topics(kafka, [SCRATCH])
@@ -68,6 +68,8 @@ async def measure() -> AsyncIterator[Line]:
             )
             for line in await _with_64(subject, limit, plain):
                 yield line
+        for name in ("form", "collect"):
+            yield await _of_pages(name, stack, subject)
         yield await _batches(stack)
         yield await _webhook(stack)
         yield Line("memory_ingest", resident_mib(stack.process("ingest").pid), "MiB")
@@ -86,6 +88,15 @@ async def _with_64(subject: Target, limit: Target, naive: Target) -> list[Line]:
         line_of("ingest_single_64", "requests/s", rates),
         Line("ingest_single_64_p99", sorted(tails["value"])[1], "ms", naive=sorted(tails["naive"])[1]),
     ]
+
+
+async def _of_pages(name: str, stack: Stack, single: Target) -> Line:
+    """What a browser sends, beside the same count of single activities."""
+    url = f"{stack.addresses.services['ingest']}{pages.PATHS[name]}"
+    sent = Target(
+        url, [post(url, body, pages.HEADERS, media_type) for body, media_type in pages.requests(name, BODIES)]
+    )
+    return await compare(f"ingest_{name}", "requests/s", lambda: sent.rate(256), limit=lambda: single.rate(256))
 
 
 def _batched(stack: Stack) -> tuple[Target, int]:

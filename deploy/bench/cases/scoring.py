@@ -14,8 +14,9 @@ from deploy.bench.rig import stack_of
 from deploy.bench.sample import activities
 from deploy.bench.scoring_rig import Desk, fill, fresh_desk, kafka_of
 from deploy.local.stack import Stack
-from services.scoring.core.lead import LiveModel, Models
-from services.scoring.refold import refold_outdated
+from services.scoring import model_changes
+from services.scoring import models as model_store
+from services.scoring.refold import refold_some
 from services.scoring.settings import ScoringSection
 from services.scoring.tables import SCHEMA
 from shared import outbox
@@ -85,10 +86,12 @@ async def _refold(stack: Stack) -> Line:
 
 async def _refolded(desk: Desk, version: int) -> float:
     """Fold everything by a next version of the same model."""
-    known = desk.models.primary
-    models = Models((LiveModel(known.name, version, known.compiled),))
+    (file,) = model_store.read_models(desk.settings.config_dir)
+    draft = await model_changes.create(desk.pool, "bench", {**file.tree, "daily_max": 20 + version}, None)
+    await model_changes.publish(desk.pool, model_changes.Change("bench", draft.name, draft.version), None, None)
     started = time.perf_counter()
-    await refold_outdated(desk.pool, desk.settings, models, system_clock)
+    while await refold_some(desk.pool, desk.settings, desk.models, system_clock):
+        pass
     return COUNT / (time.perf_counter() - started)
 
 

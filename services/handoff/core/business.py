@@ -65,7 +65,8 @@ class BusinessCalendar:
 @lru_cache(maxsize=4_096)
 def _add(calendar: BusinessCalendar, start: datetime, span: timedelta) -> datetime:
     """Kept, as a run hands thousands of leads over at one instant."""
-    left = calendar.in_business(span)
+    # Sums of instants in a local zone would go by its wall clock.
+    start, left = start.astimezone(UTC), calendar.in_business(span)
     for _, begin, end in calendar._openings(start):
         begin = max(begin, start)  # noqa: PLW2901
         if end - begin >= left:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.conditions import GATE, Fault, Path, block_faults
+from shared.conditions import ACCOUNT, GATE, Fault, Path, block_faults
 
 
 def structural_faults(tree: Mapping[str, Any]) -> Iterator[Fault]:
@@ -20,13 +20,18 @@ def structural_faults(tree: Mapping[str, Any]) -> Iterator[Fault]:
         yield from _queue(rule, path, queues)
         yield from _thresholds(rule, path)
         yield from block_faults(rule.get("require"), (*path, "require"), GATE)
+    of_accounts: set[str] = set()
+    for path, rule in _rules(tree, "account_rules"):
+        yield from _unique(rule, path, of_accounts)
+        yield from _thresholds(rule, path)
+        yield from block_faults(rule.get("require"), (*path, "require"), ACCOUNT)
 
 
-def _rules(tree: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    rules = tree.get("rules")
+def _rules(tree: Mapping[str, Any], key: str = "rules") -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    rules = tree.get(key)
     for index, rule in enumerate(rules if isinstance(rules, list) else []):
         if isinstance(rule, Mapping):
-            yield ("rules", index), rule
+            yield (key, index), rule
 
 
 def _unique(rule: Mapping[str, Any], path: Path, taken: set[str]) -> Iterator[Fault]:

@@ -179,6 +179,25 @@ class RuleEntry(Schema):
         return self.when != IMMEDIATELY
 
 
+class AccountRequire(Block):
+    """What an account must have beside the score. Conditions may ask about `score.total`, `attributes.name`,
+    `attributes.domains` and `attributes.active_contacts`.
+    """
+
+    active_contacts: Annotated[int, Field(ge=0)] = 0
+
+
+class AccountEntry(Schema):
+    """One rule on accounts; as of a rule on leads, points in cents, `leave` None means nine tenths of `enter`."""
+
+    id: Name
+    enter: Cents
+    leave: Cents | None = None
+    cooldown: Duration = timedelta(days=30)
+    require: AccountRequire = AccountRequire()
+    model: Name | None = None
+
+
 def _empty_if_null(raw: Any) -> Any:
     return {} if raw is None else raw
 
@@ -188,3 +207,4 @@ class HandoffFile(Schema):
 
     queues: dict[Name, Annotated[Queue, BeforeValidator(_empty_if_null)]] = Field(default_factory=dict)
     rules: list[RuleEntry]
+    account_rules: list[AccountEntry] = Field(default_factory=list)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, uuid5
 
 from services.handoff.core.crossing import Crossing
+from services.handoff.core.origin import origin_of
 from services.handoff.core.rules import Rule
 from services.handoff.core.state import LeadState
 from services.handoff.core.states import EXPIRED, LAPSED, QUALIFIED, RECYCLED, WAITING, is_closed
@@ -25,7 +26,8 @@ class Handoff:
 
     `due_at` is when the next deadline is looked at and `breaches` how many were missed under it; `assign_at` is when a
     member is looked for again, `routing` why the owner is the owner; until `rests_until` a recycled lead is not asked
-    again. `rules_version` is the version of `handoff.yaml` that raised it.
+    again. `rules_version` is the version of `handoff.yaml` that raised it. `score` (cents) is that of the hand-over,
+    before it that of the crossing; `source` and `campaign` are the last touch before the crossing.
     """
 
     id: str
@@ -52,6 +54,9 @@ class Handoff:
     extraction: str | None = None
     rests_until: datetime | None = None
     rules_version: int = 0
+    score: int | None = None
+    source: str | None = None
+    campaign: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ def crossing_key(lead_id: str, rule: str, cycle: int) -> str:
 
 def new_handoff(rule: Rule, state: LeadState, crossing: Crossing, now: datetime, version: int = 0) -> Handoff:
     """The handoff of a crossing: handed over at `now`, or waiting for the rule's next run."""
+    origin = origin_of(state.recent_activities)
     collected = Handoff(
         id=str(uuid5(_NAMESPACE, crossing_key(state.lead_id, rule.id, crossing.cycle))),
         lead_id=state.lead_id,
@@ -90,6 +96,9 @@ def new_handoff(rule: Rule, state: LeadState, crossing: Crossing, now: datetime,
         close_at=_first_chance(rule, max(crossing.crossed_at, now)) + rule.close_after,
         revision=1,
         rules_version=version,
+        score=state.models[crossing.model].cents,
+        source=origin.source,
+        campaign=origin.campaign,
     )
     return collected if rule.timetable is not None else hand_over(collected, rule, now)
 

@@ -85,7 +85,8 @@ class Ledger:
     def collect(self, handoff_id: str, rule: Rule, state: LeadState, now: datetime, extraction: str) -> Handoff:
         """Hand a waiting handoff over in a run."""
         before = self.handoffs[handoff_id]
-        after = replace(hand_over(before, rule, now, extraction), revision=before.revision + 1)
+        score, revision = state.models[before.model].cents, before.revision + 1
+        after = replace(hand_over(before, rule, now, extraction), score=score, revision=revision)
         self.put(after, Step(after.state, now, SELF, "collected"))
         self._publish(after, rule, state)
         return after

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
+import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from shared import codec
@@ -12,7 +13,7 @@ from shared.errors import InvalidMessage
 SILENT_CAUSES = frozenset({"model", "repair"})
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
     """Events may gain fields; those that are not known here are left alone."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
@@ -26,7 +27,7 @@ Instant = Annotated[datetime, BeforeValidator(_instant)]
 LeadId = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class ModelState(_Body):
+class ModelState(Body):
     """A lead under one model. An excluded lead has score None, and no sums, bands or stage."""
 
     version: int = 0
@@ -46,14 +47,14 @@ class ModelState(_Body):
         return None if self.score is None else round(self.score * 100)
 
 
-class LeadState(_Body):
+class LeadState(Body):
     """One `lead.score-changed.v1`. `version` rises for ever within a lead."""
 
     lead_id: LeadId
     version: Annotated[int, Field(ge=1)]
     evaluated_at: Instant
     cause: str = "activity"
-    silent: bool = False
+    silent: bool | None = None
     merged_from: list[LeadId] = Field(default_factory=list)
     identifiers: dict[str, Any] = Field(default_factory=dict)
     attributes: dict[str, Any] = Field(default_factory=dict)
@@ -70,8 +71,8 @@ class LeadState(_Body):
 
     @property
     def quiet(self) -> bool:
-        """Whether what caused this state raises nothing."""
-        return self.silent or self.cause in SILENT_CAUSES
+        """Whether what caused this state raises nothing; the record's own word counts before its cause."""
+        return self.cause in SILENT_CAUSES if self.silent is None else self.silent
 
     @property
     def email_domain(self) -> str | None:
@@ -90,6 +91,11 @@ def parse_state(value: bytes) -> LeadState:
         raise InvalidMessage(faults_text(error)) from None
 
 
+def stored_state(value: bytes) -> LeadState:
+    """What `encode_state` made. It was checked when it came in, which for a run of many leads is not done again."""
+    return LeadState.model_validate(orjson.loads(value))
+
+
 def faults_text(error: ValidationError) -> str:
     """Pydantic's faults in one line, without the values, which may be personal."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
@@ -97,7 +103,7 @@ def faults_text(error: ValidationError) -> str:
 
 
 def encode_state(state: LeadState, *, whole: bool = False) -> bytes:
-    """What is kept of a lead's last state: enough to judge a rule that is added later; `parse_state` reads it back.
+    """What is kept of a lead's last state: enough to judge a rule that is added later; `stored_state` reads it back.
 
     `whole` keeps what a `qualified-leads` record shows too, for a lead that may be handed over from this state.
     """

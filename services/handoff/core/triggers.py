@@ -55,20 +55,16 @@ def _instant(activity: dict[str, Any]) -> Iterator[Instant]:
 
 
 Low = tuple[datetime, int]
-"""A score in cents, and since when it held."""
+"""A score in cents, and until when it held; of the present one since when it holds."""
 
 
 def lows(known: tuple[Low, ...], at: datetime, cents: int, within: timedelta) -> tuple[Low, ...]:
     """The scores of the last `within` that a rise can be measured from, rising; the first one is the lowest.
 
-    A score that a later one undercuts can never be the lowest again. The one that held when the span began is kept.
+    A score that a later one undercuts can never be the lowest again.
     """
-    kept = [low for low in known if low[1] < cents]
-    kept.append((at, cents))
-    begin = at - within
-    while len(kept) > 1 and kept[1][0] <= begin:
-        del kept[0]
-    return tuple(kept)
+    past = [*known[:-1], *((at, score) for _, score in known[-1:])]
+    return (*(low for low in past if low[0] > at - within and low[1] < cents), (at, cents))
 
 
 def pack_triggers(known: tuple[Instant, ...], scores: tuple[Low, ...]) -> bytes | None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from services.handoff.core.destination import FolderSpec
-from services.handoff.core.rows import Cell, Encoding, event_cells, header, lines
+from services.handoff.core.rows import COLUMNS, event_cells
 from services.handoff.destinations.base import Parcel, Report
+from shared.spreadsheet import Cell, Encoding, header, lines
 
 CHUNK = 1_000
 WITH_MARK: Mapping[str, Encoding] = {"utf-8": "utf-8-sig", "cp932": "cp932"}
@@ -52,7 +53,7 @@ class FolderChannel:
 
     async def _fill(self, file: BinaryIO, leads: AsyncIterator[Mapping[str, Any]]) -> int:
         rows, waiting = 0, list[Sequence[Cell]]()
-        file.write(header(self._encoding))
+        file.write(header(COLUMNS, self._encoding))
         async for lead in leads:
             waiting.append(event_cells(lead))
             rows += 1

@@ -10,13 +10,14 @@ from services.ingest.cards import cells
 from services.ingest.cards.consent import read_consent
 from services.ingest.cards.dates import read_date
 from services.ingest.cards.emails import read_addresses
-from services.ingest.cards.names import clean_company, clean_name, fold_company
+from services.ingest.cards.names import clean_company, clean_name
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.phones import Number, read_phones
 from services.ingest.cards.plan import Plan, Values
 from shared.activity import MAX_AHEAD
 from shared.clock import EPOCH, to_rfc3339
+from shared.companies import fold_company
 from shared.identity import fold_name
 
 CARD = "card"
@@ -41,8 +42,12 @@ class Card:
     unread: dict[str, str] = field(default_factory=dict)
     occurred_at: str | None = None
     consent: dict[str, Any] | None = None
-    identified: bool = False
-    """Whether an address or a mobile phone says who it is."""
+    personal: bool = False
+    """Whether its address is that of one person."""
+    mobile: str | None = None
+    """A number that names one person."""
+    exchanged_at: datetime | None = None
+    """The instant of `occurred_at`, where that is none to be doubted."""
     opted_out: bool = False
     refused: Note | None = None
 
@@ -68,9 +73,10 @@ def id_of(known: Mapping[str, str], options: CardOptions) -> str:
 
     Tags and columns nobody knows stay out of it: a tool sets them anew at every export.
     """
-    said = [options.activity, options.event or ""]
-    said += [f"{name}={text}" for name, text in known.items() if name != "tags"]
-    return hashlib.sha256("\x1f".join(said).encode("utf-8", "surrogatepass")).hexdigest()
+    if "tags" in known:
+        known = {name: text for name, text in known.items() if name != "tags"}
+    said = "\x1f".join((options.activity, options.event or "", *known, "", *known.values()))
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def read_card(values: Values, plan: Plan, options: CardOptions, now: datetime) -> Card:
@@ -132,7 +138,7 @@ def _addresses(card: Card, values: Values, plan: Plan) -> None:
     usable = found.personal + found.shared
     if usable:
         card.lead["email"] = usable[0]
-        card.identified = True
+        card.personal = bool(found.personal)
         if not found.personal:
             card.notes.append(Note("shared_mailbox"))
         if len(usable) > 1:
@@ -174,8 +180,7 @@ def _choose(card: Card, numbers: Mapping[str, Number], plan: Plan) -> None:
     """The number a lead is known by: a mobile of its own, else the first that rings at a desk."""
     for name in _PERSONAL_PHONES:
         if name in numbers and numbers[name].identifies:
-            card.lead["phone"] = numbers[name].e164
-            card.identified = True
+            card.lead["phone"] = card.mobile = numbers[name].e164
             return
     for name in _PHONES:
         number = numbers.get(name)
@@ -222,32 +227,34 @@ def _when(card: Card, known: Mapping[str, str], plan: Plan, options: CardOptions
         card.properties["event"] = event
         # What a rule with `repeat: once_per_object` pays once: the exchange at one event.
         card.properties["object_key"] = event
-    at = options.occurred_at
     text = known.get("exchanged_at")
-    if text is not None:
-        at = _exchanged(card, text, plan, options, now) or at
-    elif "exchanged_at" in plan.names:
+    if text is not None and _exchanged(card, text, plan, options, now):
+        return
+    if text is None and "exchanged_at" in plan.names:
         card.notes.append(Note("no_date"))
-    if at is not None:
-        card.occurred_at = to_rfc3339(at)
+    if options.occurred_at is not None:
+        card.occurred_at = to_rfc3339(options.occurred_at)
 
 
-def _exchanged(card: Card, text: str, plan: Plan, options: CardOptions, now: datetime) -> datetime | None:
+def _exchanged(card: Card, text: str, plan: Plan, options: CardOptions, now: datetime) -> bool:
     moment, column = read_date(text, options.zone), plan.name("exchanged_at")
     if moment is None or moment.at < EPOCH:
         card.notes.append(Note("date_unreadable" if moment is None else "date_out_of_range", (column,)))
         card.unread[column] = text
-        return None
+        return False
     if moment.guessed:
         shown = moment.at.astimezone(options.zone).date()
         card.notes.append(Note("date_guessed", (column, moment.guessed, shown)))
     if moment.at - now > MAX_AHEAD:
         card.notes.append(Note("date_ahead", (column,)))
-    return moment.at
+    else:
+        card.exchanged_at = moment.at
+    card.occurred_at = moment.text
+    return True
 
 
 def _agreed(card: Card, known: Mapping[str, str], plan: Plan, options: CardOptions) -> None:
-    if any(name in known for name in _CONSENT_COLUMNS):
+    if plan.consents and any(name in known for name in _CONSENT_COLUMNS):
         agreed = read_consent(known, plan.names, options.zone)
         card.consent = agreed.posted(options.consent, options.source)
         card.notes += agreed.notes
@@ -267,7 +274,7 @@ _CONSENT_COLUMNS = frozenset(
 def _name_it(card: Card) -> None:
     """Without mail and mobile phone a lead is known by company and name, and never joined to others."""
     lead, name, company = card.lead, card.attributes.get("name", ""), card.attributes.get("company", "")
-    if card.identified:
+    if "email" in lead or card.mobile:
         return
     if not name:
         card.refused = Note("no_person")
@@ -275,4 +282,4 @@ def _name_it(card: Card) -> None:
     sure = company and not cells.has_unreadable(name + company)
     card.notes.append(Note("without_contact" if sure else "alone"))
     named = f"{fold_company(company)}\x1f{fold_name(name)}" if sure else card.id
-    lead["external_ids"] = {CARD: hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()[:32]}
+    lead["external_ids"] = {CARD: hashlib.sha256(named.encode()).hexdigest()[:32]}

@@ -7,7 +7,9 @@ FORMULA = re.compile(r"[=@]|[+\-](?![\d(])|\|")
 _AS_TEXT = re.compile(r'="([^"]*)"')
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u2069]+")
 _SPACES = re.compile(r"[ \t\u3000\u00a0]{2,}|\t")
-_UNREADABLE = re.compile("[?*？＊〓\ufffd]")
+UNREADABLE = "?*？＊〓\ufffd"
+"""What stands where a card reader could not read, or where bytes were lost."""
+_UNREADABLE = re.compile(f"[{re.escape(UNREADABLE)}]")
 # An address or a remark asks questions and lists things; only names hold these signs by mistake alone.
 _LOST = re.compile("[\ufffd〓]")
 

@@ -6,6 +6,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from shared.clock import to_rfc3339
+
 _ERAS = {
     "令和": 2019, "令": 2019, "r": 2019, "平成": 1989, "平": 1989, "h": 1989,
     "昭和": 1926, "昭": 1926, "s": 1926, "大正": 1912, "大": 1912, "t": 1912,
@@ -42,13 +44,14 @@ _SERIAL_FROM, _SERIAL_TO = 25_569, 60_000
 
 
 class Moment(NamedTuple):
-    """An instant in UTC, and what had to be guessed to get it (a sentence's end), if anything."""
+    """An instant in UTC, also as RFC 3339, and what had to be guessed to get it (a sentence's end), if anything."""
 
     at: datetime
     guessed: str | None
+    text: str
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def read_date(text: str, zone: ZoneInfo) -> Moment | None:
     """The instant a date names, midnight in `zone` where no time is given; None if it names none. Takes NFKC text."""
     written = " ".join(text.split())
@@ -70,7 +73,12 @@ def _moment(parts: dict[str, str | None], zone: ZoneInfo) -> Moment:
     day, guessed = _day(parts)
     said = parts.get("zone")
     at = datetime.combine(day, _time(parts), _zone(said) if said else zone)
-    return Moment(at.astimezone(UTC), guessed)
+    return _in_utc(at, guessed)
+
+
+def _in_utc(at: datetime, guessed: str | None) -> Moment:
+    utc = at.astimezone(UTC)
+    return Moment(utc, guessed, to_rfc3339(utc))
 
 
 def _zone(said: str) -> tzinfo | None:
@@ -116,4 +124,4 @@ def _from_serial(parts: dict[str, str | None], zone: ZoneInfo) -> Moment:
     if not _SERIAL_FROM <= days <= _SERIAL_TO:
         raise ValueError("no day a card could be exchanged on")
     at = datetime(1899, 12, 30) + timedelta(days=days, seconds=round(float(parts["fraction"] or 0) * 86_400))  # noqa: DTZ001
-    return Moment(at.replace(tzinfo=zone).astimezone(UTC), "that it is a spreadsheet's day number")
+    return _in_utc(at.replace(tzinfo=zone), "that it is a spreadsheet's day number")

@@ -1,12 +1,12 @@
 """E-mail addresses as cards have them: several in one cell, with names around them, unreadable ones."""
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 from shared.identity import is_shared_mailbox, is_unreadable, normalise_email
 
 _APART = re.compile(r"[\s;,、/|<>()「」\[\]]+|または|又は")
+_PLAIN = re.compile(r"[a-zA-Z0-9_.+-]+@[a-zA-Z0-9.-]*[a-zA-Z0-9]")
 _LABEL = re.compile(r"^(?:mailto|e-?mail|mail|メール)\s*[::]\s*", re.IGNORECASE)
 _QUOTES = "\"'`“”‘’."
 
@@ -20,9 +20,11 @@ class Addresses(NamedTuple):
     faulty: tuple[str, ...] = ()
 
 
-@lru_cache(maxsize=65_536)
 def read_addresses(text: str) -> Addresses:
     """The addresses of a cell, each once, in their order. Takes text after NFKC."""
+    if _PLAIN.fullmatch(text):
+        kind, address = _judge(text)
+        return Addresses(**{kind: (address,)})
     found: dict[str, list[str]] = {"personal": [], "shared": [], "unreadable": [], "faulty": []}
     pieces = [piece for word in _APART.split(text) if (piece := _LABEL.sub("", word.strip(_QUOTES)))]
     for piece in pieces:

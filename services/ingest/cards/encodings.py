@@ -89,6 +89,15 @@ def _known_names(head: bytes, encoding: str) -> int:
     return max((count_known(re.split(r'[",\t;]+', line), {}) for line in lines), default=0)
 
 
+def with_byte_order(file: BinaryIO, encoding: str) -> str:
+    """The encoding, and of UTF-16 without a mark the one with the byte order the file seems to have."""
+    if encoding != UTF_16:
+        return encoding
+    file.seek(0)
+    likely = _certain(file.read(_HEAD_BYTES))
+    return likely if likely in (UTF_16, UTF_16_LE, UTF_16_BE) else UTF_16_LE
+
+
 def is_broken(file: BinaryIO, encoding: str) -> bool:
     """Whether some bytes of the whole file cannot be read in it."""
     file.seek(0)

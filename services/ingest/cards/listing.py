@@ -14,12 +14,11 @@ from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.plan import Plan
 from services.ingest.cards.tables import DELIMITERS, Row, read_rows
-from shared.activity import Activity, parse_posted
+from shared.activity import SILENT, Activity, parse_posted
 from shared.codec import encode
+from shared.identity import EMAIL, PHONE, Identifier
 from shared.posted import ActivityFaults
 
-SILENT = "silent"
-"""The flag of activities that are history: they are scored, and raise no crossing."""
 MOST_BYTES_A_CHARACTER = 12
 """Of a text in JSON, at the worst (a character beyond the BMP, escaped)."""
 MOST_COLUMNS_TOLD = 40
@@ -93,9 +92,9 @@ def read_layout(file: BinaryIO, options: CardOptions) -> Layout:
     """Find out encoding, delimiter and header. Raises NoList."""
     found = encodings.detect(file)
     if options.encoding is not None:
-        broken = encodings.is_broken(file, options.encoding)
-        other = found.encoding if found.encoding != options.encoding else found.other
-        found = Found(options.encoding, sure=True, broken=broken, other=other)
+        chosen = encodings.with_byte_order(file, options.encoding)
+        other = found.encoding if found.encoding != chosen else found.other
+        found = Found(chosen, sure=True, broken=encodings.is_broken(file, chosen), other=other)
     wanted = [options.delimiter] if options.delimiter else DELIMITERS
     heads = [(delimiter, _head(file, found.encoding, delimiter)) for delimiter in wanted]
     if not any(cell.strip(" ,;\t\r\n") for _, rows in heads for row in rows for cell in row.cells):
@@ -171,7 +170,7 @@ class Listing:
             detail = f"more than {self._max_bytes:,} bytes"
             return Outcome(number, row.line, "refused", [Note("not_taken", ("activity", detail))]), None
         try:
-            activity = parse_posted(
+            activity = self._plain(card) or parse_posted(
                 posted, id_if_absent="", source_if_absent=options.source, received_at=self._now, region=options.region
             )
         except ActivityFaults as error:
@@ -182,6 +181,29 @@ class Listing:
         outcome = Outcome(number, row.line, "accepted", card.notes, posted, activity)
         self._compare(outcome)
         return outcome, card
+
+    def _plain(self, card: Card) -> Activity | None:
+        """What `parse_posted` would make of most cards, in a fifth of its time; None for the others."""
+        if not card.personal or card.consent is not None or card.exchanged_at is None:
+            return None
+        email = card.lead["email"]
+        identifiers = [Identifier(EMAIL, email)]
+        if card.mobile:
+            identifiers.append(Identifier(PHONE, card.mobile))
+        return Activity(
+            id=card.id,
+            source=self._options.source,
+            type=self._options.activity,
+            occurred_at=card.exchanged_at,
+            received_at=self._now,
+            identifiers=tuple(identifiers),
+            email=email,
+            attributes=card.attributes,
+            properties=card.properties,
+            consent=None,
+            flags=(),
+            phone=card.lead.get("phone"),
+        )
 
     def _compare(self, outcome: Outcome) -> None:
         """Whether the same record, or the same person, stood in the list before."""
@@ -212,6 +234,6 @@ def _list_notes(layout: Layout) -> list[Note]:
     fields = {column.field for column in columns}
     if "exchanged_at" not in fields:
         notes.append(Note("no_date_column"))
-    if not any(name and name.startswith(("consent", "opt_out")) for name in fields):
+    if not layout.plan.consents:
         notes.append(Note("no_consent_column"))
     return notes

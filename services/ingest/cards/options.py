@@ -14,6 +14,7 @@ from services.ingest.cards.dates import read_date
 from services.ingest.cards.encodings import ENCODINGS, encoding_named
 from services.ingest.cards.headers import FIELDS, fold_header
 from services.ingest.cards.notes import Language
+from shared.activity import is_activity_type
 from shared.clock import EPOCH, to_rfc3339
 from shared.errors import FieldFault
 
@@ -83,7 +84,7 @@ def read_options(given: Mapping[str, str], *, region: str, language: Language = 
     reading = _Reading(given)
     found: dict[str, Any] = {"region": region, "language": language}
     found["source"] = reading.text("source", LONGEST_SOURCE) or SOURCE
-    found["activity"] = reading.text("activity", 64) or ACTIVITY
+    found["activity"] = reading.activity() or ACTIVITY
     found["event"] = reading.text("event", 512)
     found["timezone"] = reading.zone() or "Asia/Tokyo"
     zone = ZoneInfo(found["timezone"])
@@ -121,6 +122,12 @@ class _Reading:
             self.fault(name, f"expected at most {longest} characters")
             return None
         return text or None
+
+    def activity(self) -> str | None:
+        text = self.text("activity", 64)
+        if text and not is_activity_type(text):
+            self.fault("activity", "expected snake_case, such as card_exchanged")
+        return text
 
     def choice(self, name: str, choices: Mapping[str, str]) -> str | None:
         text = self._given.get(name, "")

@@ -4,14 +4,13 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from shared.identity import normalise_phone
+from shared.identity import normalise_phone, plain_phone
 
 # An extension's own number does not stand for a phone, though a comma or space may lie before it.
 _EXTENSION = re.compile(
     r"[\s,、(（]*(?:内線(?:番号)?|(?<![a-z])ext(?:ension|n)?\.?|(?<=\d)\s*x(?=\s*\d))\s*[:：.]?\s*(\d{1,7})[)）]?",
     re.IGNORECASE,
 )
-_ONE_NUMBER = re.compile(r"[\d+(][\d()+-]{6,19}", re.ASCII)
 _APART = re.compile(r"\s*(?:[;；,、/／|\n]|または|又は|\bor\b)\s*|\s{2,}", re.IGNORECASE)
 _LABEL = re.compile(
     r"^(?:tel|phone|fax|mobile|cell|t|m|f|直通|代表|携帯|電話)(?:番号)?\s*[.::]?\s*(?=[+(\d])|\s*[(]?(?:代表?|直通|携帯)[)]?$",
@@ -34,16 +33,12 @@ class Number(NamedTuple):
 
 def read_phones(text: str, region: str) -> tuple[tuple[Number, ...], tuple[str, ...]]:
     """The numbers of a cell, and the pieces that are none. Takes text after NFKC."""
-    if _ONE_NUMBER.fullmatch(text):
-        try:
-            phone = normalise_phone(text, region)
-        except ValueError:
-            return _read(text, region)
-        return (Number(phone.e164, None, phone.identifies),), ()
+    if region == "JP" and (plain := plain_phone(text)):
+        return (Number(plain.e164, None, plain.identifies),), ()
     return _read(text, region)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def _read(text: str, region: str) -> tuple[tuple[Number, ...], tuple[str, ...]]:
     numbers: list[Number] = []
     rest: list[str] = []

@@ -36,6 +36,8 @@ class Plan:
     unknown: tuple[Column, ...]
     names: Mapping[str, str]
     width: int
+    consents: bool
+    """Whether any column tells of consent."""
 
     @classmethod
     def of(cls, columns: Sequence[Column], width: int) -> "Plan":
@@ -51,6 +53,7 @@ class Plan:
             tuple(column for column in columns if column.field is None),
             {name: column.name[:_LONGEST_NAME] for name, column in first.items()},
             width,
+            any(name.startswith(("consent", "opt_out")) for name in first),
         )
 
     def name(self, field_name: str) -> str:
@@ -69,7 +72,7 @@ class Plan:
         if len(texts) != self.width:
             self._count(texts, notes)
         known = {name: text for index, name in self.fields if (text := texts[index].strip())}
-        values = Values(known, notes=notes, doubtful=cells.has_unreadable(joined))
+        values = Values(known, notes=notes, doubtful=any(sign in joined for sign in cells.UNREADABLE))
         if _FORMULA.search(joined):
             self._formulas(values)
         if self.repeats or self.unknown or len(texts) > self.width:

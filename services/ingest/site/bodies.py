@@ -5,6 +5,7 @@ Source: WHATWG HTML, form submission; a page in Shift_JIS sends CP932 bytes, and
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from html import unescape
 from typing import Any
 
@@ -27,15 +28,18 @@ PLAIN_POSTS = frozenset({URLENCODED, MULTIPART})
 CHARSET_FIELD = "_charset_"
 MAX_FIELDS, MAX_NAME = 200, 256
 
+EUC = "euc_jp"
 _CODECS = {
     "utf-8": "utf-8",
     "utf8": "utf-8",
     "us-ascii": "utf-8",
     **dict.fromkeys(("shift_jis", "shift-jis", "sjis", "x-sjis", "windows-31j", "ms932", "cp932", "ms_kanji"), "cp932"),
-    **dict.fromkeys(("euc-jp", "euc_jp", "x-euc-jp", "eucjp"), "euc_jp"),
+    **dict.fromkeys(("euc-jp", "euc_jp", "x-euc-jp", "eucjp"), EUC),
     **dict.fromkeys(("iso-2022-jp", "iso2022_jp", "csiso2022jp"), "iso2022_jp"),
 }
 _ESCAPED = re.compile(r"&#[0-9]{1,7};")
+# Not behind the prefixes of half-width kana and of JIS X 0212, which mean something else.
+_EUC_SIGN = re.compile(rb"(?<![\x8e\x8f])(?<!\x8f[\xa1-\xfe])[\xa1-\xfe][\xa1-\xfe]")
 _HALF_WIDTH_KANA = re.compile(r"[｡-ﾟ]")
 _NAME = re.compile(rb'[;\s]name="([^"]*)"', re.IGNORECASE)
 _FILE = re.compile(rb"[;\s]filename\*?=", re.IGNORECASE)
@@ -66,7 +70,7 @@ def fields_of(content_type: str, body: bytes) -> Pairs:
     except Unreadable as error:
         raise _too_many() if "fields" in str(error) else _unreadable(str(error)) from None
     _check_count(len(pairs))
-    return _decoded(pairs, _declared(content_type))
+    return _decoded(pairs, _candidates(content_type, body, pairs))
 
 
 def _json_fields(body: bytes) -> Pairs:
@@ -85,9 +89,7 @@ def _json_fields(body: bytes) -> Pairs:
     ]
     if nested:
         raise ProblemError(422, "invalid_fields", "A form's fields are not nested.", nested)
-    if any(len(name) > MAX_NAME for name, _ in pairs):
-        raise _too_long()
-    return [(name, one) for name, one in pairs if one is not None]
+    return [(_checked(name), one) for name, one in pairs if one is not None]
 
 
 def _deep(value: Any) -> bool:
@@ -103,69 +105,85 @@ def _too_many() -> ProblemError:
     return ProblemError(422, "invalid_fields", f"A form has at most {MAX_FIELDS} fields.")
 
 
-def _too_long() -> ProblemError:
-    return ProblemError(422, "invalid_fields", f"The name of a field has at most {MAX_NAME} characters.")
-
-
 def _unreadable(detail: str) -> ProblemError:
     return ProblemError(400, "invalid_form", f"The form cannot be read: {detail}.")
 
 
-def _declared(content_type: str) -> str | None:
-    if "charset" not in content_type.lower():
-        return None
-    _, options = parse_options_header(content_type)
-    return _CODECS.get(options.get(b"charset", b"").decode("latin-1").strip().lower())
+def _candidates(content_type: str, body: bytes, pairs: _Bytes) -> list[str]:
+    """The encodings a form may be in before UTF-8 is tried: what `_charset_` says, what the header says, and the one of
+    escape sequences where there are any.
+    """
+    names = []
+    if b"_charset_" in body:
+        names += [value.decode("latin-1") for name, value in pairs if name == b"_charset_"]
+    if "charset" in content_type.lower():
+        _, options = parse_options_header(content_type)
+        names.append(options.get(b"charset", b"").decode("latin-1"))
+    found = [codec for name in names if (codec := _CODECS.get(name.strip().lower())) is not None]
+    escaped = b"\x1b" in body or b"%1B" in body or b"%1b" in body
+    return [*found, "iso2022_jp"] if escaped else found
 
 
-def _decoded(pairs: _Bytes, declared: str | None) -> Pairs:
-    """All of a form is in one encoding: what `_charset_` says, what the header says, what fits."""
-    if all(name.isascii() and value.isascii() and b"\x1b" not in value for name, value in pairs):
-        return _texts(pairs, "ascii")
-    said = next((value.decode("latin-1").strip().lower() for name, value in pairs if name == b"_charset_"), "")
-    for codec in (_CODECS.get(said), declared):
-        if codec is not None and _fits(pairs, codec):
-            return _texts(pairs, codec)
-    return _texts(pairs, _detected(pairs))
-
-
-def _detected(pairs: _Bytes) -> str:
-    if any(b"\x1b$" in value or b"\x1b(" in value for _, value in pairs) and _fits(pairs, "iso2022_jp"):
-        return "iso2022_jp"
-    if _fits(pairs, "utf-8"):
-        return "utf-8"
-    fitting = [codec for codec in ("cp932", "euc_jp") if _fits(pairs, codec)]
-    if len(fitting) == 2:
+def _decoded(pairs: _Bytes, candidates: Sequence[str]) -> Pairs:
+    """All of a form is in one encoding: the first that fits."""
+    for codec in (*candidates, "utf-8"):
+        texts = _strictly(pairs, codec)
+        if texts is not None:
+            return texts
+    fitting = [texts for codec in ("cp932", EUC) if (texts := _strictly(pairs, codec)) is not None]
+    if fitting:
         # EUC-JP read as CP932 is full of half-width kana; the other way round hardly anything fits.
-        return min(fitting, key=lambda codec: _half_width(pairs, codec))
-    return fitting[0] if fitting else "utf-8"
+        return min(fitting, key=_half_width)
+    # A person's inquiry is not lost for one broken sign.
+    return [(_checked(name.decode("utf-8", "replace")), value.decode("utf-8", "replace")) for name, value in pairs]
 
 
-def _fits(pairs: _Bytes, codec: str) -> bool:
+def _strictly(pairs: _Bytes, codec: str) -> Pairs | None:
     try:
-        for name, value in pairs:
-            name.decode(codec)
-            value.decode(codec)
+        if codec == "utf-8":
+            return [(_called(name, codec), value.decode()) for name, value in pairs]
+        texts = [(_called(name, codec), _decode(value, codec)) for name, value in pairs]
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
+    return [(name, _ESCAPED.sub(_unescaped, value) if "&#" in value else value) for name, value in texts]
 
 
-def _half_width(pairs: _Bytes, codec: str) -> int:
-    return sum(len(_HALF_WIDTH_KANA.findall(part.decode(codec))) for pair in pairs for part in pair)
+@lru_cache(maxsize=4_096)
+def _called(name: bytes, codec: str) -> str:
+    return _checked(_decode(name, codec))
 
 
-def _texts(pairs: _Bytes, codec: str) -> Pairs:
-    """Bytes that fit no encoding become U+FFFD: a person's inquiry is not lost for one broken sign."""
-    texts: Pairs = []
-    for name, value in pairs:
-        called, said = name.decode(codec, "replace"), value.decode(codec, "replace")
-        if codec != "utf-8" and "&#" in said:
-            said = _ESCAPED.sub(_unescaped, said)
-        if len(called) > MAX_NAME:
-            raise _too_long()
-        texts.append((called, said))
-    return texts
+def _checked(name: str) -> str:
+    if len(name) > MAX_NAME:
+        raise ProblemError(422, "invalid_fields", f"The name of a field has at most {MAX_NAME} characters.")
+    return name
+
+
+def _half_width(pairs: Pairs) -> int:
+    return sum(len(_HALF_WIDTH_KANA.findall(part)) for pair in pairs for part in pair)
+
+
+def _decode(raw: bytes, codec: str) -> str:
+    return _from_euc(raw) if codec == EUC else raw.decode(codec)
+
+
+def _from_euc(raw: bytes) -> str:
+    """EUC-JP as browsers write it: with the vendors' signs (①, 髙), which Python's codec lacks and its CP932 has.
+
+    Both arrange the same table of 94 × 94 signs, so bytes are moved from one arrangement to the other.
+    """
+    try:
+        return raw.decode(EUC)
+    except UnicodeDecodeError:
+        pass
+    text, place = [], 0
+    for found in _EUC_SIGN.finditer(raw):
+        row, cell = found[0][0] - 0xA1, found[0][1] - 0xA1
+        lead = row // 2 + (0x81 if row < 62 else 0xC1)
+        trail = cell + (0x9F if row % 2 else 0x40 if cell < 63 else 0x41)
+        text += [raw[place : found.start()].decode(EUC), bytes((lead, trail)).decode("cp932")]
+        place = found.end()
+    return "".join([*text, raw[place:].decode(EUC)])
 
 
 def _unescaped(found: "re.Match[str]") -> str:

@@ -6,12 +6,13 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
-from services.ingest.site.bodies import CHARSET_FIELD, Pairs
+from services.ingest.site.bodies import CHARSET_FIELD, MAX_FIELDS, Pairs
 from services.ingest.site.config import IGNORE, Form
 from services.ingest.site.names import same_name, usual_target
 from shared.clock import to_rfc3339
@@ -70,6 +71,9 @@ class FormReader:
     def __init__(self, form: Form) -> None:
         self._form = form
         self._targets = None if form.fields is None else {same_name(name): to for name, to in form.fields.items()}
+        self._reserved = _RESERVED | {form.honeypot}
+        # A form's fields are called the same every time.
+        self._place_of = lru_cache(maxsize=MAX_FIELDS * 4)(self._found)
 
     def target(self, name: str) -> str:
         """Where a field belongs: as configured; what is not named there stays among the properties."""
@@ -78,20 +82,24 @@ class FormReader:
             return configured or "lead.anonymous_id"
         return usual_target(name) if self._targets is None else f"properties.{name.strip()}"
 
+    def _found(self, name: str) -> tuple[str, str, str]:
+        to = self.target(name)
+        part, _, key = to.partition(".")
+        return to, part, key.removesuffix("[]")
+
     def read(self, pairs: Pairs, referer: str, now: datetime) -> Submission:
         """Pure. `referer` is the page by the browser's header, "" if it does not tell."""
         draft = _Draft()
         places: dict[str, str] = {}
         for name, value in pairs:
-            if name in _RESERVED or name == self._form.honeypot:
+            if name in self._reserved:
                 draft.own[name] = str(value)
                 continue
-            if value == "" or value is None:
-                places.setdefault(name, self.target(name))
-                continue
-            to = places[name] = self.target(name)
-            draft.said.append((name, value))
-            _place(draft, to, name.strip(), value)
+            to, part, key = self._place_of(name)
+            places[name] = to
+            if value != "":
+                draft.said.append((name, value))
+                _place(draft, part, key, name, value)
         submission = Submission(self._activity(draft, referer, now), places=places)
         submission.test = draft.own.get(TEST, "") not in ("", "0")
         submission.honeypot = bool(draft.own.get(self._form.honeypot, "").strip())
@@ -149,10 +157,9 @@ class FormReader:
         return -_LONGEST_FILL_MS < passed_ms < self._form.min_fill_s * 1_000 and self._form.min_fill_s > 0
 
 
-def _place(draft: _Draft, to: str, name: str, value: Any) -> None:
-    if to == IGNORE:
+def _place(draft: _Draft, part: str, key: str, name: str, value: Any) -> None:
+    if part == IGNORE:
         return
-    part, _, key = to.partition(".")
     if part == "properties":
         _add(draft.properties, key, value)
     elif part == "attributes":
@@ -166,12 +173,11 @@ def _place(draft: _Draft, to: str, name: str, value: Any) -> None:
     elif key.startswith("external_ids."):
         draft.lead.setdefault("external_ids", {}).setdefault(key.partition(".")[2], str(value).strip())
     else:
-        draft.lead.setdefault(key, (name, str(value).strip()))
+        draft.lead.setdefault(key, (name.strip(), str(value).strip()))
 
 
 def _add(properties: dict[str, Any], key: str, value: Any) -> None:
     """A name that stands several times in a form (checkboxes) makes a list."""
-    key = key.removesuffix("[]")
     before = properties.get(key)
     if before is None:
         properties[key] = value

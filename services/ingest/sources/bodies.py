@@ -2,8 +2,8 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote_to_bytes
 from xml.parsers import expat
 
 from services.ingest.sources.base import Delivery, Unreadable
@@ -13,6 +13,8 @@ MAX_FIELDS = 10_000
 MAX_VALUES = 1_000_000
 """Values in one JSON body: eight bytes each in the longest body, far less than any real one takes."""
 _MAX_NESTING = 12
+_LONGEST_KNOWN = 512
+_ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -53,11 +55,25 @@ def form_pairs(body: bytes) -> list[tuple[bytes, bytes]]:
     if body.count(b"&") >= MAX_FIELDS:
         raise Unreadable(f"more than {MAX_FIELDS} form fields")
     pairs = []
-    for part in body.strip().split(b"&"):
+    for part in body.strip().replace(b"+", b" ").split(b"&"):
         if part:
-            name, _, value = part.replace(b"+", b" ").partition(b"=")
-            pairs.append((unquote_to_bytes(name), unquote_to_bytes(value)))
+            name, _, value = part.partition(b"=")
+            called = _name(name) if len(name) <= _LONGEST_KNOWN else unquoted(name)
+            pairs.append((called, _ESCAPES.sub(_unescaped, value) if b"%" in value else value))
     return pairs
+
+
+def unquoted(text: bytes) -> bytes:
+    """As `urllib.parse.unquote_to_bytes`, which takes half a millisecond for a form written in Japanese."""
+    return _ESCAPES.sub(_unescaped, text) if b"%" in text else text
+
+
+# Forms are sent again and again with the same names.
+_name = lru_cache(maxsize=4_096)(unquoted)
+
+
+def _unescaped(run: "re.Match[bytes]") -> bytes:
+    return bytes.fromhex(run[0].replace(b"%", b"").decode("ascii"))
 
 
 def form_text(value: bytes) -> str:

@@ -1,6 +1,6 @@
 """One lead's stored state: its profile and, for each model, its fold."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,23 +17,57 @@ from shared.identity import Identifier
 
 @dataclass(frozen=True, slots=True)
 class LiveModel:
-    """A published version of a scoring model, ready to fold with."""
+    """A version of a scoring model, ready to fold with. A shadow scores beside the published version of its name."""
 
     name: str
     version: int
     compiled: CompiledModel
+    shadow: bool = False
+
+    @property
+    def key(self) -> str:
+        """Under which a lead keeps its fold; names hold no @."""
+        return f"{self.name}@{self.version}" if self.shadow else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """All models that score, the primary first."""
+    """All models that score, the primary first; the shadows beside them; and versions that were in force before, by
+    which some leads may still be folded.
+    """
 
     live: tuple[LiveModel, ...]
+    shadows: tuple[LiveModel, ...] = ()
+    earlier: Mapping[tuple[str, int], LiveModel] = field(default_factory=dict)
 
     @property
     def primary(self) -> LiveModel:
         """The model of `scoring.yaml`."""
         return self.live[0]
+
+    @property
+    def all(self) -> tuple[LiveModel, ...]:
+        """Every model that a lead is folded by."""
+        return (*self.live, *self.shadows)
+
+    def serving(self, state: "LeadState") -> "Models":
+        """The versions that score this lead now: those it was folded by, until it is switched to these.
+
+        A lead whose versions are no longer known is scored by these at once.
+        """
+        if is_current(self, state):
+            return self
+        folded = {key: version for key, (version, _) in state.folds.items()}
+        serving = [self._version(model, folded.get(model.name)) for model in self.live]
+        live = tuple(model for model in serving if model is not None)
+        if not live or live[0].name != self.primary.name:
+            return self
+        return Models(live, tuple(model for model in self.shadows if model.key in folded), self.earlier)
+
+    def _version(self, model: LiveModel, version: int | None) -> LiveModel | None:
+        if version is None or version == model.version:
+            return None if version is None else model
+        return self.earlier.get((model.name, version))
 
 
 @dataclass(slots=True)
@@ -74,8 +108,8 @@ def refold(
     ordered = sorted(activities, key=lambda activity: activity.order)
     due = _due(state, ordered, now)
     state.profile.add(due)
-    for model in models.live:
-        state.folds[model.name] = (model.version, fold(model.compiled, new_state(model.compiled), due))
+    for model in models.all:
+        state.folds[model.key] = (model.version, fold(model.compiled, new_state(model.compiled), due))
     return state
 
 
@@ -94,17 +128,17 @@ def advance(models: Models, state: LeadState, activities: Sequence[Activity], no
         return False
     due = _due(state, activities, now)
     state.profile.add(due)
-    for model in models.live:
-        _, fold_state = state.folds[model.name]
+    for model in models.all:
+        _, fold_state = state.folds[model.key]
         if fold(model.compiled, fold_state, due).needs_refold:
             return False
     return True
 
 
 def is_current(models: Models, state: LeadState) -> bool:
-    """Whether the state was folded by exactly these versions of these models."""
+    """Whether the state was folded by exactly these versions of these models and shadows."""
     return {name: version for name, (version, _) in state.folds.items()} == {
-        model.name: model.version for model in models.live
+        model.key: model.version for model in models.all
     }
 
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from services.scoring.core.rules import EngagementRule, FitRule, Signal, Stage
+from services.scoring.core.rules import Accounts, EngagementRule, FitRule, Signal, Stage
 from services.scoring.core.values import Cents, Clamp, Zone
 from shared.conditions import Condition, Duration, Fault, Schema
 from shared.errors import KizashiError
@@ -91,3 +91,4 @@ class Model(Schema):
     stages: list[Stage] = Field(default_factory=list)
     signals: list[Signal] = Field(default_factory=list)
     exclude: list[Condition] = Field(default_factory=list)
+    accounts: Accounts = Accounts()

@@ -1,13 +1,15 @@
 """Rules of a scoring model as they stand in a file: what they are about, how often they pay, how they fade."""
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 
 from services.scoring.core.values import AtLeast, Cents, Clamp, Name, Percentage, Period, RuleId, Types
 from shared.conditions import Block, Duration, Schema
 from shared.conditions.faults import TAG
 from shared.durations import Months
+from shared.identity import fold_text
 
 
 class OncePer(Schema):
@@ -139,3 +141,23 @@ class Signal(Block):
 
     id: Name
     activity: Types
+
+
+def _domain(text: str) -> str:
+    return fold_text(text.strip().lstrip("@"))
+
+
+GoesBy = Literal["id", "domain", "name"]
+_GOES_BY: list[GoesBy] = ["id", "domain", "name"]
+
+
+class Accounts(Schema):
+    """How leads become accounts: what an account goes by, and what its people's scores make together.
+
+    `active_within` tells which contacts count as active; `ignore_domains` are taken for no company's, as free mail is.
+    """
+
+    score: Literal["damped", "max", "average", "sum"] = "damped"
+    active_within: Duration = timedelta(days=90)
+    by: Annotated[list[GoesBy], Field(min_length=1)] = Field(default_factory=_GOES_BY.copy)
+    ignore_domains: list[Annotated[str, AfterValidator(_domain)]] = Field(default_factory=list)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,9 +70,17 @@ def wait_until(holds: Callable[[], bool], within_s: float) -> None:
 
 @contextmanager
 def running_ingest(
-    folder: Path, bootstrap_servers: str, *, wait_ready: bool = True, config: Path = ROOT / "config", **limits: str
+    folder: Path,
+    bootstrap_servers: str,
+    *,
+    wait_ready: bool = True,
+    config: Path = ROOT / "config",
+    env: Mapping[str, str] | None = None,
+    **limits: str,
 ) -> Iterator[IngestProcess]:
-    """Start the service with its own keys; `limits` are settings of its section, such as `ack_timeout_s="1"`."""
+    """Start the service with its own keys; `limits` are settings of its section, such as `ack_timeout_s="1"`, and `env`
+    is more of its environment.
+    """
     port = free_block().services["ingest"]
     key_store = folder / "keys.json"
     key = create_key(key_store, uuid.uuid4().hex, ["activities:write"], system_clock())
@@ -84,6 +92,7 @@ def running_ingest(
         "KIZASHI_KAFKA__PARTITIONS": str(PARTITIONS),
         "KIZASHI_HTTP__PORT": str(port),
         **{f"KIZASHI_INGEST__{name.upper()}": value for name, value in limits.items()},
+        **(env or {}),
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("KIZASHI_")}
     with (folder / "ingest.log").open("wb") as log:

@@ -14,8 +14,9 @@ from aiokafka import TopicPartition
 
 from services.scoring import models as model_store
 from services.scoring.core.evaluate import evaluate
-from services.scoring.core.lead import LeadState, Models
+from services.scoring.core.lead import LeadState
 from services.scoring.handlers import ActivityHandler
+from services.scoring.models import ModelsInForce
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
 from shared.activity import Activity, parse_posted, to_record
@@ -62,7 +63,7 @@ class Desk:
 
     pool: asyncpg.Pool
     settings: ScoringSettings
-    models: Models
+    models: ModelsInForce
     now: datetime = NOW
     ends: dict[TopicPartition, int] = field(default_factory=dict)
 
@@ -108,7 +109,7 @@ class Desk:
     async def score_of(self, lead_id: str) -> float | None:
         """The primary model's score now."""
         state = (await self.states())[lead_id]
-        primary = self.models.primary
+        primary = self.models.serving(state).primary
         cents = evaluate(primary.compiled, state.folds[primary.name][1], state.instant(self.now)).score
         return None if cents is None else cents / 100
 

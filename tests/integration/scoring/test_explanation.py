@@ -137,7 +137,7 @@ async def test_the_model_of_then_explains_then(desk: Desk, api: httpx2.AsyncClie
         await model_store.publish(conn, model_store.read_models(desk.settings.config_dir))
         for version, days in ((1, 10), (2, 3)):
             await conn.execute(
-                "UPDATE scoring.model_version SET published_at = $2 WHERE version = $1",
+                "UPDATE scoring.model_publication SET published_at = $2 WHERE version = $1",
                 version,
                 NOW - timedelta(days=days),
             )

@@ -11,7 +11,7 @@ import pytest
 from services.scoring.core.engine import fold_all
 from services.scoring.core.evaluate import evaluate
 from services.scoring.core.resolution import resolve_leads
-from shared.activity import Activity, to_record
+from shared.activity import SILENT, Activity, to_record
 from shared.clock import to_rfc3339
 from shared.identity import EMAIL
 from shared.offsets import Fenced
@@ -237,3 +237,19 @@ async def test_workers_that_meet_on_the_same_leads_stay_exact(desk: Desk, seed: 
         ]
         await gather(*(desk.handler().handle(share) for share in shares))
     await assert_exact(desk, activities)
+
+
+async def test_history_is_published_as_silent_and_nothing_beside_it(desk: Desk) -> None:
+    def history(id_: str, document: str) -> Activity:
+        one = activity(download(id_, document))
+        one.flags = (*one.flags, SILENT)
+        return one
+
+    for batch in (
+        [history("a1", "d1"), history("a2", "d2")],
+        [history("a3", "d3"), activity(download("a4", "d4"))],
+        [activity(download("a5", "d5"))],
+    ):
+        await desk.handler().handle(await desk.of(batch))
+    assert [value["silent"] for _, value in await desk.published() if value] == [True, False, False]
+    assert await desk.score_of(TARO) == 25

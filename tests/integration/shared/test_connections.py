@@ -2,12 +2,16 @@
 
 import asyncio
 import re
+import resource
 import socket
 import struct
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack
+from http.client import HTTPResponse
+from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from deploy.local.ports import HOST
@@ -257,23 +261,30 @@ def test_unusual_targets_are_answered(server: SmallServer, request_: bytes) -> N
     assert server.echoes()
 
 
+def next_answer(sock: socket.socket) -> tuple[int, bytes]:
+    """Status and body of one answer on a connection that stays open."""
+    answer = HTTPResponse(sock)
+    answer.begin()
+    return answer.status, answer.read()
+
+
 def test_an_offered_upgrade_is_passed_over(server: SmallServer) -> None:
     """As Java's HTTP client offers with each first request."""
     offered = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
     with connected(server) as sock:
         sock.sendall(POST + offered + b"Content-Length: 3\r\n\r\nabc")
-        answer = sock.recv(65_536)
-        assert answer.endswith(b"/v1/echo/a 3"), answer
-    assert server.echoes()
+        assert next_answer(sock) == (200, b"/v1/echo/a 3")
+        sock.sendall(GET % b"next")
+        assert next_answer(sock) == (200, b"/v1/echo/next 0")
 
 
 def test_a_refusal_before_the_body_arrives_whole(server: SmallServer) -> None:
     with connected(server) as sock:
         sock.sendall(POST + b"Content-Length: 600000\r\n\r\n" + b"x" * 600_000)
-        assert sock.recv(65_536).startswith(b"HTTP/1.1 413 ")
+        assert next_answer(sock)[0] == 413
         # What came behind the refused one is the next request, not a part of it.
         sock.sendall(GET % b"next")
-        assert b"/v1/echo/next 0" in sock.recv(65_536)
+        assert next_answer(sock) == (200, b"/v1/echo/next 0")
 
 
 async def test_an_unwanted_body_comes_to_an_end(server: SmallServer) -> None:
@@ -314,3 +325,24 @@ def test_nothing_of_all_this_was_an_error(server: SmallServer) -> None:
     text = server.log.read_text()
     assert '"level":"error"' not in text
     assert "Traceback" not in text
+
+
+@pytest.mark.long
+def test_ten_thousand_idle_connections(tmp_path: Path) -> None:
+    """More than there is room for: whoever has something to say is served all the while."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = 10_000 if hard == resource.RLIM_INFINITY else min(10_000, hard - 200)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 100), hard))
+    try:
+        with running_small_server(tmp_path) as server, ExitStack() as many:
+            process = psutil.Process(server.process.pid)
+            before = process.memory_info().rss
+            for number in range(count):
+                many.enter_context(connected(server))
+                if number % 500 == 0:
+                    assert server.echoes()
+            assert server.echoes()
+            assert server.count("kizashi_http_connections") <= 4_096
+            assert process.memory_info().rss - before < 100_000_000
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -57,6 +57,33 @@ def test_defaults() -> None:
     assert one(MINIMAL.replace("50", "33.33")).leave == Fraction("2999.7")
 
 
+def test_everything_a_rule_and_a_queue_may_say() -> None:
+    rich = """
+queues:
+  desk:
+    head: boss
+    members:
+      - {name: sato, weight: 2, languages: [ja], regions: [関東], absences: [{from: "2026-12-28", to: "2027-01-04"}]}
+    owners: {example.co.jp: sato}
+    calendar: {timezone: Asia/Tokyo, hours: "09:00-12:00,13:00-24:00"}
+rules:
+  - {id: hot, enter: 50, to: desk, when: immediately, instant: [demo_requested], increase: {points: 20, within: 7d},
+     settle: 0s, recycle: {factor: 0.5}}
+  - {id: field, enter: 60, to: desk, when: immediately, require: {handoff: {rule: hot, state: [accepted]}},
+     recycle: reset}
+"""
+    book = load_rules(rich).rulebook(4)
+    hot, field = book.rules
+    assert hot.instant == frozenset({"demo_requested"})
+    assert (hot.settle, hot.recycle) == (timedelta(0), {"factor": 0.5})
+    assert hot.increase is not None
+    assert (hot.increase.points, hot.increase.within) == (2_000, timedelta(days=7))
+    assert (field.recycle, field.settle) == ("reset", timedelta(seconds=15))
+    assert book.awaited == frozenset({"hot"})
+    assert (book.rule("field"), book.rule("none"), book.queue("none").members) == (field, None, ())
+    assert load_rules(rich).digest != load_rules(rich + "\n").digest
+
+
 def test_rules_alone_name_their_queues() -> None:
     assert one(MINIMAL.replace("queues: {desk: {}}\n", "")).to.name == "desk"
     assert one(MINIMAL.replace("{desk: {}}", "{desk: }")).to.members == ()
@@ -101,6 +128,47 @@ def test_rules_alone_name_their_queues() -> None:
         ),
         (("to: desk", "to: desk, colour: red"), "rules[0].colour: unknown key"),
         (("{desk: {}}", "{desk: {members: [{name: sato, email: sato}]}}"), "members[0].email: expected an e-mail"),
+        (("to: desk", "to: desk, instant: demo_requested"), "rules[0].instant: expected a list"),
+        (("to: desk", "to: desk, increase: {points: 0, within: 7d}"), "rules[0].increase.points"),
+        (("to: desk", "to: desk, increase: {points: 20}"), "rules[0].increase.within: is missing"),
+        (("to: desk", "to: desk, settle: 15"), "rules[0].settle: expected a span of time such as 15s"),
+        (("to: desk", "to: desk, recycle: {factor: 2}"), "rules[0].recycle.factor"),
+        (("to: desk", "to: desk, recycle: forget"), "rules[0].recycle: expected 'reset' or 'keep'"),
+        (
+            ("to: desk", "to: desk, require: {handoff: {rule: hot, state: [accepted]}}"),
+            "handoff.rule: expected another rule",
+        ),
+        (
+            ("to: desk", "to: desk, require: {handoff: {rule: other, state: [accepted]}}"),
+            "handoff.rule: expected another",
+        ),
+        (("to: desk", "to: desk, require: {handoff: {rule: hot, state: [won]}}"), "handoff.state[0]: expected one of"),
+        (("to: desk", "to: desk, require: {handoff: {rule: hot, state: []}}"), "handoff.state: expected at least one"),
+        (
+            ("{desk: {}}", "{desk: {members: [{name: a}, {name: a}]}}"),
+            "desk.members[1].name: expected each member once",
+        ),
+        (("{desk: {}}", "{desk: {members: [{name: a, weight: 0}]}}"), "desk.members[0].weight"),
+        (("{desk: {}}", "{desk: {members: [{name: a, capacity_per_day: -1}]}}"), "desk.members[0].capacity_per_day"),
+        (("{desk: {}}", "{desk: {owners: {example.co.jp: a}}}"), "desk.owners.example.co.jp: expected a member"),
+        (
+            ("{desk: {}}", "{desk: {members: [{name: a, absences: [{from: '2026-12-29', to: '2026-12-28'}]}]}}"),
+            "desk.members[0].absences[0].to: expected a day not before",
+        ),
+        (
+            ("{desk: {}}", "{desk: {members: [{name: a, absences: [{from: '2026-02-30', to: '2026-12-28'}]}]}}"),
+            "absences[0].from: expected a date",
+        ),
+        (
+            ("{desk: {}}", "{desk: {calendar: {timezone: UTC, hours: '09:00-12:00,11:00-18:00'}}}"),
+            "calendar.hours: expected",
+        ),
+        (("{desk: {}}", "{desk: {calendar: {timezone: UTC, country: XX}}}"), "calendar.country: expected a country"),
+        (
+            ("{desk: {}}", "{desk: {calendar: {timezone: UTC, holidays: [2026-13-01]}}}"),
+            "calendar.holidays[0]: expected",
+        ),
+        (("{desk: {}}", "{desk: {respond_within: soon}}"), "desk.respond_within: expected a span"),
         (("rules:", "rules: ["), "broken YAML"),
         (("rules:", "rule:"), "rules: is missing"),
     ],

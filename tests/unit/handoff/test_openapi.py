@@ -24,8 +24,8 @@ def test_examples_fit_their_schemas() -> None:
     schemas = document["components"]["schemas"]
     named = {name: schema for name, schema in schemas.items() if "example" in schema}
     assert named.keys() >= set(
-        "Answer Asked Assignment ExtractionPage ExtractionView HandoffPage HandoffView HandoffWithHistory"
-        " DestinationPage DestinationView DestinationMade AttemptPage AttemptView Rotate".split()
+        "Answer Asked Assignment EffectReport EffectView ExtractionPage ExtractionView HandoffPage HandoffView"
+        " HandoffWithHistory DestinationPage DestinationView DestinationMade AttemptPage AttemptView Rotate".split()
     )
     for schema in named.values():
         Draft202012Validator({**schema, "components": document["components"]}).validate(schema["example"])

@@ -140,6 +140,7 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
     settings = Settings(data_dir=tmp_path, rate=rate)
 
     async def public(request: LeanRequest) -> Answer:
+        request.admit_stranger()
         return 200, [], await read_body(request, 100)
 
     async def nothing() -> dict[str, str]:
@@ -155,7 +156,7 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
         settings=settings,
         lifespan=None,
         readiness=ready,
-        lean=[LeanRoute("/v1/public", {"POST": public}, operations, INGEST_DURATION, public=True)],
+        lean=[LeanRoute("/v1/public", {"POST": public}, operations, INGEST_DURATION)],
         clock=lambda: NOW,
     )
     app.add_api_route("/v1/keyed", nothing, dependencies=[Depends(require("leads:read"))])

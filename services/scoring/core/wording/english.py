@@ -6,6 +6,7 @@ from typing import Any
 
 from services.scoring.core.model import Inactivity
 from services.scoring.core.rules import (
+    Accounts,
     CellsRule,
     Decay,
     FitRule,
@@ -97,6 +98,18 @@ class English:
 
     def watch(self, marks: Sequence[int]) -> str:
         return f"When time alone takes the score past {_listed([_number(mark) for mark in marks], 'or')}, it is told."
+
+    def accounts(self, accounts: Accounts) -> str:
+        named = {"id": "a given account id", "domain": "the domain of their addresses", "name": "the company's name"}
+        how = {
+            "damped": "the sum of its five best contacts, each next one counting half as much as the one before",
+            "max": "that of its best contact",
+            "average": f"the average of its contacts active within {_span(accounts.active_within)}",
+            "sum": "the sum of its contacts",
+        }
+        besides = f", but not by {_listed(accounts.ignore_domains, 'or')}" if accounts.ignore_domains else ""
+        by = ", else by ".join(named[one] for one in accounts.by)
+        return f"Leads belong to an account by {by}{besides}; its score is {how[accounts.score]}."
 
 
 def _types(types: list[str] | None) -> str:

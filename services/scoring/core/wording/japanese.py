@@ -6,6 +6,7 @@ from typing import Any
 
 from services.scoring.core.model import Inactivity
 from services.scoring.core.rules import (
+    Accounts,
     CellsRule,
     Decay,
     FitRule,
@@ -98,6 +99,20 @@ class Japanese:
     def watch(self, marks: Sequence[int]) -> str:
         listed = "、".join(f"{_number(mark)}点" for mark in marks)
         return f"時間の経過だけでスコアが{listed}をまたいだときも知らせます。"
+
+    def accounts(self, accounts: Accounts) -> str:
+        named = {"id": "指定されたアカウントID", "domain": "メールアドレスのドメイン", "name": "会社名"}
+        how = {
+            "damped": "上位5人のスコアを、順位が1つ下がるごとに半分にして足した値",
+            "max": "最も高い人のスコア",
+            "average": f"直近{_span(accounts.active_within)}に行動した人の平均",
+            "sum": "全員の合計",
+        }
+        besides = f"（{'、'.join(accounts.ignore_domains)}を除く）" if accounts.ignore_domains else ""
+        by = "、なければ".join(named[one] for one in accounts.by)
+        return (
+            f"リードのアカウント（会社）は{by}で決まります{besides}。アカウントのスコアは、{how[accounts.score]}です。"
+        )
 
 
 def _types(types: list[str] | None) -> str:

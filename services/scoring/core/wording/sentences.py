@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from services.scoring.core.model import Inactivity, Model
-from services.scoring.core.rules import CellsRule, FitRule, PointsRule, Signal, Stage
+from services.scoring.core.rules import Accounts, CellsRule, FitRule, PointsRule, Signal, Stage
 from services.scoring.core.values import Clamp
 from services.scoring.core.wording.english import English
 from services.scoring.core.wording.japanese import Japanese
@@ -74,6 +74,10 @@ class Wording(Protocol):
         """Which totals are announced when time alone passes them."""
         ...
 
+    def accounts(self, accounts: Accounts) -> str:
+        """What an account goes by, and how its score comes about."""
+        ...
+
 
 _WORDINGS: dict[Language, Wording] = {"en": English(), "ja": Japanese()}
 
@@ -105,3 +109,5 @@ def _sentences(model: Model, say: Wording) -> Iterator[Sentence]:
     for condition in model.exclude:
         yield Sentence("exclude", "", say.exclude(condition))
     yield Sentence("watch", "", say.watch(model.watch) if model.watch else "")
+    if "accounts" in model.model_fields_set:
+        yield Sentence("accounts", "", say.accounts(model.accounts))

@@ -1,44 +1,14 @@
 """Leads under all rules: versions, rules that come later, merges in any order."""
 
 from dataclasses import replace
-from typing import Any
 
 import orjson
 import pytest
 
-from services.handoff.core.handoff import Step, closed_at
-from services.handoff.core.judging import Judging, LeadMemory
-from services.handoff.core.ledger import Ledger
-from services.handoff.core.rules import Rule
-from services.handoff.core.state import encode_state, parse_state
+from services.handoff.core.handoff import closed_at
+from services.handoff.core.state import encode_state, stored_state
 from tests.unit.handoff.builders import day, rule, state
-
-HOT, WARM = rule(), rule(name="warm", enter=30, leave=20)
-
-
-class Room:
-    """Leads judged in memory, as one long transaction would."""
-
-    def __init__(self, *rules: Rule) -> None:
-        self.judging = Judging(rules or (HOT,), {}, Ledger(), day(200))
-        self.versions: dict[str, int] = {}
-
-    def take(self, lead: str, score: float | None, at: float, *, silent: bool = False, **more: Any) -> None:
-        self.versions[lead] = self.versions.get(lead, 0) + 1
-        published = state(score, at, **{"lead_id": lead, "version": self.versions[lead], **more})
-        for name in (lead, *published.merged_from):
-            self.judging.leads.setdefault(name, LeadMemory())
-        self.judging.take(published, silent=silent)
-
-    def raised(self) -> list[tuple[str, str, int]]:
-        return [(item.lead_id, item.rule, item.cycle) for item in self.judging.ledger.handoffs.values()]
-
-    def standing(self) -> dict[tuple[str, int], str]:
-        return {(item.lead_id, item.cycle): item.state for item in self.judging.ledger.handoffs.values()}
-
-    def answer(self, cycle: int, outcome: str, lead: str = "a") -> None:
-        found = [item for item in self.judging.ledger.handoffs.values() if (item.lead_id, item.cycle) == (lead, cycle)]
-        self.judging.ledger.step(found[0].id, Step(outcome, day(1), "sato", "reason"))
+from tests.unit.handoff.room import HOT, WARM, Room
 
 
 def test_each_rule_has_its_own_cycles() -> None:
@@ -144,7 +114,7 @@ def test_a_rule_that_was_away_takes_note_of_what_it_missed() -> None:
 
 def test_what_is_kept_of_a_state_judges_as_the_state_did() -> None:
     published = state(60, 1, grade="A", stage="evaluation", consent={"email": True})
-    kept = parse_state(encode_state(published))
+    kept = stored_state(encode_state(published))
     gates = "require: {grade: [A], stage: [evaluation], consent: [email], attributes: [company], coverage: 0.5}"
     gate = rule(gates).gate
     assert gate(published, published.models["test"])

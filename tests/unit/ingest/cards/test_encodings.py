@@ -96,6 +96,12 @@ def test_names_of_encodings(said: str, known: str | None) -> None:
     assert encodings.encoding_named(said) == known
 
 
+@pytest.mark.parametrize(("data", "encoding"), [(WRITTEN[UTF_16], UTF_16), (WRITTEN[UTF_16_BE], UTF_16_BE)])
+def test_utf_16_is_named_with_or_without_a_mark(data: bytes, encoding: str) -> None:
+    assert read(data, encoding=UTF_16).layout.found.encoding == encoding
+    assert encodings.with_byte_order(io.BytesIO(b"ab"), UTF_16) == UTF_16_LE
+
+
 _JAPANESE = st.text(
     "あいうえおアイウエオ東京都千代田株式会社サンプル製造部長山田太郎佐藤花子0123456789abc ー・", min_size=1
 )

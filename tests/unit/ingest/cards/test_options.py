@@ -55,6 +55,7 @@ def test_everything_given() -> None:
         ("evnet", "x"),
         ("source", "x" * 129),
         ("event", "a\x00b"),
+        ("activity", "Card Exchanged"),
         ("occurred_at", "yesterday"),
         ("occurred_at", "1960-01-01"),
         ("consent", "fax"),

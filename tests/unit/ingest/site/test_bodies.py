@@ -1,12 +1,13 @@
 """The fields of a form, whatever encoding its page is written in."""
 
-from urllib.parse import quote_from_bytes, urlencode
+from urllib.parse import quote_from_bytes, unquote_to_bytes, urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.site.bodies import MAX_FIELDS, fields_of
+from services.ingest.sources.bodies import unquoted
 from shared.errors import ProblemError
 
 FORM = [("お名前", "山田　太郎"), ("会社名", "㈱髙橋製作所"), ("備考", "ｶﾀｶﾅと～①")]
@@ -43,6 +44,13 @@ def test_a_page_in_utf8_or_shift_jis_is_read_without_being_told(codec: str) -> N
 def test_older_encodings_are_found_too(codec: str) -> None:
     plain = [("お名前", "山田 太郎"), ("ご相談内容", "製造業向けの資料をください。よろしくお願いします")]
     assert fields_of(URLENCODED, urlencoded(plain, codec)) == plain
+
+
+def test_a_browsers_euc_has_the_vendors_signs() -> None:
+    # 髙橋～①㈱ and half-width kana, as Chromium sends them from a page in EUC-JP.
+    body = b"name=%FC%E2%B6%B6%A1%C1%AD%A1%AD%EA%8E%B1a&%B2%F1%BC%D2=%A4%A2"
+    assert fields_of(f"{URLENCODED}; charset=euc-jp", body) == [("name", "髙橋～①㈱ｱa"), ("会社", "あ")]
+    assert fields_of(URLENCODED, body) == [("name", "髙橋～①㈱ｱa"), ("会社", "あ")]
 
 
 def test_the_charset_field_decides() -> None:
@@ -128,3 +136,8 @@ def test_any_bytes_are_read_or_refused(body: bytes, content_type: str) -> None:
             continue
         assert all(isinstance(name, str) for name, _ in pairs)
         assert all(name.encode().decode() == name for name, _ in pairs)  # no half of a surrogate pair
+
+
+@given(st.text(st.sampled_from("%aF09gG+&=あ")).map(str.encode) | st.binary(max_size=40))
+def test_escapes_are_read_as_the_standard_library_does(text: bytes) -> None:
+    assert unquoted(text) == unquote_to_bytes(text)

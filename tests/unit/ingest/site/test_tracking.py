@@ -1,9 +1,11 @@
 """Segment's protocol: keys, single calls, batches, clocks."""
 
+import gzip
 from datetime import timedelta
 from typing import Any
 
 import httpx2
+import orjson
 import pytest
 
 from tests.unit.ingest.conftest import NOW, ListedRecords
@@ -44,6 +46,23 @@ async def test_a_batch_gives_the_good_and_reports_the_bad(page: httpx2.AsyncClie
     assert [one["item"] for one in answer["refused"]] == [1, 2]
     assert len(durable.records) == 2
     assert (await page.post("/v1/batch", json={"batch": []}, auth=KEY)).json()["accepted"] == 0
+
+
+async def test_compressed_calls_are_taken_up_to_the_limit(page: httpx2.AsyncClient, durable: ListedRecords) -> None:
+    async def send(body: bytes) -> tuple[int, str]:
+        headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        answer = await page.post("/v1/batch", content=body, headers=headers, auth=KEY)
+        return answer.status_code, answer.json().get("code", "")
+
+    good = gzip.compress(orjson.dumps({"batch": [{"type": "track", **TRACK}]}))
+    assert await send(good) == (200, "")
+    assert len(durable.records) == 1
+    bomb = gzip.compress(b" " * 50_000_000)
+    assert len(bomb) < 60_000
+    assert await send(bomb) == (413, "too_large")
+    for broken in (good[:-1], good + b"x", good + good, b"", b"{}", good[:4] + b"\xff" * 20):
+        assert await send(broken) == (400, "invalid_encoding")
+    assert len(durable.records) == 1
 
 
 async def test_the_clients_clock_does_not_count(page: httpx2.AsyncClient, durable: ListedRecords) -> None:

@@ -114,3 +114,17 @@ def test_every_rule_of_any_model_is_said_once(tree: dict[str, Any]) -> None:
     for lang in ("en", "ja"):
         said = [one.id for one in explain_model(model, lang)]
         assert [name for name in said if name in wanted] == wanted
+
+
+def test_accounts_are_told_where_a_model_names_them() -> None:
+    plain = {"model": "m", "engagement": {"rules": []}}
+    assert all(one.section != "accounts" for one in explain_model(model_from(plain), "en"))
+    named = model_from({**plain, "accounts": {"score": "average", "by": ["domain", "name"], "active_within": "30d"}})
+    assert explain_model(named, "en")[-1].text == (
+        "Leads belong to an account by the domain of their addresses, else by the company's name; its score is the"
+        " average of its contacts active within 30 days."
+    )
+    assert explain_model(named, "ja")[-1].text == (
+        "リードのアカウント（会社）はメールアドレスのドメイン、なければ会社名で決まります。"
+        "アカウントのスコアは、直近30日間に行動した人の平均です。"
+    )

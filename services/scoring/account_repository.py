@@ -1,0 +1,149 @@
+"""SQL of accounts. One worker at a time keeps them (`alone`), so that versions rise without gaps."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import orjson
+
+from services.scoring.core.accounts import Contact
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a lead told its account, in the order of `seq`; `contact` None means that the lead has to be asked."""
+
+    seq: int
+    lead_id: str
+    contact: bytes | None
+
+
+@dataclass(slots=True)
+class AccountRow:
+    """An account as stored; `state` is what was published last, without version, cause and instant."""
+
+    id: str
+    version: int = 0
+    contacts: int = 0
+    score: float | None = None
+    search: str = ""
+    state: dict[str, Any] = field(default_factory=dict)
+    due_at: datetime | None = None
+
+
+class AccountRepository:
+    """The statements of one transaction on `conn`."""
+
+    def __init__(self, conn: asyncpg.Connection) -> None:
+        self._conn = conn
+
+    async def alone(self) -> bool:
+        """Whether this transaction is the one that keeps accounts; it stays so until its end."""
+        found: bool = await self._conn.fetchval("SELECT pg_try_advisory_xact_lock(hashtext('scoring.account'))")
+        return found
+
+    async def take_told(self, limit: int) -> list[Told]:
+        """What leads told, oldest first; gone from the list when the transaction commits."""
+        rows = await self._conn.fetch(
+            "DELETE FROM scoring.account_todo WHERE seq = ANY(ARRAY(SELECT seq FROM scoring.account_todo ORDER BY seq"
+            " LIMIT $1)) RETURNING seq, lead_id::text, contact",
+            limit,
+        )
+        return sorted((Told(*row) for row in rows), key=lambda told: told.seq)
+
+    async def states_of(self, lead_ids: Collection[str]) -> dict[str, bytes]:
+        """The packed states of leads; those that are no more are missing."""
+        rows = await self._conn.fetch(
+            "SELECT id::text, state FROM scoring.lead WHERE id = ANY($1::uuid[]) AND merged_into IS NULL"
+            " AND state <> ''",
+            list(lead_ids),
+        )
+        return {row[0]: row[1] for row in rows}
+
+    async def place(self, told: Mapping[str, tuple[int, str | None, bytes]]) -> set[str]:
+        """Bring contacts up to date: by lead the `seq`, the account it belongs to now, and the packed contact.
+
+        What is older than what is stored changes nothing. Returns the accounts that lost or got a contact, or whose
+        contact changed.
+        """
+        rows = await self._conn.fetch(
+            "WITH told AS (SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bytea[])"
+            " AS t(lead_id, seq, account_id, contact)),"
+            " before AS (SELECT l.lead_id, l.account_id FROM scoring.account_lead l JOIN told USING (lead_id)),"
+            " placed AS (INSERT INTO scoring.account_lead AS l (lead_id, account_id, contact, seq)"
+            " SELECT lead_id, account_id, contact, seq FROM told ON CONFLICT (lead_id) DO UPDATE"
+            " SET account_id = excluded.account_id, contact = excluded.contact, seq = excluded.seq"
+            " WHERE l.seq < excluded.seq RETURNING l.lead_id, l.account_id)"
+            " SELECT p.account_id::text, b.account_id::text FROM placed p LEFT JOIN before b USING (lead_id)",
+            list(told),
+            [seq for seq, _, _ in told.values()],
+            [account_id for _, account_id, _ in told.values()],
+            [contact for _, _, contact in told.values()],
+        )
+        return {account_id for row in rows for account_id in row if account_id is not None}
+
+    async def contacts_of(self, account_ids: Collection[str]) -> dict[str, list[Contact]]:
+        """The contacts of accounts, by lead id."""
+        rows = await self._conn.fetch(
+            "SELECT account_id::text, lead_id::text, contact FROM scoring.account_lead"
+            " WHERE account_id = ANY($1::uuid[]) ORDER BY lead_id",
+            list(account_ids),
+        )
+        found: dict[str, list[Contact]] = defaultdict(list)
+        for account_id, lead_id, packed in rows:
+            found[account_id].append(Contact.unpack(lead_id, packed))
+        return found
+
+    async def accounts(self, account_ids: Collection[str]) -> dict[str, AccountRow]:
+        """Stored accounts; new ones are missing."""
+        rows = await self._conn.fetch(
+            "SELECT id::text, version, contacts, score, search, state, due_at FROM scoring.account"
+            " WHERE id = ANY($1::uuid[])",
+            list(account_ids),
+        )
+        return {
+            id_: AccountRow(id_, version, contacts, score, search, orjson.loads(state), due_at)
+            for id_, version, contacts, score, search, state, due_at in rows
+        }
+
+    async def due(self, now: datetime, limit: int) -> list[str]:
+        """Accounts of which a contact has stopped being active."""
+        rows = await self._conn.fetch(
+            "SELECT id::text FROM scoring.account WHERE due_at <= $1 ORDER BY due_at LIMIT $2", now, limit
+        )
+        return [row[0] for row in rows]
+
+    async def put(self, rows: Iterable[AccountRow]) -> None:
+        """Insert or replace accounts."""
+        ordered = sorted(rows, key=lambda row: row.id)
+        await self._conn.execute(
+            "INSERT INTO scoring.account (id, version, contacts, score, search, state, due_at)"
+            " SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::float8[], $5::text[], $6::jsonb[],"
+            " $7::timestamptz[]) ON CONFLICT (id) DO UPDATE SET version = excluded.version,"
+            " contacts = excluded.contacts, score = excluded.score, search = excluded.search, state = excluded.state,"
+            " due_at = excluded.due_at",
+            [row.id for row in ordered],
+            [row.version for row in ordered],
+            [row.contacts for row in ordered],
+            [row.score for row in ordered],
+            [row.search for row in ordered],
+            [orjson.dumps(row.state).decode() for row in ordered],
+            [row.due_at for row in ordered],
+        )
+
+    async def raise_versions(self, floors: Mapping[str, int]) -> None:
+        """Let versions go on above those that were published, also of accounts that are not known yet."""
+        await self._conn.execute(
+            "INSERT INTO scoring.account AS a (id, version, contacts, search, state) SELECT id, version, 0, '', '{}'"
+            " FROM unnest($1::uuid[], $2::bigint[]) AS f(id, version)"
+            " ON CONFLICT (id) DO UPDATE SET version = excluded.version WHERE a.version < excluded.version",
+            list(floors),
+            list(floors.values()),
+        )
+
+    async def publish_again(self) -> None:
+        """Forget what was published, so that every account is once more; leads tell theirs anew."""
+        await self._conn.execute("UPDATE scoring.account SET state = '{}', due_at = now() WHERE contacts > 0")

@@ -1,0 +1,90 @@
+"""A million activities folded again while live scoring goes on: nothing is lost, and how fast it is, is printed."""
+
+import asyncio
+import statistics
+import time
+from datetime import timedelta
+
+import pytest
+
+from services.scoring.core.lead import is_current
+from services.scoring.model_changes import Change, create, publish
+from services.scoring.refold import refold_some
+from services.scoring.refold_repository import RefoldRepository
+from shared.activity import Activity
+from shared.identity import EMAIL, Identifier
+from tests.integration.scoring.desk import NOW, Desk
+from tests.integration.scoring.test_model_versions import worth
+
+LEADS, EACH = 50_000, 20
+LIVE_BATCH = 10
+
+
+def activity(id_: str, lead: int, minutes: int) -> Activity:
+    return Activity(
+        id=id_,
+        source="long",
+        type="document_downloaded",
+        occurred_at=NOW - timedelta(minutes=minutes),
+        received_at=NOW,
+        identifiers=(Identifier(EMAIL, f"p{lead}@example.com"),),
+        email=f"p{lead}@example.com",
+        attributes={},
+        properties={"document": f"d{id_}"},
+        consent=None,
+        flags=(),
+    )
+
+
+async def live(desk: Desk, number: int) -> float:
+    """A small batch of new activities of known leads; the seconds until it is scored."""
+    made = [activity(f"live{number}-{place}", (number * LIVE_BATCH + place) % LEADS, 0) for place in range(LIVE_BATCH)]
+    batch = await desk.of(made)
+    started = time.perf_counter()
+    await desk.handler().handle(batch)
+    return time.perf_counter() - started
+
+
+def told(name: str, seconds: list[float]) -> None:
+    cut = statistics.quantiles(seconds, n=100)
+    print(f"live batches {name}: {len(seconds)}, p50 {cut[49] * 1000:.1f} ms, p99 {cut[98] * 1000:.1f} ms")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3_600)
+async def test_a_million_activities_are_folded_again_beside_live_scoring(desk: Desk) -> None:
+    for start in range(0, LEADS, 250):
+        batch = [
+            activity(f"{lead}-{each}", lead, 100 + EACH - each)
+            for lead in range(start, min(start + 250, LEADS))
+            for each in range(EACH)
+        ]
+        await desk.handler().handle(await desk.of(batch))
+    before = [await live(desk, number) for number in range(200)]
+    draft = await create(desk.pool, "test", worth(8), None)
+    await publish(desk.pool, Change("test", draft.name, draft.version), None, None)
+
+    async def fold() -> float:
+        started = time.perf_counter()
+        while await refold_some(desk.pool, desk.settings, desk.models, lambda: NOW):
+            pass
+        return time.perf_counter() - started
+
+    meanwhile: list[float] = []
+    folding = asyncio.ensure_future(fold())
+    while not folding.done():
+        meanwhile.append(await live(desk, 200 + len(meanwhile)))
+        await asyncio.sleep(0)
+    took = await folding
+    print(f"folded again: {LEADS * EACH:,} activities of {LEADS:,} leads in {took:.1f} s, {LEADS * EACH / took:,.0f}/s")
+    told("before", before)
+    told("meanwhile", meanwhile)
+    states = await desk.states()
+    assert len(states) == LEADS
+    assert all(is_current(desk.models.current, state) for state in states.values())
+    assert sum(state.profile.count for state in states.values()) == LEADS * EACH + LIVE_BATCH * (200 + len(meanwhile))
+    async with desk.pool.acquire() as conn:
+        job = await RefoldRepository(conn).latest(draft.name, draft.version)
+    assert job is not None
+    assert job.finished_at is not None
+    assert job.done == LEADS
