@@ -80,7 +80,7 @@ async def test_another_process_takes_a_publication_up_with_its_next_batch(desk: 
     address, _ = await draft(api, worth(8))
     await publish(api, address)
     assert other.primary.version == 1
-    elsewhere = Desk(desk.pool, desk.settings, other)
+    elsewhere = Desk(desk.pool, desk.settings, other, desk.engine)
     await elsewhere.receive(download("a1"))
     assert (other.primary.version, await elsewhere.score_of(TARO)) == (2, 8)
 
