@@ -73,6 +73,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
     LEAD_SCORES.name: ("handoff",),
     ACCOUNT_SCORES.name: ("handoff",),
     QUALIFIED_LEADS.name: ("handoff",),
+    QUALIFIED_ACCOUNTS.name: ("handoff",),
     HANDOFF_OUTCOMES.name: ("handoff", "scoring"),
     HANDOFF_ANSWERS.name: ("handoff",),
     LEAD_LIFECYCLE.name: ("handoff",),

@@ -48,7 +48,7 @@ class LeadRow:
     @property
     def concerns_accounts(self) -> bool:
         """Whether an account has to hear of a change of this lead: it belongs to one, or may have until now."""
-        return bool(self.contact) or self.epoch > 0
+        return bool(self.contact) or self.epoch > 0 or not self.state
 
 
 @dataclass(frozen=True, slots=True)

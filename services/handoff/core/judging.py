@@ -65,18 +65,18 @@ class Judging:
         self.changed.add(state.lead_id)
 
     def settle(self, lead_id: str) -> None:
-        """A wait for the verdict on a mail click is over: judge the last state once more."""
-        memory = self.leads[lead_id]
-        if memory.last is not None and any(one.settling_since for one in memory.rules.values()):
-            settled = _settle(self.rules, memory, self.ledger, self.now, by=self.now)
-            in_force = {rule.id for rule in self.rules}
-            gone = {
-                name: replace(one, settling_since=None, settle_due=None)
-                for name, one in settled.rules.items()
-                if name not in in_force
-            }
-            self.leads[lead_id] = replace(settled, rules={**settled.rules, **gone})
-            self.changed.add(lead_id)
+        """A wait for the verdict on a mail click is over: judge the last state once more. What can no longer be judged,
+        because its rule or the lead is gone, waits no more.
+        """
+        settled = _settle(self.rules, self.leads[lead_id], self.ledger, self.now, by=self.now)
+        in_force = {rule.id for rule in self.rules} if settled.last is not None else set[str]()
+        gone = {
+            name: replace(one, settling_since=None, settle_due=None)
+            for name, one in settled.rules.items()
+            if name not in in_force
+        }
+        self.leads[lead_id] = replace(settled, rules={**settled.rules, **gone})
+        self.changed.add(lead_id)
 
     def reconsider(self, lead_id: str) -> None:
         """A handoff of this lead was answered: rules that follow it may now be met by the last state."""
