@@ -16,8 +16,8 @@ from tests.integration.ingest.process import running_ingest
 PATH = "/v1/imports/business-cards"
 COUNT, SMALL = 100_000, 5_000
 FIRST_BYTES, AGAIN_BYTES = 128 * 1_048_576, 48 * 1_048_576
-"""What memory may grow by: at first also caches of a fixed size fill, as they do for single activities; then there is but
-the table of what was seen, about 200 bytes a record."""
+"""What memory may grow by: at first also caches of a fixed size fill, as they do for single activities; then there is
+but the table of what was seen, about 200 bytes a record."""
 
 
 @pytest.mark.long
