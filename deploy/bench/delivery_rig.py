@@ -76,7 +76,7 @@ class Desk:
                 "SELECT count(*) FROM handoff.delivery WHERE destination_id = ANY($1::uuid[]) AND state = 'delivered'",
                 list(ids),
             ):
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.02)
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[Sender]:

@@ -18,7 +18,7 @@ from shared.clock import Clock
 from shared.events import ERASED
 from shared.kafka.admin import ClusterView
 from shared.kafka.records import Batch, Record
-from shared.topics import HANDOFF_OUTCOMES, LEAD_LIFECYCLE, QUALIFIED_LEADS
+from shared.topics import HANDOFF_OUTCOMES, LEAD_LIFECYCLE, QUALIFIED_ACCOUNTS, QUALIFIED_LEADS
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ class DeliveryHandler(Handler):
     these topics are written by ourselves, and a replayed letter would be one record too many for their subscribers.
     """
 
-    topics = (QUALIFIED_LEADS.name, HANDOFF_OUTCOMES.name, LEAD_LIFECYCLE.name)
+    topics = (QUALIFIED_LEADS.name, QUALIFIED_ACCOUNTS.name, HANDOFF_OUTCOMES.name, LEAD_LIFECYCLE.name)
 
     def __init__(
         self,

@@ -12,9 +12,9 @@ from deploy.bench.measuring import Line, compare
 from deploy.bench.rig import serving, stack_of
 from services.handoff.destinations.webhook import body_of
 
-COUNT = 2_000
+COUNT = 1_500
 HEALTHY, SICK = 4, 4
-EVENTS, EVERY_S = 400, 0.02
+EVENTS, EVERY_S = 300, 0.01
 CONCURRENCY = 16
 """As `KIZASHI_HANDOFF__DELIVERY_CONCURRENCY` has it by default."""
 

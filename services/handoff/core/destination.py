@@ -10,6 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from services.handoff.core.signing import secret_key
 from services.handoff.core.values import Email, Name
 from shared.events import (
+    ACCOUNT_QUALIFIED,
+    COOLED,
     COOLING,
     DESTINATION_DISABLED,
     ERASED,
@@ -32,8 +34,10 @@ EVENTS = (
     ERASED,
     STAGE_CHANGED,
     COOLING,
+    COOLED,
+    ACCOUNT_QUALIFIED,
 )
-"""What may be asked for: all that stands on qualified-leads, handoff-outcomes and lead-lifecycle."""
+"""What may be asked for: all that handoff and scoring publish for others to act on."""
 MAX_HEADERS = 20
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _VALUE = re.compile(r"[\x20-\x7e]{1,2000}")

@@ -224,3 +224,14 @@ async def test_a_folder_that_cannot_be_written_is_tried_again(migrated: str, tmp
         (attempt,) = await office.until_attempts(id_, 1)
         assert "could not be written" in attempt["problem"]
         assert await office.states(id_) == ["waiting"]
+
+
+async def test_a_test_mail_says_that_it_is_one(
+    migrated: str, tmp_path: Path, mailbox: tuple[Mailbox, SmtpSection]
+) -> None:
+    box, smtp = mailbox
+    async with opened(migrated, tmp_path, smtp=smtp) as office:
+        id_ = await office.make(kind="mail", name="desk", to=["desk@example.co.jp"])
+        assert (await office.destinations.test(id_))["outcome"] == "delivered"
+    ((_, mail),) = box.mails
+    assert mail["Subject"].startswith("【テスト】有望リード")
