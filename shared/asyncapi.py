@@ -13,14 +13,18 @@ from shared.events import (
     ACTIVITY,
     COOLED,
     DESTINATION_DISABLED,
+    ERASED,
     EXTRACTION_COMPLETED,
     HANDOFF_ANSWER,
     HANDOFF_OUTCOME,
     HANDOFF_OVERDUE,
     MERGED,
+    POINTS_GIVEN,
     QUALIFIED,
     SCORE_CHANGED,
     SHADOW_SCORED,
+    STAGE_CHANGED,
+    UNMERGED,
 )
 from shared.topics import (
     ACCOUNT_SCORES,
@@ -48,7 +52,17 @@ MESSAGES: dict[str, tuple[str, ...]] = {
     QUALIFIED_ACCOUNTS.name: (ACCOUNT_QUALIFIED,),
     HANDOFF_OUTCOMES.name: (HANDOFF_OUTCOME,),
     HANDOFF_ANSWERS.name: (HANDOFF_ANSWER,),
-    LEAD_LIFECYCLE.name: (MERGED, COOLED, HANDOFF_OVERDUE, EXTRACTION_COMPLETED, DESTINATION_DISABLED),
+    LEAD_LIFECYCLE.name: (
+        MERGED,
+        UNMERGED,
+        ERASED,
+        STAGE_CHANGED,
+        POINTS_GIVEN,
+        COOLED,
+        HANDOFF_OVERDUE,
+        EXTRACTION_COMPLETED,
+        DESTINATION_DISABLED,
+    ),
 }
 """The event types on each topic. Topics that are not here carry raw bytes."""
 
@@ -60,7 +74,7 @@ READ_BY: dict[str, tuple[str, ...]] = {
     ACCOUNT_SCORES.name: ("handoff",),
     QUALIFIED_LEADS.name: ("handoff",),
     QUALIFIED_ACCOUNTS.name: ("handoff",),
-    HANDOFF_OUTCOMES.name: ("handoff",),
+    HANDOFF_OUTCOMES.name: ("handoff", "scoring"),
     HANDOFF_ANSWERS.name: ("handoff",),
     LEAD_LIFECYCLE.name: ("handoff",),
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from deploy.local import ports
 from deploy.local.kafka import KafkaProgram
@@ -24,6 +25,10 @@ START_TIMEOUT_S = 60.0
 PARTITIONS = 6
 STOP_GRACE_S = 5.0
 _numbers = itertools.count(1)
+
+# How long one example takes says more about the machine than about the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,8 @@ GROUPS: tuple[Group, ...] = (
     Group(scoring.measure, ("scoring", "scoring_hot_lead", "refold", "relay")),
     Group(explaining.measure, ("explanation", "long_lead")),
     Group(latency.measure, ("end_to_end_p99_20", "end_to_end_p99_80", "memory_scoring", "memory_handoff")),
-    Group(delivery.measure, ("webhook_delivery", "webhook_delivery_p99_sick")),
     Group(cards.measure, ("import_cards",)),
+    Group(delivery.measure, ("webhook_delivery", "webhook_delivery_p99_sick")),
     Group(start.measure, ("start_warm",)),
 )
 
@@ -58,9 +58,9 @@ GOALS: dict[str, tuple[Goal, ...]] = {
     "end_to_end_p99_80": (Goal("value", 600, 150, at_most=True),),
     "memory_scoring": (Goal("value", 200, 150, at_most=True),),
     "memory_handoff": (Goal("value", 150, 110, at_most=True),),
+    "import_cards": (Goal("ratio", 0.3, 0.4),),
     "webhook_delivery": (Goal("ratio", 0.4, 0.6),),
     "webhook_delivery_p99_sick": (Goal("ratio", 2, 1.2, at_most=True),),
-    "import_cards": (Goal("ratio", 0.3, 0.4),),
     "start_warm": (Goal("value", 10, 5, at_most=True),),
 }
 

@@ -6,13 +6,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import IO, Annotated, Any
 
 import orjson
 import typer
 
 from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, fail, progress, stack_addresses
-from deploy.cli.importing import offline, online
+from deploy.cli.importing import OnProgress, offline, online
 from services.ingest.cards.headers import FIELDS
 from services.ingest.cards.notes import Language
 from services.ingest.cards.options import NAMES, OptionFaults, read_options
@@ -80,15 +80,18 @@ def import_(
     except OptionFaults as error:
         raise typer.BadParameter(str(error)) from None
     writing = Rendering(CSV, options.report_encoding, options.language)
-    # On a terminal nothing may be printed while the bar stands; a list can be longer than memory should hold.
-    with tempfile.TemporaryFile() as held:
-        with progress().part("Cards", "read" if dry_run else "imported", max(1, file.stat().st_size)) as part:
-            if dry_run:
-                with file.open("rb") as opened:
-                    _hold(_kept(offline(opened, options, part.advance), report, writing), held, as_json)
-            else:
-                url, key = _where(url, key, data_dir)
-                _hold(_kept(online(url, key, file, fields, part.advance), report, writing), held, as_json)
+
+    def read(on_progress: OnProgress) -> Told:
+        if not dry_run:
+            address, secret = _where(url, key, data_dir)
+            yield from online(address, secret, file, fields, on_progress)
+            return
+        with file.open("rb") as opened:
+            yield from offline(opened, options, on_progress)
+
+    with progress().part("Cards", "read" if dry_run else "imported", max(1, file.stat().st_size)) as part:
+        held = _hold(_kept(read(part.advance), report, writing), as_json)
+    with held:
         held.seek(0)
         shutil.copyfileobj(held, sys.stdout.buffer)
 
@@ -128,13 +131,16 @@ def _kept(told: Told, report: Path | None, writing: Rendering) -> Told:
         raise fail(f"{report}: cannot be written ({error.strerror})") from None
 
 
-def _hold(told: Told, held: BinaryIO, as_json: bool) -> None:
+def _hold(told: Told, as_json: bool) -> IO[bytes]:
+    """What will be printed: on a terminal nothing may be while the bar stands, and a list can be longer than memory."""
+    held = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     for line in told:
         if as_json:
             held.write(orjson.dumps(line) + b"\n")
         else:
             text = _record_text(line) if "record" in line else _summary_text(line["summary"])
             held.write(text.encode("utf-8", "replace") + b"\n")
+    return held
 
 
 def _record_text(line: dict[str, Any]) -> str:

@@ -106,10 +106,10 @@ def _handoff(event: Mapping[str, Any], close_after: Mapping[str, timedelta]) -> 
         expires_at=crossed_at + span,
         close_at=max(crossed_at, handed_over_at) + span,
         revision=1,
+        extraction=given["extraction"],
         score=round(event["score"] * 100),
         source=origin.source,
         campaign=origin.campaign,
-        extraction=given["extraction"],
     )
 
 

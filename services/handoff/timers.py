@@ -60,6 +60,8 @@ class Timers:
     async def _settle(self, conn: asyncpg.Connection, now: datetime) -> tuple[int, Ledger]:
         """Raise what has waited long enough for the verdict on a burst of clicks."""
         due = await HandoffRepository(conn).settling(now, CHUNK)
+        if not due:
+            return 0, Ledger((), self._book)
         judging = await load(conn, self._book, due, (), now)
         for lead_id in due:
             judging.settle(lead_id)
@@ -79,6 +81,8 @@ class Timers:
         """Remind of deadlines that passed, and give what is overdue to somebody else."""
         repository = HandoffRepository(conn)
         due = await repository.overdue_handoffs(now, CHUNK)
+        if not due:
+            return 0, Ledger((), self._book)
         assigner = await assigner_of(conn, Ledger(due, self._book), now)
         tried = await repository.owners_of([handoff.id for handoff in due])
         states = await repository.last_states({handoff.lead_id for handoff in due})
@@ -91,6 +95,8 @@ class Timers:
         """Find owners for handoffs that found all capacity used up, now that a new day has begun."""
         repository = HandoffRepository(conn)
         due = await repository.unassigned_handoffs(now, CHUNK)
+        if not due:
+            return 0, Ledger((), self._book)
         assigner = await assigner_of(conn, Ledger(due, self._book), now)
         states = await repository.last_states({handoff.lead_id for handoff in due})
         for handoff in due:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 import structlog
 
-from services.ingest.durable import Durable, NotDurable, OutgoingRecord
+from services.ingest.durable import Durable, NotDurable, OutgoingRecord, unavailable
 from services.ingest.forms import JSON, raw_headers
 from services.ingest.handlers import UNREAD, new_id, trace_of
 from services.ingest.intake import record_of
@@ -20,11 +20,10 @@ from services.ingest.site.beacons import Beacon, posted_of, read_beacon
 from services.ingest.site.config import Tag
 from services.ingest.site.origins import admitted, leave, origin_of
 from services.ingest.site.senders import Senders
-from shared.activity import parse_posted
+from shared.activity import Activity, parse_posted
 from shared.clock import Clock
 from shared.codec import encode
 from shared.errors import ProblemError
-from shared.posted import ActivityFaults
 from shared.telemetry import INGEST_ACTIVITIES, INGEST_REJECTED, INGEST_REQUESTS, LATE
 from shared.web import Answer, LeanRequest, check_json, read_body
 
@@ -141,17 +140,8 @@ class Collecting:
         refused: list[dict[str, Any]] = []
         for number, item in enumerate(beacon.activities):
             try:
-                raw = posted_of(item, beacon, tag, now)
-                if len(encode(raw)) > self._limits.max_activity_bytes:
-                    raise ValueError(f"is larger than {self._limits.max_activity_bytes:,} bytes")
-                activity = parse_posted(
-                    raw,
-                    id_if_absent=new_id(now),
-                    source_if_absent=tag.name,
-                    received_at=now,
-                    region=self._region,
-                )
-            except (ActivityFaults, ValueError) as error:
+                activity = self._activity(item, beacon, tag, now)
+            except ValueError as error:
                 refused.append({"item": number, "reason": str(error)})
                 continue
             activity.signals = signals
@@ -163,13 +153,20 @@ class Collecting:
         try:
             durability = await self._durable.publish(records) if records else "kafka"
         except NotDurable as error:
-            retry = {"Retry-After": str(self._limits.retry_after_s)}
-            detail = f"Nothing can be kept safely now: {error}."
-            raise ProblemError(503, "unavailable", detail, headers=retry) from None
+            raise unavailable(error, self._limits.retry_after_s) from None
         LATE.count(_requests(tag.name, "accepted"))
         LATE.count(_activities(tag.name), len(ids))
         report = {"accepted": len(ids), "ids": ids, "durability": durability}
         return 202, [JSON, *raw_headers(cors)], encode({**report, "refused": refused} if refused else report)
+
+    def _activity(self, item: Any, beacon: Beacon, tag: Tag, now: datetime) -> Activity:
+        """Raises ValueError; its text says what is wrong."""
+        raw, limit = posted_of(item, beacon, tag, now), self._limits.max_activity_bytes
+        if len(encode(raw)) > limit:
+            raise ValueError(f"is larger than {limit:,} bytes")
+        return parse_posted(
+            raw, id_if_absent=new_id(now), source_if_absent=tag.name, received_at=now, region=self._region
+        )
 
 
 def shortened(script: str) -> bytes:

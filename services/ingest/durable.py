@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from shared.errors import TransientError
+from shared.errors import ProblemError, TransientError
 
 Durability = Literal["kafka", "spool"]
 
@@ -28,6 +28,12 @@ class NotDurable(TransientError):
 
 class Overloaded(NotDurable):
     """Too much is under way already; nothing of this request has been sent anywhere."""
+
+
+def unavailable(error: NotDurable, retry_after_s: int) -> ProblemError:
+    """What a sender is told whose request could not be kept."""
+    retry = {"Retry-After": str(retry_after_s)}
+    return ProblemError(503, "unavailable", f"Nothing can be kept safely now: {error}.", headers=retry)
 
 
 class Durable(Protocol):

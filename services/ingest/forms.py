@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from services.ingest.durable import Durable, NotDurable
+from services.ingest.durable import Durable, NotDurable, unavailable
 from services.ingest.handlers import UNREAD, trace_of
 from services.ingest.intake import record_of
 from services.ingest.settings import IngestSettings
@@ -81,7 +81,8 @@ class Forms:
 
     async def _post(self, request: LeanRequest, form: Form, reader: FormReader, cors: dict[str, str]) -> Answer:
         if form.disabled:
-            raise self._unavailable("source_disabled", "This form is not fully configured yet.")
+            retry = {"Retry-After": str(self._limits.retry_after_s)}
+            raise ProblemError(503, "source_disabled", "This form is not fully configured yet.", headers=retry)
         content_type = request.header(b"content-type")
         now = self._clock()
         body = await self._body(request)
@@ -96,7 +97,7 @@ class Forms:
         try:
             durability = await self._durable.publish([record_of(activity, self._identity_key, trace_of(request))])
         except NotDurable as error:
-            raise self._unavailable("unavailable", f"Nothing can be kept safely now: {error}.") from None
+            raise unavailable(error, self._limits.retry_after_s) from None
         LATE.count(_requests(form.key, "accepted"))
         LATE.count(_activities(form.key))
         if _is_plain_post(request, content_type):
@@ -123,9 +124,6 @@ class Forms:
         except ActivityFaults as error:
             faults = [FieldFault(located(one.pointer, submission.places), one.detail) for one in error.faults]
             raise ProblemError(422, "invalid_fields", "The form cannot be taken as it is.", faults) from None
-
-    def _unavailable(self, code: str, detail: str) -> ProblemError:
-        return ProblemError(503, code, detail, headers={"Retry-After": str(self._limits.retry_after_s)})
 
 
 def _is_plain_post(request: LeanRequest, content_type: str) -> bool:

@@ -10,6 +10,8 @@ from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO
 
+import structlog
+
 from services.ingest.cards.listing import Listing, NoList, count_records, read_layout
 from services.ingest.cards.notes import Language
 from services.ingest.cards.options import CardOptions, OptionFaults, read_options
@@ -34,6 +36,8 @@ PART_BYTES = 262_144
 OVERLOAD_TRIES, OVERLOAD_PAUSE_S = 100, 0.1
 UNREAD = "unread"
 TOO_MANY = "too_many_records"
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -82,6 +86,11 @@ class Imports:
                 self._count(label, summary)
                 held.pop_all()
                 file.close()
+        except OSError as error:
+            # The disk is full or broken; what was published so far is found again by its ids.
+            log.warning("import_not_kept", error=type(error).__name__, errno=error.errno)
+            INGEST_REQUESTS.labels(label, "unavailable").inc()
+            raise self._unavailable("The disk takes no list now; send it again later.") from None
         except ProblemError as error:
             outcome = "unavailable" if error.status == 503 else "rejected"
             INGEST_REQUESTS.labels(label, outcome).inc()
@@ -116,7 +125,7 @@ class Imports:
 
     def _scratch(self) -> BinaryIO:
         """A file without a name, gone with the process: not in /tmp, which may be memory."""
-        folder = self._settings.spool_path.parent
+        folder = self._limits.spool_dir or self._settings.data_dir
         folder.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=folder, prefix="import-")
 

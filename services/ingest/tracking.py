@@ -2,12 +2,13 @@
 expect.
 """
 
+import asyncio
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from services.ingest.collecting import WriteKeys
-from services.ingest.durable import Durable, NotDurable
+from services.ingest.durable import Durable, NotDurable, unavailable
 from services.ingest.forms import JSON, raw_headers
 from services.ingest.handlers import UNREAD, trace_of
 from services.ingest.intake import record_of
@@ -23,6 +24,8 @@ from shared.telemetry import INGEST_ACTIVITIES, INGEST_REJECTED, INGEST_REQUESTS
 from shared.web import Answer, LeanRequest, check_json, inflated, read_body
 
 MAX_REPORTED = 100
+IN_THREAD = 200
+"""A batch of more calls is read in a thread: on the event loop it would hold up every other request."""
 _TYPES = frozenset({"application/json", "text/plain", ""})
 _requests, _activities = cache(INGEST_REQUESTS.labels), cache(INGEST_ACTIVITIES.labels)
 
@@ -74,7 +77,10 @@ class Tracking:
 
     async def _keep(self, request: LeanRequest, items: list[Any], tag: Tag, cors: Mapping[str, str]) -> Answer:
         now = self._clock()
-        taken, refused = read_calls(items, tag, now, self._region)
+        if len(items) <= IN_THREAD:
+            taken, refused = read_calls(items, tag, now, self._region)
+        else:
+            taken, refused = await asyncio.to_thread(read_calls, items, tag, now, self._region)
         if refused and not taken:
             reasons = "; ".join(f"call {one.position}: {one.reason}" for one in refused[:8])
             raise ProblemError(400, "invalid_fields", reasons)
@@ -87,9 +93,7 @@ class Tracking:
         try:
             durability = await self._durable.publish(records) if records else "kafka"
         except NotDurable as error:
-            retry = {"Retry-After": str(self._limits.retry_after_s)}
-            detail = f"Nothing can be kept safely now: {error}."
-            raise ProblemError(503, "unavailable", detail, headers=retry) from None
+            raise unavailable(error, self._limits.retry_after_s) from None
         LATE.count(_requests(tag.name, "accepted"))
         LATE.count(_activities(tag.name), len(taken))
         report: dict[str, Any] = {

@@ -10,9 +10,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.scoring.core.accounts import Contact, contact_of
+from services.scoring.core.timing import evaluations_at
 from services.scoring.models import ModelsInForce
 from services.scoring.reading import LIKE_ESCAPE, LeadReader, StoredLead
-from services.scoring.renewal import evaluations_of
 from services.scoring.tables import account, account_lead
 from shared.companies import fold_company
 
@@ -90,7 +90,7 @@ class AccountReader:
     def _contact(self, stored: StoredLead, at: datetime) -> Contact:
         instant = stored.state.instant(at)
         models = self._models.serving(stored.state)
-        evaluations = evaluations_of(stored.state, models, instant)
+        evaluations = evaluations_at(models, stored.state, instant)
         return contact_of(stored.id, stored.state, models, evaluations, "", instant)
 
 

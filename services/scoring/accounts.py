@@ -19,8 +19,8 @@ from services.scoring.core.accounts import (
 )
 from services.scoring.core.events import account_changed, account_gone
 from services.scoring.core.lead import LeadState, Models, is_current
+from services.scoring.core.timing import evaluations_at
 from services.scoring.models import ModelsInForce
-from services.scoring.renewal import evaluations_of
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
 from shared import outbox
@@ -103,7 +103,7 @@ def _asked(lead_id: str, state: LeadState, models: Models, now: datetime) -> Con
     if not is_current(models := models.serving(state), state):
         return None
     at = state.instant(now)
-    return contact_of(lead_id, state, models, evaluations_of(state, models, at), FIRST_SEEN, at)
+    return contact_of(lead_id, state, models, evaluations_at(models, state, at), FIRST_SEEN, at)
 
 
 async def _renew(

@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from services.scoring.core.evaluate import evaluate
 from services.scoring.core.lead import Models
 from services.scoring.core.next_change import next_change_at
 from services.scoring.core.profile import first_at, instant_out, last_at
@@ -21,12 +20,12 @@ def lead_out(stored: StoredLead, models: Models | ModelsInForce, at: datetime, *
         "id": stored.id,
         "identifiers": profile.identifiers_out(),
         "attributes": profile.attributes,
-        **evaluate(model.compiled, state, instant).to_json(),
+        **stored.state.evaluation(model, instant).to_json(),
         "version": stored.version,
         "model": {"name": model.name, "version": model.version},
         "first_activity_at": instant_out(first_at(profile)),
         "last_activity_at": instant_out(last_at(profile)),
-        "next_change_at": instant_out(next_change_at(model.compiled, state, instant)),
+        "next_change_at": instant_out(next_change_at(model.compiled, state, instant, stored.state.manual)),
     }
     if not reasons:
         del answer["reasons"]

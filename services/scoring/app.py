@@ -13,9 +13,10 @@ from services.scoring import models as model_store
 from services.scoring.account_reading import AccountReader
 from services.scoring.account_routes import router as account_router
 from services.scoring.accounts import keep_accounts
+from services.scoring.entry_routes import router as entry_router
 from services.scoring.explaining import Explainer
 from services.scoring.explanation_routes import router as explanation_router
-from services.scoring.handlers import ActivityHandler
+from services.scoring.handlers import ActivityHandler, Handler, OutcomeHandler
 from services.scoring.judging_routes import router as judging_router
 from services.scoring.model_routes import router as model_router
 from services.scoring.partitions import ensure_partitions
@@ -23,6 +24,8 @@ from services.scoring.reading import LeadReader
 from services.scoring.refold import run_refold
 from services.scoring.routes import router
 from services.scoring.settings import ScoringSettings
+from services.scoring.subject_routes import router as subject_router
+from services.scoring.subjects import SubjectReader
 from services.scoring.tables import SCHEMA
 from services.scoring.timer import run_timer
 from shared.backend import Backend
@@ -32,11 +35,12 @@ from shared.kafka.admin import ClusterView
 from shared.kafka.consumer import ConsumerLoop
 from shared.settings import load
 from shared.telemetry import configure_logging
-from shared.topics import LEAD_ACTIVITIES
 
 PARTITIONS_EVERY_S = 3_600.0
 ROUTER = APIRouter()
 ROUTER.include_router(router)
+ROUTER.include_router(entry_router)
+ROUTER.include_router(subject_router)
 ROUTER.include_router(explanation_router)
 ROUTER.include_router(account_router)
 ROUTER.include_router(judging_router)
@@ -64,22 +68,30 @@ class ScoringService(Backend):
             await ensure_partitions(conn, self.clock())
             self._models = await model_store.publish(conn, self._files)
         app.state.pool, app.state.models, app.state.reader = pool, self._models, LeadReader(self.engine, self._models)
+        app.state.subjects = SubjectReader(self.engine, self._models)
         app.state.explainer = Explainer(self.engine, self._models, self._name_of)
         app.state.account_reader = AccountReader(self.engine, self._models, app.state.reader)
 
     def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
         """See Backend."""
+        settings, group = self._settings, self._settings.scoring.group
+        activities = ActivityHandler(pool, settings, self._models, cluster, self.clock)
+        outcomes = OutcomeHandler(pool, settings, self._models, cluster, self.clock)
+        return {
+            "consumer": self._consumer(activities, group),
+            "outcomes": self._consumer(outcomes, f"{group}-outcomes"),
+        }
+
+    def _consumer(self, handler: Handler, group: str) -> ConsumerLoop:
         section = self._settings.scoring
-        handler = ActivityHandler(pool, self._settings, self._models, cluster, self.clock)
-        consumer = ConsumerLoop(
+        return ConsumerLoop(
             self._settings.kafka,
-            [LEAD_ACTIVITIES.name],
-            section.group,
+            [handler.topic],
+            group,
             handler,
             instance=section.instance,
             max_records=section.max_records,
         )
-        return {"consumer": consumer}
 
     def loops(self, pool: asyncpg.Pool) -> Sequence[Coroutine[Any, Any, None]]:
         """See Backend."""

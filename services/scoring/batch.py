@@ -5,15 +5,18 @@ loaded and saved, set-wise.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from services.scoring.core.engine import signals_of
-from services.scoring.core.events import SignalFired, lead_merged, told, tombstone
+from services.scoring.core.entries import Entry
+from services.scoring.core.events import SignalFired, Word, told, tombstone
 from services.scoring.core.lead import LeadState, Models, advance, refold
 from services.scoring.core.linking import LeadIdFor, Owner, Placement, Resolved, Standing, place, resolve_cluster
+from services.scoring.core.links import NO_LINKS, Links, links_among
 from services.scoring.core.profile import identifiers_of
+from services.scoring.entry_repository import EntryRepository
 from services.scoring.renewal import renew
 from services.scoring.repository import Key, KnownOwners, LeadRow, LostRaceError, ScoringRepository
 from shared.activity import SILENT, Activity
@@ -34,6 +37,8 @@ class Work:
     redirects: dict[str, str] = field(default_factory=dict)
     moves: dict[Key, tuple[str, str]] = field(default_factory=dict)
     clustered: set[str] = field(default_factory=set)
+    taken_back: set[str] = field(default_factory=set)
+    word: Word | None = None
     serving: dict[str, Models] = field(default_factory=dict)
     """The models of leads that were not switched to those in force yet."""
 
@@ -50,8 +55,16 @@ class Work:
 class BatchScoring:
     """Scores the new activities of one transaction."""
 
-    def __init__(self, repository: ScoringRepository, models: Models, lead_id_for: LeadIdFor, now: datetime) -> None:
+    def __init__(
+        self,
+        repository: ScoringRepository,
+        entries: EntryRepository,
+        models: Models,
+        lead_id_for: LeadIdFor,
+        now: datetime,
+    ) -> None:
         self._repository = repository
+        self._entries = entries
         self._models = models
         self._lead_id_for = lead_id_for
         self._now = now
@@ -65,14 +78,27 @@ class BatchScoring:
         if work.placement.clusters:
             await self._resolve(work)
         await self._fold_others(work)
+        return await self._write(work, bodies)
+
+    async def resolve_again(self, rows: Mapping[str, LeadRow], word: Word | None = None) -> list[OutboxRow]:
+        """Resolve and fold these locked leads anew, after somebody's `word`; returns what is to be published.
+
+        Raises LostRaceError as `score`.
+        """
+        placement = Placement(clusters=[set(rows)])
+        work = Work({}, placement, {}, dict(rows), word=word)
+        await self._resolve(work)
+        return await self._write(work, {})
+
+    async def _write(self, work: Work, bodies: Mapping[Key, str]) -> list[OutboxRow]:
         await self._repository.put_owners(work.placement.owners, work.known)
         changes = self._changes(work)
         await self._repository.put_leads(work.rows.values())
         await self._repository.add_activities(
-            [(work.placement.lead_of[key], activity) for key, activity in fresh.items()], bodies, self._now
+            [(work.placement.lead_of[key], activity) for key, activity in work.fresh.items()], bodies, self._now
         )
         await self._repository.move_activities(work.moves)
-        await self._put_due(work)
+        await self._note_verdicts(work)
         if work.redirects:
             await self._repository.redirect(work.redirects)
             await self._repository.note_merges(work.merged)
@@ -94,10 +120,11 @@ class BatchScoring:
             for lead_id, row in work.rows.items()
             if lead_id in clustered and row.state
         }
-        history = await self._repository.activities_of(states)
+        history, stored = await self._repository.activities_of(states), await self._entries.of(states)
         fresh = work.fresh_of()
         activities = {lead_id: [*history.get(lead_id, ()), *fresh.get(lead_id, ())] for lead_id in clustered}
         owners = await self._owners_of(work, identifiers_of(item for items in activities.values() for item in items))
+        links = await self._links(identifiers_of(item for items in activities.values() for item in items))
         for cluster in work.placement.clusters:
             items = [item for lead_id in cluster for item in activities[lead_id]]
             resolved = resolve_cluster(
@@ -109,8 +136,34 @@ class BatchScoring:
                 items,
                 {identifier for identifier in identifiers_of(items) if owners[identifier].lead_id not in cluster},
                 self._lead_id_for,
+                links.joined,
+                links.parted,
+                [lead_id for lead_id in cluster if lead_id in work.rows and work.rows[lead_id].merged_into],
             )
-            self._take(work, resolved, {lead_id: history[lead_id] for lead_id in cluster if lead_id in states})
+            entries = await self._placed(resolved, {lead_id: stored[lead_id] for lead_id in cluster})
+            self._take(work, resolved, {lead_id: history[lead_id] for lead_id in cluster if lead_id in states}, entries)
+
+    async def _links(self, identifiers: Collection[Identifier]) -> Links:
+        if not await self._entries.any_links():
+            return NO_LINKS
+        said = await self._entries.links_of([self._lead_id_for(identifier) for identifier in identifiers])
+        return links_among(said, identifiers, self._lead_id_for)
+
+    async def _placed(self, resolved: Resolved, stored: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
+        """The entries of a cluster by the lead that owns their anchor now; those that change leads are moved."""
+        placed: dict[str, list[Entry]] = defaultdict(list)
+        moves: dict[Key, str] = {}
+        if any(stored.values()):
+            owner_of = {self._lead_id_for(identifier): owner.lead_id for identifier, owner in resolved.owners.items()}
+            for lead_id, entries in stored.items():
+                for entry in entries:
+                    target = owner_of.get(entry.anchor) or resolved.merged.get(lead_id, lead_id)
+                    placed[target].append(entry)
+                    if target != lead_id:
+                        moves[entry.kind, entry.id] = target
+        if moves:
+            await self._entries.move(moves)
+        return placed
 
     async def _owners_of(self, work: Work, identifiers: Iterable[Identifier]) -> dict[Identifier, Owner]:
         missing = [item for item in identifiers if item not in work.known]
@@ -121,12 +174,20 @@ class BatchScoring:
             work.known.update(found)
         return {**work.known, **work.placement.owners}
 
-    def _take(self, work: Work, resolved: Resolved, history: Mapping[str, Sequence[Activity]]) -> None:
+    def _take(
+        self,
+        work: Work,
+        resolved: Resolved,
+        history: Mapping[str, Sequence[Activity]],
+        entries: Mapping[str, Sequence[Entry]],
+    ) -> None:
         stored_under = {(item.source, item.id): lead_id for lead_id, items in history.items() for item in items}
         for lead_id, group in resolved.groups.items():
             row = work.rows.setdefault(lead_id, _new_row(lead_id))
             row.epoch, row.merged_into = row.epoch + 1, None
-            work.states[lead_id] = refold(self._models, group.activities, group.identifiers, self._now)
+            work.states[lead_id] = refold(
+                self._models, group.activities, group.identifiers, self._now, entries.get(lead_id, ())
+            )
             work.redirects.update((self._lead_id_for(name), lead_id) for name in group.identifiers)
             for item in group.activities:
                 key = (item.source, item.id)
@@ -146,6 +207,7 @@ class BatchScoring:
         claimed: dict[str, list[Identifier]] = defaultdict(list)
         for identifier, owner in work.placement.owners.items():
             claimed[owner.lead_id].append(identifier)
+        waiting = await self._waiting(work)
         again: dict[str, list[Activity]] = {}
         for lead_id, activities in work.fresh_of().items():
             if lead_id in work.clustered:
@@ -154,24 +216,39 @@ class BatchScoring:
             if row is None or not row.state:
                 work.rows[lead_id] = row or _new_row(lead_id)
                 work.rows[lead_id].merged_into = None
-                work.states[lead_id] = refold(self._models, activities, claimed[lead_id], self._now)
+                work.states[lead_id] = refold(
+                    self._models, activities, claimed[lead_id], self._now, waiting.get(lead_id, ())
+                )
                 continue
             state = LeadState.unpack(row.state)
             state.profile.own(claimed[lead_id])
             work.states[lead_id] = state
             work.serving[lead_id] = self._models.serving(state)
-            if not advance(work.serving[lead_id], state, activities, self._now):
+            if lead_id in waiting or not advance(work.serving[lead_id], state, activities, self._now):
                 again[lead_id] = activities
-        history = await self._repository.activities_of(again) if again else {}
+                if state.judgement.taken_back:
+                    work.taken_back.add(lead_id)
+        if not again:
+            return
+        history, entries = await self._repository.activities_of(again), await self._entries.of(again)
         for lead_id, activities in again.items():
             identifiers = work.states[lead_id].profile.identifiers
             work.states[lead_id] = refold(
-                work.serving[lead_id], [*history[lead_id], *activities], identifiers, self._now
+                work.serving[lead_id], [*history[lead_id], *activities], identifiers, self._now, entries[lead_id]
             )
 
-    async def _put_due(self, work: Work) -> None:
-        due = {lead_id: state.ahead_at for lead_id, state in work.states.items() if state.ahead_at}
-        await self._repository.put_due({**dict.fromkeys(work.merged), **due})
+    async def _waiting(self, work: Work) -> Mapping[str, Sequence[Entry]]:
+        """Entries that came before the activities of their lead, as they do where a database is filled again."""
+        if not await self._entries.any_waiting():
+            return {}
+        return await self._entries.claim(
+            {self._lead_id_for(identifier): owner.lead_id for identifier, owner in work.placement.owners.items()}
+        )
+
+    async def _note_verdicts(self, work: Work) -> None:
+        found = {key: verdict for state in work.states.values() for key, verdict in state.judgement.unpaid.items()}
+        if found:
+            await self._entries.add_verdicts(found, self._now)
 
     def _changes(self, work: Work) -> list[OutboxRow]:
         """Bring the rows up to date and make the records of the new states."""
@@ -182,20 +259,20 @@ class BatchScoring:
         fresh = work.fresh_of()
         for lead_id, state in work.states.items():
             row = work.rows[lead_id]
-            cause = "merge" if merged_from[lead_id] else "activity"
+            cause = "merge" if merged_from[lead_id] or work.word else "activity"
+            cause = "verdict" if lead_id in work.taken_back else cause
             models, activities = work.serving.get(lead_id, self._models), fresh.get(lead_id, ())
             signals = self._signals(models, state, activities)
-            silent = True if _all_silent(activities) else None
+            silent = True if activities and _all_silent(activities) else None
             change = renew(row, state, models, cause, self._now, merged_from[lead_id], signals, silent=silent)
-            published += told(change, models)
-            if change.merged_from:
-                published.append(lead_merged(lead_id, change.merged_from, row.version, change.evaluated_at))
+            published += told(replace(change, word=work.word) if work.word else change, models)
         return published
 
     def _signals(self, models: Models, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:
         return [
             SignalFired(signal, activity.source, activity.id, activity.occurred_at)
             for activity in fresh
+            if (activity.source, activity.id) not in state.judgement.unpaid
             for model in models.live
             for signal in signals_of(model.compiled, activity, state.folds[model.name][1])
         ]

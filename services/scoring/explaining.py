@@ -10,11 +10,12 @@ from sqlalchemy import Text, cast, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.scoring.core.difference import Difference, difference
+from services.scoring.core.entries import Entry, manual_of, recyclings_of
 from services.scoring.core.explain import Explanation, explain
 from services.scoring.core.knowledge import OCCURRED, Knowledge, Recorded, happened_by, known_by
 from services.scoring.model_history import InForce, ModelHistory
 from services.scoring.models import ModelsInForce
-from services.scoring.tables import activity, lead
+from services.scoring.tables import activity, entry, lead
 from shared.activity import Activity, parse_stored
 from shared.errors import ProblemError
 from shared.identity import Identifier
@@ -63,13 +64,13 @@ class Explainer:
                 return None
             in_force = await self._in_force(conn, question.model, question.at)
             before = await self._in_force(conn, question.model, question.since) if question.since else None
-            stored = await _stored(conn, lead_id)
+            stored, entries = await _stored(conn, lead_id), await _entries(conn, lead_id)
         counted = self._counted(question, stored, question.at)
-        explanation = explain(in_force.model.compiled, counted, question.at)
+        explanation = _explain(in_force, counted, entries, question, question.at)
         found = None
         if before and question.since:
             earlier = self._counted(question, stored, question.since)
-            found = difference(explain(before.model.compiled, earlier, question.since), explanation)
+            found = difference(_explain(before, earlier, entries, question, question.since), explanation)
         recorded = {(one.activity.source, one.activity.id): one.recorded_at for one in stored}
         return Explained(lead_id, question, in_force, explanation, len(counted), recorded, before, found)
 
@@ -92,6 +93,25 @@ async def _survivor(conn: AsyncConnection, lead_id: str) -> str | None:
         return None
     row = (await conn.execute(select(lead.c.merged_into).where(lead.c.id == key))).one_or_none()
     return None if row is None else str(row[0] or key)
+
+
+def _explain(
+    in_force: InForce,
+    counted: Sequence[Activity],
+    entries: Sequence[tuple[Entry, datetime]],
+    question: Question,
+    at: datetime,
+) -> Explanation:
+    model = in_force.model.compiled
+    known = [entry for entry, recorded_at in entries if question.knowledge == OCCURRED or recorded_at <= at]
+    recyclings = recyclings_of(known, model.model.recycle)
+    return explain(model, counted, at, manual=manual_of(known), recyclings=recyclings)
+
+
+async def _entries(conn: AsyncConnection, lead_id: str) -> list[tuple[Entry, datetime]]:
+    columns = (entry.c.kind, entry.c.id, entry.c.anchor, entry.c.at, entry.c.body, entry.c.recorded_at)
+    rows = (await conn.execute(select(*columns).where(entry.c.lead_id == UUID(lead_id)))).all()
+    return [(Entry(kind, id_, str(anchor), at, body), recorded) for kind, id_, anchor, at, body, recorded in rows]
 
 
 async def _stored(conn: AsyncConnection, lead_id: str) -> list[Recorded]:

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.scoring.core.knowledge import OCCURRED, Knowledge
+from services.scoring.entering import not_found
 from services.scoring.explaining import Explainer, Question
 from services.scoring.explanation_views import ExplanationView
 from services.scoring.explanations import explanation_out
@@ -58,5 +59,5 @@ async def explain_lead(
     name = model or request.app.state.models.primary.name
     found = await explainer.explain(Question(lead_id, at, name, knowledge, since))
     if found is None:
-        raise ProblemError(404, "lead_not_found", "There is no lead with this id.")
+        raise not_found()
     return Response(encode(explanation_out(found, entries)), media_type="application/json")

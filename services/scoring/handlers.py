@@ -1,5 +1,6 @@
-"""The consumer's side of scoring: a batch of `lead-activities` in one transaction."""
+"""The consumers' side of scoring: each batch in one transaction."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from functools import partial
 
@@ -7,8 +8,12 @@ import asyncpg
 import structlog
 from aiokafka import TopicPartition
 
+from services.scoring.admitting import admit
 from services.scoring.batch import BatchScoring
-from services.scoring.incoming import Incoming, read_records
+from services.scoring.entering import Work, take_recyclings
+from services.scoring.entry_repository import EntryRepository
+from services.scoring.erasures import Erasures
+from services.scoring.incoming import Incoming, read_outcomes, read_records
 from services.scoring.models import ModelsInForce
 from services.scoring.repository import LostRaceError, ScoringRepository
 from services.scoring.settings import ScoringSettings
@@ -21,15 +26,17 @@ from shared.kafka.dead_letter import dead_letter
 from shared.kafka.poison import handle_or_bury
 from shared.kafka.records import Batch
 from shared.telemetry import CONSUMER_BATCH_DURATION, CONSUMER_RECORDS, DEAD_LETTERS
-from shared.topics import LEAD_ACTIVITIES
+from shared.topics import HANDOFF_OUTCOMES, LEAD_ACTIVITIES
 
 MAX_RACES = 5
 
 log = structlog.get_logger()
 
 
-class ActivityHandler:
-    """Turns records of `lead-activities` into scores. One per process."""
+class Handler(ABC):
+    """One consumer of scoring: positions, and burying what can never be handled. One per process and topic."""
+
+    topic: str
 
     def __init__(
         self, pool: asyncpg.Pool, settings: ScoringSettings, models: ModelsInForce, cluster: ClusterView, clock: Clock
@@ -39,7 +46,12 @@ class ActivityHandler:
         self._models = models
         self._cluster = cluster
         self._clock = clock
-        self._lead_id_for = partial(lead_id_for, settings.identity_key)
+        self._base_id_for = partial(lead_id_for, settings.identity_key)
+        self._erasures = Erasures(self._base_id_for)
+
+    @abstractmethod
+    async def _handle(self, batch: Batch) -> None:
+        """Handle a batch in one transaction that moves its positions too."""
 
     async def load_positions(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """See BatchHandler."""
@@ -55,6 +67,26 @@ class ActivityHandler:
         """See BatchHandler."""
         with CONSUMER_BATCH_DURATION.time():
             await handle_or_bury(batch, self._handle, self._bury)
+
+    async def _bury(self, batch: Batch, reason: str) -> None:
+        async with self._pool.acquire() as conn, conn.transaction():
+            await offsets.advance(conn, SCHEMA, batch)
+            letters = [dead_letter(record, reason) for record in batch.records]
+            await outbox.append(conn, SCHEMA, letters, self._settings.kafka.partitions)
+        log.warning("dead_letter", reason=reason, topic=self.topic)
+        DEAD_LETTERS.labels(self.topic, "refused").inc(len(batch.records))
+
+    def _count_letters(self, letters: int) -> None:
+        CONSUMER_RECORDS.labels(self.topic, "dead_letter").inc(letters)
+        if letters:
+            DEAD_LETTERS.labels(self.topic, "invalid").inc(letters)
+            log.warning("dead_letters", count=letters, topic=self.topic)
+
+
+class ActivityHandler(Handler):
+    """Turns records of `lead-activities` into scores."""
+
+    topic = LEAD_ACTIVITIES.name
 
     async def _handle(self, batch: Batch) -> None:
         incoming = read_records(batch.records, self._settings.region)
@@ -73,30 +105,45 @@ class ActivityHandler:
         async with self._pool.acquire() as conn, conn.transaction():
             models = await self._models.pin(conn)
             await offsets.advance(conn, SCHEMA, batch)
+            await self._erasures.refresh(conn)
             repository = ScoringRepository(conn)
             new, conflicts = await repository.add_keys(incoming.activities.values())
             published = list(incoming.letters)
-            if new:
-                scoring = BatchScoring(repository, models, self._lead_id_for, self._clock())
-                fresh = {key: activity for key, activity in incoming.activities.items() if key in new}
-                published += await scoring.score(fresh, incoming.bodies)
+            fresh = {key: activity for key, activity in incoming.activities.items() if key in new}
+            admitted = await admit(repository, models, self._erasures, fresh, incoming.bodies)
+            if admitted.refused:
+                await repository.void_keys(admitted.refused)
+            if admitted.fresh:
+                entries, named = EntryRepository(conn), self._erasures.lead_id_for
+                scoring = BatchScoring(repository, entries, models, named, self._clock())
+                published += await scoring.score(admitted.fresh, admitted.bodies)
             await outbox.append(conn, SCHEMA, published, self._settings.kafka.partitions)
         return len(new), conflicts
 
-    async def _bury(self, batch: Batch, reason: str) -> None:
-        async with self._pool.acquire() as conn, conn.transaction():
-            await offsets.advance(conn, SCHEMA, batch)
-            letters = [dead_letter(record, reason) for record in batch.records]
-            await outbox.append(conn, SCHEMA, letters, self._settings.kafka.partitions)
-        log.warning("dead_letter", reason=reason, topic=LEAD_ACTIVITIES.name)
-        DEAD_LETTERS.labels(LEAD_ACTIVITIES.name, "refused").inc(len(batch.records))
-
     def _count(self, batch: Batch, incoming: Incoming, new: int, conflicts: int) -> None:
-        topic, letters = LEAD_ACTIVITIES.name, len(incoming.letters)
-        CONSUMER_RECORDS.labels(topic, "new").inc(new)
-        CONSUMER_RECORDS.labels(topic, "duplicate").inc(len(batch.records) - letters - new)
-        CONSUMER_RECORDS.labels(topic, "conflict").inc(conflicts)
-        CONSUMER_RECORDS.labels(topic, "dead_letter").inc(letters)
-        if letters:
-            DEAD_LETTERS.labels(topic, "invalid").inc(letters)
-            log.warning("dead_letters", count=letters, topic=topic)
+        letters = len(incoming.letters)
+        CONSUMER_RECORDS.labels(self.topic, "new").inc(new)
+        CONSUMER_RECORDS.labels(self.topic, "duplicate").inc(len(batch.records) - letters - new)
+        CONSUMER_RECORDS.labels(self.topic, "conflict").inc(conflicts)
+        self._count_letters(letters)
+
+
+class OutcomeHandler(Handler):
+    """Takes note of what sales sent back, from `handoff-outcomes`."""
+
+    topic = HANDOFF_OUTCOMES.name
+
+    async def _handle(self, batch: Batch) -> None:
+        returned = read_outcomes(batch.records)
+        async with self._pool.acquire() as conn, conn.transaction():
+            models = await self._models.pin(conn)
+            await offsets.advance(conn, SCHEMA, batch)
+            published = list(returned.letters)
+            await self._erasures.refresh(conn)
+            work = Work(conn, models, self._erasures.lead_id_for, self._base_id_for, self._clock())
+            for lead_id, entries in sorted(returned.entries.items()):
+                published += await take_recyclings(work, lead_id, entries)
+            await outbox.append(conn, SCHEMA, published, self._settings.kafka.partitions)
+        letters = len(returned.letters)
+        CONSUMER_RECORDS.labels(self.topic, "handled").inc(len(batch.records) - letters)
+        self._count_letters(letters)

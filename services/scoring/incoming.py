@@ -1,10 +1,15 @@
-"""Records of `lead-activities` to activities: what cannot be read becomes a dead letter."""
+"""Records of the topics that scoring reads, to values: what cannot be read becomes a dead letter."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
+from uuid import UUID
 
+from services.scoring.core.entries import RECYCLED, Entry, factor_of
 from shared import codec
 from shared.activity import Activity, parse_recorded
+from shared.clock import from_rfc3339
 from shared.errors import InvalidMessage
 from shared.kafka.dead_letter import dead_letter
 from shared.kafka.records import Record
@@ -53,3 +58,43 @@ def read_record(record: Record, region: str) -> tuple[Activity, str]:
         return parse_recorded(raw, region=region), record.value.decode()
     except (codec.JsonFault, ActivityFaults) as error:
         raise InvalidMessage(str(error)) from error
+
+
+@dataclass(slots=True)
+class Returned:
+    """The recyclings of a batch by lead, anchored at the lead's id until it is known what the lead is called by."""
+
+    entries: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    letters: list[OutboxRow] = field(default_factory=list)
+
+
+def read_outcomes(records: Iterable[Record]) -> Returned:
+    """Read a batch of `handoff-outcomes`; steps other than `recycled` say nothing about a score."""
+    returned = Returned()
+    for record in records:
+        try:
+            found = _read_recycling(record)
+        except InvalidMessage as error:
+            returned.letters.append(dead_letter(record, str(error)))
+            continue
+        if found is not None:
+            returned.entries[found.anchor].append(found)
+    return returned
+
+
+def _read_recycling(record: Record) -> Entry | None:
+    if record.value is None:
+        raise InvalidMessage("has no value")
+    try:
+        raw = codec.decode(record.value)
+    except codec.JsonFault as error:
+        raise InvalidMessage(str(error)) from error
+    if not isinstance(raw, dict) or raw.get("outcome") != "recycled":
+        return None
+    try:
+        policy = raw.get("recycle")
+        factor_of(policy, Fraction(1))
+        lead_id, handoff_id = str(UUID(raw["lead_id"])), str(UUID(raw["handoff_id"]))
+        return Entry(RECYCLED, handoff_id, lead_id, from_rfc3339(raw["at"]), {"policy": policy})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidMessage(f"expected lead_id, handoff_id, at and a policy of a recycled handoff ({error})") from None

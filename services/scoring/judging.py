@@ -1,5 +1,6 @@
 """Previews and backtests over what is stored: pieces of work for `sharding`, and the whole results."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -7,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 import asyncpg
-import orjson
 
 from services.scoring.core.backtest import Backtest, Case, Course, backtest, split_instant
 from services.scoring.core.compile import CompiledModel, compile_model
@@ -55,7 +55,7 @@ async def preview(
 ) -> Preview:
     """All leads at `at` under both models, given as plain data."""
     found = Preview(threshold)
-    work = _PreviewPart(orjson.dumps(before), orjson.dumps(after), at, threshold)
+    work = _PreviewPart(_text(before), _text(after), at, threshold)
     async for part in over_leads(database, work, progress, processes):
         found.add(part)
     return found
@@ -63,8 +63,8 @@ async def preview(
 
 @dataclass(frozen=True, slots=True)
 class _PreviewPart:
-    before: bytes
-    after: bytes
+    before: str
+    after: str
     at: datetime
     threshold: int
 
@@ -121,7 +121,7 @@ async def backtest_stored(
     """The model, given as plain data, against `outcomes`, whose leads are ids or known as in files."""
     by_lead = one_per_lead(await _by_id(database, outcomes))
     split_at = split_instant(instants_of(by_lead), question.split)
-    work = _BacktestPart(orjson.dumps(tree), by_lead, split_at, question.before)
+    work = _BacktestPart(_text(tree), by_lead, split_at, question.before)
     found = Judgements()
     async for part in over_leads(database, work, progress, processes):
         found.add(part)
@@ -136,7 +136,7 @@ def result_of(found: Judgements, split_at: datetime | None, question: BacktestQu
 
 @dataclass(frozen=True, slots=True)
 class _BacktestPart:
-    tree: bytes
+    tree: str
     outcomes: Mapping[str, Outcome]
     split_at: datetime | None
     before: timedelta
@@ -148,9 +148,14 @@ class _BacktestPart:
         return found
 
 
+def _text(tree: Mapping[str, Any]) -> str:
+    """A model as a text, which is sent to other processes and remembered; it may hold whole numbers of any size."""
+    return json.dumps(tree)
+
+
 @lru_cache(maxsize=8)
-def _compiled(tree: bytes) -> CompiledModel:
-    return compile_model(model_from(orjson.loads(tree)))
+def _compiled(tree: str) -> CompiledModel:
+    return compile_model(model_from(json.loads(tree)))
 
 
 def _known_as(lead_id: str, profile: Profile) -> tuple[str, str | None, str | None, str | None]:

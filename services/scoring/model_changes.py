@@ -112,7 +112,7 @@ async def shadow(pool: asyncpg.Pool, change: Change, note: str | None) -> Versio
             raise ProblemError(409, "too_many_shadows", f"{MOST_SHADOWS} versions are in the shadow already.")
         await repository.set_state(change.name, change.version, SHADOW, change.by)
         await repository.note(change.by, change.name, change.version, "shadowed", {"note": note})
-        await RefoldRepository(repository.conn).begin(change.name, change.version, None)
+        await RefoldRepository(repository.conn).begin(change.name, change.version, None, shadow=True)
         return await _found(repository, change.name, change.version)
 
 
@@ -129,7 +129,8 @@ async def retire(pool: asyncpg.Pool, change: Change, primary: str, note: str | N
         if row.state == PUBLISHED:
             await repository.note_publication(change.name, None, change.by)
         if row.state in (PUBLISHED, SHADOW):
-            await RefoldRepository(repository.conn).begin(change.name, change.version, None)
+            ended = row.state == SHADOW
+            await RefoldRepository(repository.conn).begin(change.name, change.version, None, shadow=ended)
         return await _found(repository, change.name, change.version)
 
 

@@ -4,6 +4,7 @@ Every change is written under one lock and with one line of audit, whose number 
 transactions compare with what they have loaded.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -128,7 +129,7 @@ class ModelRepository:
             name,
             version,
             digest,
-            orjson.dumps(body).decode(),
+            json.dumps(body),
             origin,
             state,
             by,
@@ -143,7 +144,7 @@ class ModelRepository:
             row.name,
             row.version,
             digest,
-            orjson.dumps(body).decode(),
+            json.dumps(body),
             by,
             note,
         )

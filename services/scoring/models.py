@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,11 @@ class ModelFile:
 
 def digest_of(tree: Mapping[str, Any]) -> str:
     """Equal for models that are written the same, whatever the order of their keys."""
-    return hashlib.sha256(orjson.dumps(tree, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    try:
+        written = orjson.dumps(tree, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # whole numbers of more than 64 bits
+        written = json.dumps(tree, sort_keys=True).encode()
+    return hashlib.sha256(written).hexdigest()
 
 
 def read_models(config_dir: Path) -> list[ModelFile]:

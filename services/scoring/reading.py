@@ -9,9 +9,10 @@ from uuid import UUID
 from sqlalchemy import Select, and_, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.scoring.core.entries import Entry
 from services.scoring.core.lead import LeadState, is_current, refold
 from services.scoring.models import ModelsInForce
-from services.scoring.tables import activity, identifier, lead
+from services.scoring.tables import activity, entry, identifier, lead
 from shared.activity import Activity, parse_stored
 from shared.identity import EMAIL, MAILBOX
 
@@ -103,9 +104,11 @@ class LeadReader:
         states = {str(row.id): LeadState.unpack(row.state) for row in rows}
         late = [lead_id for lead_id, state in states.items() if not self._answers(state, at)]
         if late:
-            history = await _activities_of(conn, late)
+            history, entries = await _activities_of(conn, late), await _entries_of(conn, late)
             for lead_id in late:
-                states[lead_id] = self._as_of(states[lead_id], history[lead_id], at)
+                identifiers = states[lead_id].profile.identifiers
+                serving = self._models.serving(states[lead_id])
+                states[lead_id] = refold(serving, history[lead_id], identifiers, at, entries[lead_id])
         return [StoredLead(str(row.id), row.version, states[str(row.id)]) for row in rows]
 
     def _answers(self, state: LeadState, at: datetime) -> bool:
@@ -115,9 +118,6 @@ class LeadReader:
         return is_current(self._models.serving(state), state) and (
             state.profile.last is None or state.profile.last[0] <= at
         )
-
-    def _as_of(self, state: LeadState, history: Sequence[Activity], at: datetime) -> LeadState:
-        return refold(self._models.serving(state), history, state.profile.identifiers, at)
 
 
 def _with_state() -> Select[Any]:
@@ -137,6 +137,15 @@ async def _activities_of(conn: AsyncConnection, lead_ids: Collection[str]) -> di
     query = select(activity.c.lead_id, activity.c.body).where(activity.c.lead_id.in_([UUID(item) for item in lead_ids]))
     for lead_id, body in (await conn.execute(query)).all():
         found[str(lead_id)].append(parse_stored(body))
+    return found
+
+
+async def _entries_of(conn: AsyncConnection, lead_ids: Collection[str]) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {lead_id: [] for lead_id in lead_ids}
+    columns = (entry.c.lead_id, entry.c.kind, entry.c.id, entry.c.anchor, entry.c.at, entry.c.body)
+    query = select(*columns).where(entry.c.lead_id.in_([UUID(item) for item in lead_ids]))
+    for lead_id, kind, id_, anchor, at, body in (await conn.execute(query)).all():
+        found[str(lead_id)].append(Entry(kind, id_, str(anchor), at, body))
     return found
 
 

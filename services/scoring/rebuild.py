@@ -10,6 +10,7 @@ from services.scoring import models as model_store
 from services.scoring.handlers import ActivityHandler
 from services.scoring.partitions import ensure_partitions
 from services.scoring.recovery import recover
+from services.scoring.restoring import restore_entries
 from services.scoring.settings import ScoringSettings
 from shared.clock import Clock
 from shared.errors import KizashiError
@@ -33,6 +34,8 @@ async def rebuild(settings: ScoringSettings, clock: Clock, progress: Callable[[i
     try:
         await _check_empty(pool)
         await recover(settings)
+        async with pool.acquire() as conn, conn.transaction():
+            await restore_entries(conn, settings.kafka)
         async with reading(settings.kafka, LEAD_ACTIVITIES.name) as opened:
             begin, end = sum(opened.begin.values()), sum(opened.end.values())
         loop = await _loop(pool, settings, clock)

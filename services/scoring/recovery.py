@@ -9,6 +9,7 @@ import orjson
 from services.scoring.account_repository import AccountRepository
 from services.scoring.core.events import told
 from services.scoring.core.lead import LeadState, is_current, refold
+from services.scoring.entry_repository import EntryRepository
 from services.scoring.models import ModelsInForce
 from services.scoring.renewal import renew
 from services.scoring.repository import ScoringRepository
@@ -103,9 +104,11 @@ async def _publish_again(
     in_force = models.current
     outdated = [lead_id for lead_id, state in states.items() if not is_current(in_force, state)]
     history = await repository.activities_of(outdated) if outdated else {}
+    entries = await EntryRepository(conn).of(outdated) if outdated else {}
     now = clock()
     for lead_id in outdated:
-        states[lead_id] = refold(in_force, history[lead_id], states[lead_id].profile.identifiers, now)
+        identifiers = states[lead_id].profile.identifiers
+        states[lead_id] = refold(in_force, history[lead_id], identifiers, now, entries[lead_id])
     changes = [
         record
         for lead_id, state in states.items()

@@ -13,11 +13,11 @@ from functools import partial
 import asyncpg
 import structlog
 
-from services.scoring.core.evaluate import evaluate
 from services.scoring.core.evaluation import Evaluation
 from services.scoring.core.events import told
 from services.scoring.core.lead import LeadState, Models, is_current, refold
 from services.scoring.core.release import may_qualify, releases_due
+from services.scoring.entry_repository import EntryRepository
 from services.scoring.models import ModelsInForce
 from services.scoring.refold_repository import RefoldJob, RefoldRepository
 from services.scoring.renewal import renew
@@ -122,11 +122,12 @@ class _Turn:
         behind = [lead_id for lead_id, state in states.items() if not is_current(self.models, state)]
         if not behind:
             return []
-        history = await repository.activities_of(behind)
+        history, entries = await repository.activities_of(behind), await EntryRepository(self.conn).of(behind)
         leads = []
         for lead_id in behind:
             before = states[lead_id]
-            after = refold(self.models, history[lead_id], before.profile.identifiers, self.now)
+            identifiers = before.profile.identifiers
+            after = refold(self.models, history[lead_id], identifiers, self.now, entries[lead_id])
             leads.append(_Lead(rows[lead_id], self.models.serving(before), before, after))
             await asyncio.sleep(0)  # the consumer of this process goes first
         return leads
@@ -148,7 +149,7 @@ class _Turn:
 
     def _evaluations(self, models: Models, state: LeadState) -> Mapping[str, Evaluation]:
         at = state.instant(self.now)
-        return {model.name: evaluate(model.compiled, state.folds[model.key][1], at) for model in models.live}
+        return {model.name: state.evaluation(model, at) for model in models.live}
 
     def _score(self, lead: _Lead) -> float:
         score = self._evaluations(self.models, lead.after)[self.models.primary.name].score

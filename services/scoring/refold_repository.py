@@ -41,8 +41,18 @@ class RefoldRepository:
     def __init__(self, conn: asyncpg.Connection) -> None:
         self._conn = conn
 
-    async def begin(self, name: str, version: int | None, release_per_minute: int | None) -> None:
-        """Ask for a refold. What an earlier one had not released yet is this one's to decide."""
+    async def begin(self, name: str, version: int, release_per_minute: int | None, *, shadow: bool = False) -> None:
+        """Ask for a refold, which takes over what an earlier one has not done yet.
+
+        Another model, or a shadow, says nothing about releases that are under way: they keep their rate.
+        """
+        if release_per_minute is None:
+            release_per_minute = await self._conn.fetchval(
+                "SELECT r.release_per_minute FROM (SELECT name, release_per_minute FROM scoring.refold"
+                " WHERE finished_at IS NULL ORDER BY id DESC LIMIT 1) AS r WHERE r.name <> $1 OR $2",
+                name,
+                shadow,
+            )
         await self._conn.execute("DELETE FROM scoring.release")
         await self._conn.execute(
             "INSERT INTO scoring.refold (name, version, release_per_minute) VALUES ($1, $2, $3)",

@@ -1,13 +1,13 @@
 """Bringing a lead's row up to its newly folded state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from services.scoring.core.accounts import account_of, contact_of
-from services.scoring.core.evaluate import evaluate
 from services.scoring.core.evaluation import Evaluation
-from services.scoring.core.events import Change, SignalFired
+from services.scoring.core.events import Change, SignalFired, StageChange
 from services.scoring.core.lead import LeadState, Models
+from services.scoring.core.timing import evaluations_at, next_look_at
 from services.scoring.repository import LeadRow
 from shared.identity import EMAIL
 
@@ -28,20 +28,78 @@ def renew(
     The row must be locked: versions rise without gaps because they are taken under that lock.
     """
     at = state.instant(now)
-    evaluations = evaluations_of(state, models, at)
-    score = evaluations[models.primary.name].score
+    evaluations = evaluations_at(models, state, at)
+    moved = _note_stages(row, state, models, evaluations)
     row.version += 1
+    past = state.due_at is not None and state.due_at <= at
+    look_again(row, state, models, at, evaluations, evaluations, later=past)
+    state.seen_at = at
+    fill(row, state, models, evaluations)
+    shadows = {model.key: state.evaluation(model, at) for model in models.shadows}
+    # Most leads of a busy site are browsers without a name: they belong to no account.
+    tells = account_of(state, models) is not None
+    row.contact = contact_of(row.id, state, models, evaluations, cause, at).pack() if tells else b""
+    return Change(
+        row.id,
+        row.version,
+        cause,
+        state.profile,
+        evaluations,
+        at,
+        merged_from,
+        signals,
+        stages=moved,
+        shadows=shadows,
+        silent=silent,
+    )
+
+
+def fill(row: LeadRow, state: LeadState, models: Models, evaluations: Mapping[str, Evaluation]) -> None:
+    """Write `state` into `row`."""
+    score = evaluations[models.primary.name].score
     row.has_email = any(identifier.kind == EMAIL for identifier in state.profile.identifiers)
     row.score = None if score is None else score / 100
     row.search = state.profile.search_text
     row.state = state.pack()
-    shadows = {model.key: evaluate(model.compiled, state.folds[model.key][1], at) for model in models.shadows}
-    # Most leads of a busy site are browsers without a name: they belong to no account.
-    tells = account_of(state, models) is not None
-    row.contact = contact_of(row.id, state, models, evaluations, cause, at).pack() if tells else b""
-    return Change(row.id, row.version, cause, state.profile, evaluations, at, merged_from, signals, shadows, silent)
 
 
-def evaluations_of(state: LeadState, models: Models, at: datetime) -> dict[str, Evaluation]:
-    """The lead under every model at `at`."""
-    return {model.name: evaluate(model.compiled, state.folds[model.name][1], at) for model in models.live}
+def look_again(
+    row: LeadRow,
+    state: LeadState,
+    models: Models,
+    at: datetime,
+    published: Mapping[str, Evaluation],
+    current: Mapping[str, Evaluation],
+    *,
+    later: bool = False,
+) -> None:
+    """Note when the timer has to look at the lead next.
+
+    An earlier note stays unless `later`: looking too soon costs a look, and most activities then cost no write.
+    """
+    look = next_look_at(models, state, at, published, current, exact=later)
+    if later or (look is not None and (state.due_at is None or look < state.due_at)):
+        state.due_at = row.due_at = look
+        row.due_moved = True
+
+
+def _note_stages(
+    row: LeadRow, state: LeadState, models: Models, evaluations: Mapping[str, Evaluation]
+) -> Sequence[StageChange]:
+    if not any(model.compiled.stages for model in models.live):
+        return ()
+    known = state.stages
+    if known is None:
+        known = LeadState.unpack(row.state).stages if row.state else None
+    before, after, moved = known or {}, {}, []
+    for model in models.live:
+        evaluation = evaluations[model.name]
+        was = before.get(model.name, model.compiled.first_stage)
+        # An excluded lead stands nowhere, and comes back to where it stood.
+        stage = was if evaluation.excluded else evaluation.stage
+        if stage != was:
+            moved.append(StageChange(model.name, was, stage))
+        if stage != model.compiled.first_stage:
+            after[model.name] = stage
+    state.stages = after
+    return moved

@@ -7,11 +7,13 @@ from typing import Any
 
 import asyncpg
 
-from services.scoring.core.evaluate import evaluate
+from services.scoring.core.entries import Entry
 from services.scoring.core.lead import LeadState, Models, is_current, refold
+from services.scoring.entry_repository import EntryRepository
 from services.scoring.models import ModelsInForce
 from services.scoring.repository import ScoringRepository
 from shared.activity import Activity
+from shared.clock import to_rfc3339
 
 CHUNK = 500
 _FIRST = "00000000-0000-0000-0000-000000000000"
@@ -66,9 +68,13 @@ async def replay(
 
 
 async def _uneven(conn: asyncpg.Connection) -> list[Difference]:
-    """Each key that was counted must have exactly one stored activity; both are read in one snapshot."""
+    """Each key that counts must have exactly one stored activity; both are read in one snapshot.
+
+    Those of erased people, and of what came without a needed consent, are taken but count no more.
+    """
     keys, stored = await conn.fetchrow(
-        "SELECT (SELECT count(*) FROM scoring.activity_key), (SELECT count(*) FROM scoring.activity)"
+        "SELECT (SELECT count(*) FROM scoring.activity_key WHERE fingerprint <> ''),"
+        " (SELECT count(*) FROM scoring.activity)"
     )
     return [] if keys == stored else [Difference("", "stored activities", stored, keys)]
 
@@ -86,20 +92,27 @@ async def _compare_chunk(
         )
         ids = [row[0] for row in rows]
         history = await ScoringRepository(conn).activities_of(ids) if ids else {}
+        entries = await EntryRepository(conn).of(ids) if ids else {}
     for lead_id, packed in rows:
-        _compare(models, lead_id, LeadState.unpack(packed), history[lead_id], now, found)
+        _compare(models, lead_id, LeadState.unpack(packed), (history[lead_id], entries[lead_id]), now, found)
     return ids
 
 
 def _compare(
-    models: Models, lead_id: str, stored: LeadState, activities: Collection[Activity], now: datetime, found: Replay
+    models: Models,
+    lead_id: str,
+    stored: LeadState,
+    history: tuple[Collection[Activity], Collection[Entry]],
+    now: datetime,
+    found: Replay,
 ) -> None:
+    activities, entries = history
     found.leads += 1
     found.activities += len(activities)
     if not is_current(models, stored) or (stored.ahead_at is not None and stored.ahead_at <= now):
         found.waiting += 1
         return
-    folded = refold(models, activities, stored.profile.identifiers, now)
+    folded = refold(models, activities, stored.profile.identifiers, now, entries)
     ours, theirs = _shown(models, stored, now), _shown(models, folded, now)
     found.differences += [
         Difference(lead_id, what, ours[what], theirs[what]) for what in ours if ours[what] != theirs[what]
@@ -115,8 +128,9 @@ def _shown(models: Models, state: LeadState, now: datetime) -> Mapping[str, Any]
         "recent activities": profile.recent,
         "activities": profile.count,
     }
+    parts["manual points"] = [to_rfc3339(one.given_at) for one in state.manual]
     for model in models.live:
         if model.name in state.folds:
-            evaluation = evaluate(model.compiled, state.folds[model.name][1], state.instant(now))
+            evaluation = state.evaluation(model, state.instant(now))
             parts |= {f"{model.name}: {name}": value for name, value in evaluation.to_json().items()}
     return parts

@@ -29,6 +29,7 @@ class LostRaceError(TransientError):
 class LeadRow:
     """A lead as stored: `state` is the packed folded state, empty for a lead that was merged away.
 
+    `due_at` counts where `due_moved`: when the timer shall look at the lead, None for never.
     `contact` is what its account has to know, if it was evaluated and belongs to one.
     """
 
@@ -40,12 +41,14 @@ class LeadRow:
     state: bytes
     score: float | None = None
     search: str = ""
+    due_at: datetime | None = None
+    due_moved: bool = False
     contact: bytes = b""
 
     @property
     def concerns_accounts(self) -> bool:
         """Whether an account has to hear of a change of this lead: it belongs to one, or may have until now."""
-        return bool(self.contact) or self.epoch > 0
+        return bool(self.contact) or self.epoch > 0 or not self.state
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +86,30 @@ class ScoringRepository:
             conflicts = await self._conn.fetchval(
                 "SELECT count(*) FROM scoring.activity_key k"
                 " JOIN unnest($1::text[], $2::text[], $3::bytea[]) AS came(source, id, fingerprint)"
-                " USING (source, id) WHERE k.fingerprint <> came.fingerprint",
+                " USING (source, id) WHERE k.fingerprint <> came.fingerprint AND k.fingerprint <> ''",
                 *columns,
             )
         return new, conflicts
+
+    async def void_keys(self, keys: Collection[Key]) -> None:
+        """Keep claimed keys of activities that are not stored: they stay taken, and nothing is told about them."""
+        await self._conn.execute(
+            "UPDATE scoring.activity_key k SET fingerprint = '' FROM unnest($1::text[], $2::text[]) AS v(source, id)"
+            " WHERE k.source = v.source AND k.id = v.id",
+            [source for source, _ in keys],
+            [id_ for _, id_ in keys],
+        )
+
+    async def states_of(self, identifiers: Collection[Identifier]) -> dict[Identifier, bytes]:
+        """The packed states of the leads that these identifiers belong to, not locked."""
+        rows = await self._conn.fetch(
+            "SELECT i.kind, i.value, l.state FROM unnest($1::text[], $2::text[]) AS want(kind, value)"
+            " JOIN scoring.identifier i USING (kind, value) JOIN scoring.lead l ON l.id = i.lead_id"
+            " WHERE l.state <> ''",
+            [identifier.kind for identifier in identifiers],
+            [identifier.value for identifier in identifiers],
+        )
+        return {Identifier(row[0], row[1]): row[2] for row in rows}
 
     async def owners(self, identifiers: Collection[Identifier]) -> KnownOwners:
         """Whom `identifiers` belong to, before any lock."""
@@ -108,6 +131,35 @@ class ScoringRepository:
             sorted(ids),
         )
         return {row[0]: LeadRow(*row) for row in rows}
+
+    async def lock_free(self, ids: Collection[str]) -> tuple[dict[str, LeadRow], set[str]]:
+        """Lock and read those leads that nobody else has locked; the others are the second answer."""
+        rows = await self._conn.fetch(
+            "SELECT id::text, merged_into::text, epoch, version, has_email, state FROM scoring.lead"
+            " WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE SKIP LOCKED",
+            sorted(ids),
+        )
+        free = {row[0]: LeadRow(*row) for row in rows}
+        busy = await self._conn.fetch(
+            "SELECT id::text FROM scoring.lead WHERE id = ANY($1::uuid[])", sorted(set(ids) - free.keys())
+        )
+        return free, {row[0] for row in busy}
+
+    async def survivor_of(self, lead_id: str) -> str | None:
+        """The lead that an id leads to, not locked; None where there is none with activities."""
+        found: str | None = await self._conn.fetchval(
+            "WITH RECURSIVE way AS (SELECT id, merged_into, state FROM scoring.lead WHERE id = $1::uuid UNION"
+            " SELECT l.id, l.merged_into, l.state FROM scoring.lead l JOIN way ON l.id = way.merged_into)"
+            " SELECT id::text FROM way WHERE merged_into IS NULL AND state <> ''",
+            lead_id,
+        )
+        return found
+
+    async def lock_lead(self, lead_id: str) -> LeadRow | None:
+        """Lock and read one lead through the redirects of merged ids; None where there is none with activities."""
+        while (row := (await self.lock_leads([lead_id])).get(lead_id)) is not None and row.merged_into is not None:
+            lead_id = row.merged_into
+        return row if row is not None and row.state else None
 
     async def put_owners(self, owners: Mapping[Identifier, Owner], known: Mapping[Identifier, Owner]) -> None:
         """Write new and changed owners. Raises LostRaceError when another worker was first with a new identifier."""
@@ -174,8 +226,9 @@ class ScoringRepository:
         )
 
     async def put_leads(self, rows: Iterable[LeadRow]) -> None:
-        """Insert or replace leads."""
+        """Insert or replace leads, and what the timer has to know of them. The leads must be locked."""
         ordered = sorted(rows, key=lambda row: row.id)
+        await self._put_due({row.id: row.due_at for row in ordered if row.due_moved or not row.state})
         await self._conn.execute(
             "INSERT INTO scoring.lead AS l (id, merged_into, epoch, version, has_email, score, search, state)"
             " SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[], $5::bool[], $6::float8[],"
@@ -202,8 +255,11 @@ class ScoringRepository:
                 [row.contact for row in rows],
             )
 
-    async def put_due(self, due: Mapping[str, datetime | None]) -> None:
-        """Note when time alone will change a lead next; None for never. The leads must be locked."""
+    async def drop_due(self, lead_ids: Collection[str]) -> None:
+        """Let the timer forget leads."""
+        await self._put_due(dict.fromkeys(lead_ids))
+
+    async def _put_due(self, due: Mapping[str, datetime | None]) -> None:
         never = [lead_id for lead_id, at in due.items() if at is None]
         dated = sorted((lead_id, at) for lead_id, at in due.items() if at is not None)
         if never:

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.scoring.answers import activity_out, cursor_of, lead_out
+from services.scoring.entering import not_found
 from services.scoring.reading import LeadFilter, LeadReader, StoredLead
 from services.scoring.views import ActivityPage, LeadPage, LeadWithReasons
 from shared.backend import prepared
 from shared.clock import from_rfc3339
-from shared.errors import ProblemError
 from shared.identity import normalise_email
 from shared.web import PageQuery, instant_in, invalid_parameter, paginate, require
 
@@ -93,7 +93,7 @@ async def _found(request: Request, lead_id: str, at: datetime) -> StoredLead:
     reader = _reader(request)
     found = await reader.lead(lead_id, at)
     if found is None:
-        raise ProblemError(404, "lead_not_found", "There is no lead with this id.")
+        raise not_found()
     return found
 
 

@@ -5,6 +5,7 @@ is rewritten all the time: no index stands on a column that changes, so that its
 """
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     Column,
@@ -88,6 +89,50 @@ due = Table(
     metadata,
     Column("lead_id", Uuid, primary_key=True),
     Column("at", DateTime(timezone=True), nullable=False, index=True),
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("kind", Text(collation="C"), primary_key=True),
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("lead_id", Uuid, index=True),
+    Column("anchor", Uuid, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("body", JSONB, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+Index("entry_waiting_idx", entry.c.anchor, postgresql_where=text("lead_id IS NULL"))
+
+link = Table(
+    "link",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("survivor", Uuid, nullable=False, index=True),
+    Column("other", Uuid, nullable=False, index=True),
+    Column("author", Text, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+verdict = Table(
+    "verdict",
+    metadata,
+    Column("source", Text(collation="C"), primary_key=True),
+    Column("id", Text(collation="C"), primary_key=True),
+    Column("verdict", Text, primary_key=True),
+    Column("detector", Integer, primary_key=True),
+    Column("reasons", ARRAY(Text), nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+)
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    Column("hash", Uuid, nullable=False, index=True),
+    Column("lead_id", Uuid, nullable=False),
+    Column("erased_at", DateTime(timezone=True), nullable=False),
 )
 
 lead_merge = Table(

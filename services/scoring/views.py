@@ -109,3 +109,12 @@ class ActivityPage(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": {"items": [_ACTIVITY]}})
 
     items: list[ActivityView]
+
+
+class ErasedView(BaseModel):
+    """A person that was erased."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"lead_id": _CHANGED["lead_id"], "state": "erased"}})
+
+    lead_id: str
+    state: Literal["erased"]

@@ -47,6 +47,8 @@ EXPLANATIONS = {
     "signature_missing": "The request carries no signature or secret of its source.",
     "signature_expired": "The signature is right, but its time lies too far from ours: a replay, or a wrong clock.",
     "wrong_secret": "The secret of the request or of the source's configuration is not a usable one.",
+    "origin_not_allowed": "The sending page is of no origin listed under allowed_origins, or hides where it stands.",
+    "invalid_form": "The body is no form: broken multipart, or fields that cannot be told apart.",
     "source_disabled": "A ${NAME} of this source is not set in the service's environment.",
     "missing_scope": "The key is valid but lacks the scope this route needs.",
     "invalid_encoding": "The body is not what its Content-Encoding says.",

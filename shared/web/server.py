@@ -47,6 +47,8 @@ def serve(app_factory: Callable[[], ASGIApp], settings: Settings, *, default_por
         # Called like a class, which is all that is asked of it.
         http=cast(type[asyncio.Protocol], guard.protocol),
         ws="none",
+        # Said, because uvicorn reads WEB_CONCURRENCY otherwise and does not start with more than one.
+        workers=1,
         lifespan="on",
         access_log=False,
         log_config=None,

@@ -14,8 +14,10 @@ from services.handoff.core.handoff import new_handoff
 from services.handoff.core.ledger import Ledger
 from services.handoff.core.state import parse_state
 from services.scoring.core.evaluate import evaluate
-from services.scoring.core.events import Change, SignalFired, lead_merged, score_changed, told
+from services.scoring.core.events import Change, SignalFired, Word, lead_merged, score_changed, told
 from services.scoring.core.lead import LiveModel, Models, refold
+from services.scoring.core.links import JOINED, Link
+from services.scoring.core.profile import Profile
 from services.scoring.incoming import read_record
 from shared import schemas
 from shared.activity import parse_posted, to_record
@@ -100,6 +102,13 @@ def changed(cause: str = "activity") -> OutboxRow:
     return score_changed(Change(LEAD, 7, cause, folded.profile, evaluations, NOON, [], fired), models)
 
 
+def merged() -> OutboxRow:
+    """A merge as scoring writes it."""
+    other = "0b54ae0c-9f0e-8d53-a0a7-5d0b8e9f1c11"
+    word = Word(Link(JOINED, LEAD, other), LEAD, other, "marketing")
+    return lead_merged(Change(LEAD, 2, "merge", Profile(), {}, NOON, [other], word=word))
+
+
 def test_a_score_as_scoring_writes_it_fits_and_handoff_reads_it() -> None:
     row = changed()
     value = orjson.loads(row.value or b"")
@@ -147,14 +156,13 @@ def test_an_excluded_lead_fits_too() -> None:
 
 
 def test_a_merge_and_a_qualified_lead_as_written_fit() -> None:
-    merged = lead_merged(LEAD, ["0b54ae0c-9f0e-8d53-a0a7-5d0b8e9f1c11"], 2, NOON)
-    validator(MERGED).validate(orjson.loads(merged.value or b""))
+    validator(MERGED).validate(orjson.loads(merged().value or b""))
     published, of, ledger = state(52, 1), rule(), Ledger()
     ledger.open(new_handoff(of, published, Crossing(1, published.evaluated_at, "test"), day(1.5)), of, published)
     validator(QUALIFIED).validate(orjson.loads(ledger.published[0].value or b""))
 
 
-@pytest.mark.parametrize("row", [changed(), lead_merged(LEAD, [LEAD], 2, NOON)], ids=["score", "merge"])
+@pytest.mark.parametrize("row", [changed(), merged()], ids=["score", "merge"])
 def test_every_event_carries_the_headers_of_cloudevents(row: OutboxRow) -> None:
     headers = dict(row.headers)
     assert headers["ce_specversion"] == b"1.0"

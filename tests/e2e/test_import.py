@@ -9,8 +9,6 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from deploy.local.paths import ROOT
 from tests.e2e.client import Client, kizashi, wait_for
 from tests.e2e.test_pipeline import make_hot
@@ -104,8 +102,7 @@ def blocks(language: str, name: str) -> list[str]:
     return re.findall(rf"```{name}\n(.*?)```", (ROOT / "docs" / f"import{language}.md").read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("language", ["", ".ja"])
-def test_every_command_of_the_guide_works_as_it_stands(client: Client, tmp_path: Path, language: str) -> None:
+def test_every_command_of_the_guide_works_as_it_stands(client: Client, tmp_path: Path) -> None:
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     env = {name: text for name, text in os.environ.items() if not name.startswith("KIZASHI_")}
     env |= {
@@ -120,12 +117,12 @@ def test_every_command_of_the_guide_works_as_it_stands(client: Client, tmp_path:
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
 
-    printed = [run("sh", "-ec", block) for block in blocks(language, "sh")]
+    printed = [run("sh", "-ec", block) for block in blocks("", "sh")]
     assert len(printed) == 5
     assert "3 accepted, 1 refused" in printed[0]
     assert "山田 太郎" in (tmp_path / "report.csv").read_bytes().decode("cp932")
-    assert [run(sys.executable, "-c", block) for block in blocks(language, "python")] == ["3\n"]
-    (example,) = blocks(language, "json")
+    assert [run(sys.executable, "-c", block) for block in blocks("", "python")] == ["3\n"]
+    (example,) = blocks("", "json")
     *_, shown, summary = [json.loads(line) for line in example.splitlines()]
     told_now = [json.loads(line) for line in printed[3].splitlines()]
     assert summary["summary"].items() <= told_now[-1]["summary"].items()
@@ -134,11 +131,8 @@ def test_every_command_of_the_guide_works_as_it_stands(client: Client, tmp_path:
     }
 
 
-def test_both_guides_have_the_same_parts() -> None:
-    english, japanese = (
-        [len(found) for found in (blocks(language, "sh"), blocks(language, "python"), blocks(language, "json"))]
-        for language in ("", ".ja")
-    )
-    assert english == japanese
+def test_the_japanese_guide_has_the_same_commands_and_parts() -> None:
+    assert blocks("", "sh") == blocks(".ja", "sh")
+    assert blocks("", "python") == blocks(".ja", "python")
     texts = [(ROOT / "docs" / f"import{language}.md").read_text() for language in ("", ".ja")]
     assert texts[0].count("\n## ") == texts[1].count("\n## ")

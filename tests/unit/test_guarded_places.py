@@ -18,6 +18,8 @@ CALLS_OUT = re.compile(
 OPENS = frozenset({"open_connection", "create_connection", "urlopen", "getaddrinfo", "open_unix_connection"})
 GUARDED = {
     "shared/outgoing/client.py": "the guard itself",
+    "services/handoff/channels.py": "makes the TLS settings that the guard uses",
+    "services/handoff/destinations/mail.py": "speaks to the one mail server of the configuration",
 }
 """Who may open connections to others, and why; clients of Kafka and PostgreSQL are libraries with one fixed address."""
 

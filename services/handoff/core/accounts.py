@@ -46,7 +46,7 @@ class AccountState(Body):
     version: Annotated[int, Field(ge=1)]
     evaluated_at: Instant
     cause: str = "activity"
-    silent: bool = False
+    silent: bool | None = None
     name: str | None = None
     domains: list[str] = Field(default_factory=list)
     primary: str | None = None

@@ -56,24 +56,27 @@ class Judging:
         for merged_id in state.merged_from:
             self._absorb(self._survivor(state.lead_id), self._survivor(merged_id), state.evaluated_at)
         if memory.merged_into is not None:
-            return
+            if state.unmerged_from is None:
+                return
+            self._part(state.lead_id)
+            silent = True
         memory = self.leads[state.lead_id]
         self.leads[state.lead_id] = judge_lead(self.rules, memory, state, self.ledger, silent=silent, now=self.now)
         self.changed.add(state.lead_id)
 
     def settle(self, lead_id: str) -> None:
-        """A wait for the verdict on a mail click is over: judge the last state once more."""
-        memory = self.leads[lead_id]
-        if memory.last is not None and any(one.settling_since for one in memory.rules.values()):
-            settled = _settle(self.rules, memory, self.ledger, self.now, by=self.now)
-            in_force = {rule.id for rule in self.rules}
-            gone = {
-                name: replace(one, settling_since=None, settle_due=None)
-                for name, one in settled.rules.items()
-                if name not in in_force
-            }
-            self.leads[lead_id] = replace(settled, rules={**settled.rules, **gone})
-            self.changed.add(lead_id)
+        """A wait for the verdict on a mail click is over: judge the last state once more. What can no longer be judged,
+        because its rule or the lead is gone, waits no more.
+        """
+        settled = _settle(self.rules, self.leads[lead_id], self.ledger, self.now, by=self.now)
+        in_force = {rule.id for rule in self.rules} if settled.last is not None else set[str]()
+        gone = {
+            name: replace(one, settling_since=None, settle_due=None)
+            for name, one in settled.rules.items()
+            if name not in in_force
+        }
+        self.leads[lead_id] = replace(settled, rules={**settled.rules, **gone})
+        self.changed.add(lead_id)
 
     def reconsider(self, lead_id: str) -> None:
         """A handoff of this lead was answered: rules that follow it may now be met by the last state."""
@@ -95,6 +98,17 @@ class Judging:
         while (into := self.leads[lead_id].merged_into) is not None:
             lead_id = into
         return lead_id
+
+    def _part(self, lead_id: str) -> None:
+        """A merged lead stands for itself again: it raises no cycle that it or the survivor had, and owns no handoff
+        of the time in which they were one.
+        """
+        survivor = self.leads[self._survivor(lead_id)]
+        rules = {
+            name: replace(memory, handoff=None, version=0, settling_since=None, settle_due=None)
+            for name, memory in survivor.rules.items()
+        }
+        self.leads[lead_id] = LeadMemory(self.leads[lead_id].version, None, None, rules)
 
     def _absorb(self, survivor: str, merged: str, at: datetime) -> None:
         if survivor == merged:

@@ -56,6 +56,7 @@ class LeadState(Body):
     cause: str = "activity"
     silent: bool | None = None
     merged_from: list[LeadId] = Field(default_factory=list)
+    unmerged_from: LeadId | None = None
     identifiers: dict[str, Any] = Field(default_factory=dict)
     attributes: dict[str, Any] = Field(default_factory=dict)
     consent: dict[str, Any] = Field(default_factory=dict)

@@ -148,8 +148,10 @@ def _addresses(card: Card, values: Values, plan: Plan) -> None:
         card.notes.append(Note("email_unreadable", (plan.name("email"),)))
     if found.faulty:
         card.notes.append(Note("email_faulty", (plan.name("email"),)))
-    if found.unreadable or found.faulty:
-        card.unread[plan.name("email")] = " ".join(found.unreadable + found.faulty)
+    if found.beside:
+        card.notes.append(Note("email_beside", (plan.name("email"),)))
+    if rest := found.unreadable + found.faulty + found.beside:
+        card.unread[plan.name("email")] = " ".join(rest)
 
 
 def _phones(card: Card, values: Values, plan: Plan, region: str) -> None:
@@ -197,6 +199,8 @@ def _where(card: Card, known: Mapping[str, str], values: Values) -> None:
         is_japanese = len(digits) == 7 and digits.isdecimal()
         card.attributes["postal_code"] = f"{digits[:3]}-{digits[3:]}" if is_japanese else text
     address = known.get("address") or "".join(known.get(name, "") for name in _ADDRESS)
+    if (building := known.get("building")) and building not in address:
+        address += f" {building}"
     if address:
         card.attributes["address"] = cells.one_line(address) if "\n" in address else address
     tags = list(values.tags)
@@ -243,8 +247,7 @@ def _exchanged(card: Card, text: str, plan: Plan, options: CardOptions, now: dat
         card.unread[column] = text
         return False
     if moment.guessed:
-        shown = moment.at.astimezone(options.zone).date()
-        card.notes.append(Note("date_guessed", (column, moment.guessed, shown)))
+        card.notes.append(Note(f"{moment.guessed}_guessed", (column, moment.at.astimezone(options.zone).date())))
     if moment.at - now > MAX_AHEAD:
         card.notes.append(Note("date_ahead", (column,)))
     else:

@@ -73,9 +73,12 @@ def read_consent(values: Mapping[str, str], names: Mapping[str, str], zone: Zone
             agreed.at = to_rfc3339(at) if at else agreed.at
     _opt_outs(agreed, values, names, zone)
     for column in ("consent_at", "opt_out_at") if agreed.opted_out else ("opt_out_at", "consent_at"):
-        if column in values and agreed.words:
+        if column == "opt_out_at" and column in values and not any(name in values for name in _OPT_OUTS):
+            # A date of leaving is an opt-out, also without a column that says so.
+            agreed.words["email"], agreed.opted_out = False, True
+        if column in values:
             moment = read_date(values[column], zone)
-            if moment is None:
+            if moment is None or not agreed.words:
                 _unread(agreed, column, values, names)
             else:
                 agreed.at = to_rfc3339(moment.at)

@@ -44,7 +44,8 @@ _SERIAL_FROM, _SERIAL_TO = 25_569, 60_000
 
 
 class Moment(NamedTuple):
-    """An instant in UTC, also as RFC 3339, and what had to be guessed to get it (a sentence's end), if anything."""
+    """An instant in UTC, also as RFC 3339, and what had to be guessed to get it, if anything: `century`, `day`,
+    `month_first` (5/6/2024 is taken for 6 May), `day_number` (a spreadsheet's)."""
 
     at: datetime
     guessed: str | None
@@ -90,14 +91,14 @@ def _day(parts: dict[str, str | None]) -> tuple[date, str | None]:
     if parts.get("era"):
         year = _ERAS[str(parts["era"]).lower()] - 1 + (1 if parts["count"] == "元" else int(str(parts["count"])))
     elif parts.get("short"):
-        year, guessed = 2000 + int(str(parts["short"])), "the century"
+        year, guessed = 2000 + int(str(parts["short"])), "century"
     else:
         year = int(str(parts["year"]))
     if parts.get("first"):
         return _first_or_then(year, int(str(parts["first"])), int(str(parts["then"])))
     month = _MONTHS[str(parts["name"])[:3].lower()] if parts.get("name") else int(str(parts["month"]))
     if not parts.get("day"):
-        return date(year, month, 1), "the day"
+        return date(year, month, 1), "day"
     return date(year, month, int(str(parts["day"]))), guessed
 
 
@@ -105,7 +106,7 @@ def _first_or_then(year: int, first: int, then: int) -> tuple[date, str | None]:
     """5/27/2016 and 27.5.2016 can be told apart, 5/6/2016 cannot: there the month is taken to stand first."""
     if first > 12:
         return date(year, then, first), None
-    return date(year, first, then), "that the month stands first" if then <= 12 and first != then else None
+    return date(year, first, then), "month_first" if then <= 12 and first != then else None
 
 
 def _time(parts: dict[str, str | None]) -> time:
@@ -124,4 +125,4 @@ def _from_serial(parts: dict[str, str | None], zone: ZoneInfo) -> Moment:
     if not _SERIAL_FROM <= days <= _SERIAL_TO:
         raise ValueError("no day a card could be exchanged on")
     at = datetime(1899, 12, 30) + timedelta(days=days, seconds=round(float(parts["fraction"] or 0) * 86_400))  # noqa: DTZ001
-    return _in_utc(at.replace(tzinfo=zone), "that it is a spreadsheet's day number")
+    return _in_utc(at.replace(tzinfo=zone), "day_number")

@@ -18,6 +18,8 @@ class Addresses(NamedTuple):
     shared: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     faulty: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    """Names and remarks that stand around an address."""
 
 
 def read_addresses(text: str) -> Addresses:
@@ -25,13 +27,12 @@ def read_addresses(text: str) -> Addresses:
     if _PLAIN.fullmatch(text):
         kind, address = _judge(text)
         return Addresses(**{kind: (address,)})
-    found: dict[str, list[str]] = {"personal": [], "shared": [], "unreadable": [], "faulty": []}
+    found: dict[str, list[str]] = {"personal": [], "shared": [], "unreadable": [], "faulty": [], "beside": []}
     pieces = [piece for word in _APART.split(text) if (piece := _LABEL.sub("", word.strip(_QUOTES)))]
     for piece in pieces:
         kind, address = _judge(piece)
-        # Names and remarks around an address are no fault of it.
         if kind == "faulty" and "@" not in piece and len(pieces) > 1 and "@" in text:
-            continue
+            kind = "beside"
         if address not in found[kind]:
             found[kind].append(address)
     return Addresses(**{kind: tuple(addresses) for kind, addresses in found.items()})

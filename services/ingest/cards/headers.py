@@ -14,6 +14,8 @@ from services.ingest.cards.cells import one_line, strip_controls
 
 TAG_MARKS = frozenset({"1", "○", "◯", "〇", "✓", "レ", "true", "TRUE"})
 """What stands in a column that is itself a tag."""
+NAMELESS = "#"
+"""How columns without a name are called, with their number."""
 MIN_KNOWN = 3
 SEARCHED_ROWS = 60
 """So far down a file its header is looked for; Eight puts seven lines above it."""
@@ -97,8 +99,9 @@ def read_header(row: Sequence[str], mapping: Mapping[str, str]) -> tuple[Column,
     """The columns of a header row. `mapping` (folded name → field) goes before the known names."""
     columns = []
     for index, name in enumerate(row):
-        if text := one_line(strip_controls(normalize("NFKC", name))):
-            columns.append(Column(index, text, mapping.get(fold_header(text)) or field_of(text)))
+        text = one_line(strip_controls(normalize("NFKC", name)))
+        field = (mapping.get(fold_header(text)) or field_of(text)) if text else None
+        columns.append(Column(index, text or f"{NAMELESS}{index + 1}", field))
     return tuple(columns)
 
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Literal
 from services.ingest.cards import encodings
 from services.ingest.cards.card import Card, read_card
 from services.ingest.cards.encodings import Found
-from services.ingest.cards.headers import SEARCHED_ROWS, Column, count_known, find_header, read_header
+from services.ingest.cards.headers import NAMELESS, SEARCHED_ROWS, Column, count_known, find_header, read_header
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.plan import Plan
@@ -154,7 +154,7 @@ class Listing:
 
     def _judge(self, number: int, row: Row) -> tuple[Outcome, Card | None]:
         if row.broken:
-            return Outcome(number, row.line, "refused", [Note("broken", (row.line, row.broken))]), None
+            return Outcome(number, row.line, "refused", [Note(row.broken, (row.line,))]), None
         plan, options = self.layout.plan, self._options
         values = plan.read(row.cells)
         if values is None:
@@ -167,8 +167,7 @@ class Listing:
         posted = card.posted(options)
         size = sum(map(len, row.cells))
         if size * MOST_BYTES_A_CHARACTER > self._max_bytes and len(encode(posted)) > self._max_bytes:
-            detail = f"more than {self._max_bytes:,} bytes"
-            return Outcome(number, row.line, "refused", [Note("not_taken", ("activity", detail))]), None
+            return Outcome(number, row.line, "refused", [Note("too_large", (f"{self._max_bytes:,}",))]), None
         try:
             activity = self._plain(card) or parse_posted(
                 posted, id_if_absent="", source_if_absent=options.source, received_at=self._now, region=options.region
@@ -228,7 +227,7 @@ def _list_notes(layout: Layout) -> list[Note]:
         notes.append(Note("encoding_broken", (found.encoding,)))
     if layout.preamble:
         notes.append(Note("preamble", (layout.preamble,)))
-    if unknown := [column.name for column in columns if column.field is None]:
+    if unknown := [column.name for column in columns if column.field is None and not column.name.startswith(NAMELESS)]:
         shown = ", ".join(unknown[:MOST_COLUMNS_TOLD]) + (" …" if len(unknown) > MOST_COLUMNS_TOLD else "")
         notes.append(Note("unknown_columns", (shown,)))
     fields = {column.field for column in columns}

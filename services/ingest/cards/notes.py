@@ -19,7 +19,13 @@ class Note(NamedTuple):
 TEXTS: dict[str, tuple[str, str]] = {
     # Of a record
     "empty": ("nothing stands in it", "何も書かれていません"),
-    "broken": ("line {0}: {1}", "{0} 行目: {1}"),
+    "open_quote": ("a quote in line {0} is opened and not closed", "{0} 行目の引用符が閉じられていません"),
+    "long_line": ("line {0} is longer than any record", "{0} 行目が長すぎます"),
+    "too_large": ("the activity would have more than {0} bytes", "アクティビティが {0} バイトを超えます"),
+    "email_beside": (
+        "{0}: what stands beside the address is kept under `unread`",
+        "{0}: アドレスの前後の文字は `unread` に残しました",
+    ),
     "stray_quote": (
         "line {0} has a quote where none belongs; check its cells",
         "{0} 行目に余分な引用符があります。セルを確かめてください",
@@ -89,7 +95,13 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{0} is no date; kept under `unread`, the default date counts",
         "{0} は日付ではありません。`unread` に残し、既定の日付を使います",
     ),
-    "date_guessed": ("{0}: {1} was guessed: {2}", "{0}: {2} と推測しました（{1}）"),
+    "century_guessed": ("{0}: the century was guessed: {1}", "{0}: 西暦の上 2 桁を補いました（{1}）"),
+    "day_guessed": ("{0}: no day is given: {1}", "{0}: 日がないので 1 日としました（{1}）"),
+    "month_first_guessed": ("{0}: read with the month first: {1}", "{0}: 月/日の順に読みました（{1}）"),
+    "day_number_guessed": (
+        "{0}: read as a spreadsheet's day number: {1}",
+        "{0}: 表計算の日付番号として読みました（{1}）",
+    ),
     "date_out_of_range": (
         "{0} is before 1970; kept under `unread`, the default date counts",
         "{0} は 1970 年より前です。`unread` に残し、既定の日付を使います",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from unicodedata import normalize
 
 from services.ingest.cards import cells
-from services.ingest.cards.headers import TAG_MARKS, Column
+from services.ingest.cards.headers import NAMELESS, TAG_MARKS, Column
 from services.ingest.cards.notes import Note
 
 _SEPARATOR = "\x1f"
@@ -120,7 +120,8 @@ class Plan:
                 if text in TAG_MARKS:
                     values.tags.append(column.name[:_LONGEST_NAME])
                 else:
-                    values.other[column.name[:_LONGEST_NAME]] = text
+                    name = column.name[:_LONGEST_NAME]
+                    values.other[f"{name} ({column.index + 1})" if name in values.other else name] = text
         for index in range(self.width, len(texts)):
             if text := texts[index].strip():
-                values.other[f"#{index + 1}"] = text
+                values.other[f"{NAMELESS}{index + 1}"] = text

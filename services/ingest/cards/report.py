@@ -1,15 +1,15 @@
 """The report of an import: a line of JSON per record, one JSON document, or CSV for a spreadsheet."""
 
-import csv
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.ingest.cards import encodings
+from services.ingest.cards.headers import NAMELESS
 from services.ingest.cards.listing import Layout, Listing, Outcome
 from services.ingest.cards.notes import Language
 from services.ingest.cards.options import CardOptions, ReportEncoding
 from shared.codec import encode
+from shared.spreadsheet import Cell, Encoding, charset, header, lines
 
 NDJSON, JSON, CSV = "application/x-ndjson", "application/json", "text/csv"
 MEDIA_TYPES = (NDJSON, JSON, CSV)
@@ -30,7 +30,6 @@ CSV_HEADER = (
 CSV_HEADER_JA = (
     "レコード", "行", "結果", "メモ", "ID", "日時", "メールアドレス", "電話番号", "氏名", "会社名", "役職",
 )  # fmt: skip
-_RUNS = ("=", "+", "-", "@", "\t", "\r", "|", "＝", "＋", "－", "＠", "｜")
 
 
 def record_of(outcome: Outcome, language: Language) -> dict[str, Any]:
@@ -64,7 +63,7 @@ def summary_of(listing: Listing, options: CardOptions, **more: Any) -> dict[str,
         "encoding": layout.found.encoding,
         "delimiter": {",": "comma", "\t": "tab", ";": "semicolon"}[layout.delimiter],
         "header_line": layout.header_line,
-        "columns": {column.name: column.field for column in layout.columns},
+        "columns": {column.name: column.field for column in layout.columns if not column.name.startswith(NAMELESS)},
         "notes": [note.text(options.language) for note in summary.notes],
         **more,
     }
@@ -89,7 +88,8 @@ class Rendering:
     """Turns records into the bytes of one of MEDIA_TYPES, piece by piece."""
 
     def __init__(self, media_type: str, encoding: ReportEncoding = "utf-8", language: Language = "en") -> None:
-        self.media_type, self._encoding, self._language = media_type, encoding, language
+        self.media_type, self._language = media_type, language
+        self._encoding: Encoding = "cp932" if encoding == "cp932" else "utf-8-sig"
         self._first = True
 
     @property
@@ -97,7 +97,7 @@ class Rendering:
         """For the header of that name."""
         if self.media_type != CSV:
             return self.media_type
-        return f"{CSV}; charset={'Shift_JIS' if self._encoding == 'cp932' else 'utf-8'}; header=present"
+        return f"{CSV}; charset={charset(self._encoding)}; header=present"
 
     def begin(self) -> bytes:
         """What stands before the first record."""
@@ -105,15 +105,14 @@ class Rendering:
             return b'{"records":['
         if self.media_type == NDJSON:
             return b""
-        mark = b"\xef\xbb\xbf" if self._encoding == "utf-8" else b""
-        return mark + self._csv([CSV_HEADER_JA if self._language == "ja" else CSV_HEADER])
+        return header(CSV_HEADER_JA if self._language == "ja" else CSV_HEADER, self._encoding)
 
     def records(self, records: Sequence[Mapping[str, Any]]) -> bytes:
         """Some records, as `record_of` gives them."""
         if self.media_type == NDJSON:
             return as_json_lines(records)
         if self.media_type == CSV:
-            return self._csv([csv_row(record) for record in records])
+            return lines(map(csv_row, records), self._encoding)
         if not records:
             return b""
         before, self._first = b"" if self._first else b",\n", False
@@ -125,18 +124,14 @@ class Rendering:
             return encode({"summary": summary}) + b"\n"
         return b'],"summary":' + encode(summary) + b"}\n" if self.media_type == JSON else b""
 
-    def _csv(self, rows: Sequence[Sequence[object]]) -> bytes:
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\r\n").writerows(rows)
-        # What CP932 lacks (髙 is in it, 𠮷 is not) becomes ?.
-        return text.getvalue().encode(self._encoding, "replace")
 
-
-def csv_row(record: Mapping[str, Any]) -> list[object]:
-    """A record as cells that no spreadsheet runs."""
+def csv_row(record: Mapping[str, Any]) -> list[Cell]:
+    """A record as the cells of CSV_HEADER."""
     activity: Mapping[str, Any] = record.get("activity") or {}
     lead, attributes = activity.get("lead") or {}, activity.get("attributes") or {}
-    texts = (
+    return [
+        record["record"],
+        record.get("line", ""),
         record["status"],
         " / ".join(record["notes"]),
         activity.get("id", ""),
@@ -144,13 +139,7 @@ def csv_row(record: Mapping[str, Any]) -> list[object]:
         lead.get("email", ""),
         lead.get("phone", ""),
         *(attributes.get(name, "") for name in ("name", "company", "job_title")),
-    )
-    return [record["record"], record.get("line", ""), *(harmless(str(text)) for text in texts)]
-
-
-def harmless(text: str) -> str:
-    """A cell that a spreadsheet shows and does not run: a quote goes before what looks like a formula."""
-    return f"'{text}" if text.lstrip(" \u3000\n").startswith(_RUNS) or text.startswith(("\t", "\r", "\n")) else text
+    ]
 
 
 def accepted_type(accept: str) -> str | None:
@@ -172,10 +161,3 @@ def _quality(text: str) -> float:
         return max(0.0, min(1.0, float(text)))
     except ValueError:
         return 0.0
-
-
-def render_all(rendering: Rendering, records: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[bytes]:
-    """The report without its end."""
-    yield rendering.begin()
-    for some in records:
-        yield rendering.records(some)

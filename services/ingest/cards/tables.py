@@ -15,7 +15,8 @@ DELIMITERS = (",", "\t", ";")
 
 
 class Row(NamedTuple):
-    """One record: the number of its first line (from 1), its cells, and why they are not to be trusted, if so.
+    """One record: the number of its first line (from 1), its cells, and why they are not to be trusted, if so
+    (`open_quote`, `long_line`).
 
     `stray`: a quote stands where none belongs; the cells were read all the same.
     """
@@ -103,12 +104,12 @@ def _broken(lines: _Lines, delimiter: str) -> Row:
     if any(len(line) >= LONGEST_LINE for line in lines.taken):
         number = lines.number
         lines.skip_rest(lines.taken[-1])
-        return Row(number, (), f"a line of more than {LONGEST_LINE:,} characters")
+        return Row(number, (), "long_line")
     if len(lines.taken) == 1 and lines.taken[0].count('"') % 2 == 0:
         return Row(lines.number, next(csv.reader(lines.taken, delimiter=delimiter)), stray=True)
     first = lines.give_back()
     cells = [cell.strip(' "\r\n') for cell in first.split(delimiter)]
-    return Row(lines.number, cells, "a quote is opened and not closed")
+    return Row(lines.number, cells, "open_quote")
 
 
 _SPLIT = re.compile(r"\r\n|\n|\r")

@@ -36,7 +36,6 @@ _REFUSALS = frozenset(
     0 false no off n none いいえ 否 しない 希望しない 希望しません 同意しない 同意しません 不要 受け取らない いらない
     """.split()
 )
-_LONGEST_FILL_MS = 7 * 86_400_000
 _MAX_SUBMISSION = 128
 _EAST_ASIAN = re.compile(r"[぀-ヿ㐀-鿿豈-﫿]")
 
@@ -92,7 +91,7 @@ class FormReader:
         draft = _Draft()
         places: dict[str, str] = {}
         for name, value in pairs:
-            if name in self._reserved:
+            if name in self._reserved or not name.strip():
                 draft.own[name] = str(value)
                 continue
             to, part, key = self._place_of(name)
@@ -153,8 +152,8 @@ class FormReader:
         if not started.isascii() or not started.isdecimal() or len(started) > 16:
             return False
         passed_ms = now.timestamp() * 1_000 - int(started)
-        # A clock that is wrong by days says nothing about the person.
-        return -_LONGEST_FILL_MS < passed_ms < self._form.min_fill_s * 1_000 and self._form.min_fill_s > 0
+        # A browser whose clock is ahead says nothing about the person.
+        return 0 <= passed_ms < self._form.min_fill_s * 1_000
 
 
 def _place(draft: _Draft, part: str, key: str, name: str, value: Any) -> None:
@@ -204,32 +203,37 @@ def _lead(draft: _Draft, region: str) -> dict[str, Any]:
     if browser and len(browser) <= 512:
         named["anonymous_id"] = browser
     unread: list[tuple[str, str, str]] = []
-    for kind, readable in (("email", _is_email), ("phone", _is_phone)):
+    identified = bool(named)
+    for kind, read in (("email", _email), ("phone", _phone)):
         name, value = found.get(kind, ("", ""))
-        if value and readable(value, region):
-            named[kind] = value
-        elif value:
+        identifies = read(value, region) if value else False
+        if identifies is None:
             unread.append((kind, name, value))
+        elif value:
+            named[kind] = value
+            identified |= identifies
     for kind, name, value in unread:
-        if named:
+        if identified:
             _add(draft.properties, name, value)
         else:
             named[kind] = value
     return named
 
 
-def _is_email(address: str, _: str) -> bool:
+def _email(address: str, _: str) -> bool | None:
+    """Whether an address names somebody, a department at least; None for one that cannot be read."""
     try:
-        return len(address) <= 512 and bool(normalise_email(address))
+        return bool(normalise_email(address)) if len(address) <= 512 else None
     except ValueError:
-        return False
+        return None
 
 
-def _is_phone(number: str, region: str) -> bool:
+def _phone(number: str, region: str) -> bool | None:
+    """Whether a number is one person's; None for one that cannot be read."""
     try:
-        return len(number) <= 512 and bool(normalise_phone(number, region))
+        return normalise_phone(number, region).identifies if len(number) <= 512 else None
     except ValueError:
-        return False
+        return None
 
 
 def _whole_name(attributes: dict[str, Any]) -> None:

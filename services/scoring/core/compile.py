@@ -85,7 +85,8 @@ class CompiledFit:
 @dataclass(frozen=True, slots=True)
 class CompiledModel:
     """Everything fold and evaluate need; made once per model version. `groups` go by the names of their reasons;
-    `excluded_for_good` tells that time alone never ends (or begins) an exclusion.
+    `first_stage` is where everybody stands before anything is known; `excluded_for_good` tells that time alone never
+    ends (or begins) an exclusion.
     """
 
     model: Model
@@ -99,6 +100,7 @@ class CompiledModel:
     fit: tuple[CompiledFit, ...]
     fit_paths: tuple[str, ...]
     stages: tuple[tuple[str, Test], ...]
+    first_stage: str | None
     excluded: Test | None
     excluded_for_good: bool
     did: tuple[DidCondition, ...]
@@ -136,6 +138,7 @@ def compile_model(model: Model) -> CompiledModel:
         fit=tuple(CompiledFit(rule.id, compile_block(rule), rule.apply(rule.points)) for rule in model.fit.rules),
         fit_paths=tuple(dict.fromkeys(_attribute_paths(_fields(model.fit.rules)))),
         stages=tuple((stage.id, compile_block(stage)) for stage in model.stages),
+        first_stage=next((stage.id for stage in reversed(model.stages) if not stage.conditions()), None),
         excluded=any_of([compile_condition(condition) for condition in model.exclude]) if model.exclude else None,
         excluded_for_good=not any(_varies(condition) for condition in model.exclude),
         did=did,

@@ -12,7 +12,7 @@ from services.scoring.core.compile import CompiledModel
 from services.scoring.core.decay import HalfLifeDecay
 from services.scoring.core.evaluate import idle_periods
 from services.scoring.core.evaluation import Evaluation, ManualPoints
-from services.scoring.core.next_change import steps
+from services.scoring.core.next_change import next_change_at, steps
 from services.scoring.core.state import State
 from shared.clock import from_micros, to_micros
 
@@ -40,17 +40,20 @@ def next_check_at(
     published: Evaluation,
     current: Evaluation,
     manual: Sequence[ManualPoints] = (),
+    *,
+    exact: bool = False,
 ) -> datetime | None:
     """No change by time alone matters before this instant (a minute's grace apart); None if none ever will.
 
-    `published` is what subscribers know, `current` the evaluation at `at`.
+    `published` is what subscribers know, `current` the evaluation at `at`. Within a cent or so of a value that matters
+    the bound is no more than the minute, unless `exact` has the next cent searched for, at some twenty times the price.
     """
     if current.excluded and model.excluded_for_good:
         return None
     now = to_micros(at)
     soonest = min(
         _inactive_next(model, state, now),
-        _fade_next(model, state, now, published, current),
+        _fade_next(model, state, now, published, current, manual if exact else None),
         *steps(model, state, now, manual),
     )
     return None if soonest >= NEVER else from_micros(max(soonest, now + _SOONEST))
@@ -62,7 +65,14 @@ def _inactive_next(model: CompiledModel, state: State, at: int) -> int:
     return state.last_active + (idle_periods(model, state, at) + 1) * model.idle_span
 
 
-def _fade_next(model: CompiledModel, state: State, at: int, published: Evaluation, current: Evaluation) -> int:
+def _fade_next(
+    model: CompiledModel,
+    state: State,
+    at: int,
+    published: Evaluation,
+    current: Evaluation,
+    search_with: Sequence[ManualPoints] | None,
+) -> int:
     """Half-lives move the sum fastest now: at that pace, when is the nearest mark reached?"""
     pace, deaths, slack = 0.0, NEVER, 0
     for rule in model.fades:
@@ -77,6 +87,9 @@ def _fade_next(model: CompiledModel, state: State, at: int, published: Evaluatio
     if not pace:
         return NEVER
     room = max(_room(model, published, current) - slack, 0)
+    if not room and search_with is not None:
+        cent = next_change_at(model, state, from_micros(at), search_with)
+        return NEVER if cent is None else to_micros(cent)
     return min(deaths, at + int(room / pace))
 
 

@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from services.scoring.core.compile import CompiledModel
+from services.scoring.core.consent import Profiling
 from services.scoring.core.evaluate import evaluate
 from services.scoring.core.evaluation import Evaluation, ManualPoints
 from services.scoring.core.fold import UNPAID, ActivityFacts, VerdictOf, fold, new_state
 from services.scoring.core.state import Recycling, State
+from services.scoring.core.verdicts import judge
 from shared.activity import Activity
 
 
@@ -24,12 +26,21 @@ def fold_all(
 ) -> Evaluation:
     """The score of a lead at `at` from nothing but its activities, in any order, repeated or not.
 
-    Of activities with one (source, id) the first given counts. `attributes` hold from before the first activity.
+    Of activities with one (source, id) the first given counts. `attributes` hold from before the first activity;
+    `verdict_of` takes the place of the judgement on bots.
     """
-    state = fold(
-        model, new_state(model, attributes=attributes, recyclings=recyclings), until(activities, at), verdict_of
-    )
+    ordered = until(activities, at)
+    state = new_state(model, attributes=attributes, recyclings=recyclings)
+    fold(model, state, consented(model, ordered), verdict_of or judge(ordered).verdict_of)
     return evaluate(model, state, at, manual)
+
+
+def consented(model: CompiledModel, ordered: Sequence[Activity]) -> Sequence[Activity]:
+    """Those that count under a model that asks for consent; all of them under any other."""
+    if not model.model.needs_consent:
+        return ordered
+    profiling = Profiling.of(ordered)
+    return [one for one in ordered if profiling.allows(one.occurred_at)]
 
 
 def until(activities: Iterable[Activity], at: datetime) -> list[Activity]:

@@ -1,17 +1,29 @@
 """What scoring publishes: a lead's whole state after a change, merges, and tombstones."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from services.scoring.core.evaluation import Evaluation
+from services.scoring.core.entries import Entry
+from services.scoring.core.evaluation import Evaluation, as_points
 from services.scoring.core.lead import Models
+from services.scoring.core.links import PARTED, Link
 from services.scoring.core.profile import Profile
 from shared.clock import to_rfc3339
-from shared.events import ACCOUNT_CHANGED, MERGED, SCORE_CHANGED, SHADOW_SCORED, cloud_event_headers
+from shared.events import (
+    ACCOUNT_CHANGED,
+    ERASED,
+    MERGED,
+    POINTS_GIVEN,
+    SCORE_CHANGED,
+    SHADOW_SCORED,
+    STAGE_CHANGED,
+    UNMERGED,
+    cloud_event_headers,
+)
 from shared.outbox import OutboxRow
 from shared.topics import ACCOUNT_SCORES, LEAD_LIFECYCLE, LEAD_SCORES, SHADOW_SCORES
 
@@ -30,6 +42,25 @@ class SignalFired:
 
 
 @dataclass(frozen=True, slots=True)
+class StageChange:
+    """A lead moved to another stage of a model; None is none."""
+
+    model: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Somebody's word about two leads, and the lead ids it is about: `survivor` took `other` over, or lets it go."""
+
+    link: Link
+    survivor: str
+    other: str
+    author: str
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One new state of a lead, to be published. `shadows` are its evaluations by shadow versions, by their keys.
 
@@ -44,16 +75,31 @@ class Change:
     evaluated_at: datetime
     merged_from: Sequence[str] = ()
     signals: Sequence[SignalFired] = ()
+    stages: Sequence[StageChange] = ()
+    word: Word | None = None
     shadows: Mapping[str, Evaluation] = field(default_factory=dict)
     silent: bool | None = None
 
+    @property
+    def unmerged_from(self) -> str | None:
+        """The lead that this one has just been taken out of, if it has."""
+        word = self.word
+        if word is None or word.link.kind != PARTED or word.other != self.lead_id:
+            return None
+        return word.survivor
+
 
 def told(change: Change, models: Models) -> list[OutboxRow]:
-    """The records of a change: the lead's new state, and how the shadows see it."""
-    records = [score_changed(change, models)]
+    """All that a change of a lead is published as: its state, how shadows see it, and what happened to the lead."""
+    rows = [score_changed(change, models)]
     if change.shadows:
-        records.append(shadow_scored(change, models))
-    return records
+        rows.append(shadow_scored(change, models))
+    if change.merged_from:
+        rows.append(lead_merged(change))
+    if change.unmerged_from is not None and change.word is not None:
+        rows.append(lead_unmerged(change, change.word))
+    rows += [stage_changed(change, one) for one in change.stages]
+    return rows
 
 
 def score_changed(change: Change, models: Models) -> OutboxRow:
@@ -64,8 +110,10 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
         "cause": change.cause,
         "silent": change.cause in SILENT_CAUSES if change.silent is None else change.silent,
         "merged_from": list(change.merged_from),
+        **({"unmerged_from": change.unmerged_from} if change.unmerged_from else {}),
         "identifiers": change.profile.identifiers_out(),
         "attributes": change.profile.attributes,
+        "consent": change.profile.consent_out(),
         "primary": models.primary.name,
         "models": {
             model.name: {"version": model.version, **change.evaluations[model.name].to_json()} for model in models.live
@@ -127,13 +175,80 @@ def tombstone(lead_id: str) -> OutboxRow:
     return OutboxRow(LEAD_SCORES.name, lead_id.encode(), None, [])
 
 
-def lead_merged(survivor: str, merged: Iterable[str], version: int, at: datetime) -> OutboxRow:
+def stage_changed(change: Change, moved: StageChange) -> OutboxRow:
+    """The lifecycle record of a lead that moved to another stage."""
+    body = {
+        "lead_id": change.lead_id,
+        "model": moved.model,
+        "from": moved.before,
+        "to": moved.after,
+        "cause": change.cause,
+        "version": change.version,
+        "changed_at": to_rfc3339(change.evaluated_at),
+    }
+    id_ = f"{change.lead_id}:{change.version}:stage:{moved.model}"
+    return _lifecycle(change.lead_id, id_, STAGE_CHANGED, body, change.evaluated_at)
+
+
+def points_given(lead_id: str, entry: Entry) -> OutboxRow:
+    """The lifecycle record of points given by hand: with it a database that is filled again from Kafka has them too."""
+    body = {
+        "lead_id": lead_id,
+        "id": entry.id,
+        "anchor": entry.anchor,
+        "points": as_points(entry.body["points"]),
+        "reason": entry.body["reason"],
+        "author": entry.body["author"],
+        "given_at": to_rfc3339(entry.at),
+        "expires_at": entry.body["expires_at"],
+    }
+    return _lifecycle(lead_id, f"points:{entry.id}", POINTS_GIVEN, body, entry.at)
+
+
+def _lifecycle(lead_id: str, id_: str, type_: str, body: Mapping[str, Any], at: datetime) -> OutboxRow:
+    headers = cloud_event_headers(id_=id_, source=SOURCE, type_=type_, time=at, key=lead_id)
+    return OutboxRow(LEAD_LIFECYCLE.name, lead_id.encode(), orjson.dumps(body), headers)
+
+
+def lead_merged(change: Change) -> OutboxRow:
     """The lifecycle record of a merge."""
-    body = {"lead_id": survivor, "merged_from": sorted(merged), "merged_at": to_rfc3339(at)}
-    headers = cloud_event_headers(
-        id_=f"{survivor}:{version}:merged", source=SOURCE, type_=MERGED, time=at, key=survivor
+    body: dict[str, Any] = {
+        "lead_id": change.lead_id,
+        "merged_from": sorted(change.merged_from),
+        "merged_at": to_rfc3339(change.evaluated_at),
+    }
+    if change.word is not None:
+        body |= _said(change.word)
+    return _lifecycle(change.lead_id, f"{change.lead_id}:{change.version}:merged", MERGED, body, change.evaluated_at)
+
+
+def lead_unmerged(change: Change, word: Word) -> OutboxRow:
+    """The lifecycle record of a lead that stands for itself again."""
+    body = {
+        "lead_id": change.lead_id,
+        "unmerged_from": word.survivor,
+        "unmerged_at": to_rfc3339(change.evaluated_at),
+        **_said(word),
+    }
+    return _lifecycle(
+        change.lead_id, f"{change.lead_id}:{change.version}:unmerged", UNMERGED, body, change.evaluated_at
     )
-    return OutboxRow(LEAD_LIFECYCLE.name, survivor.encode(), orjson.dumps(body), headers)
+
+
+def lead_erased(lead_id: str, ids: Sequence[str], hashes: Sequence[str], at: datetime) -> OutboxRow:
+    """The lifecycle record of an erasure. `hashes` are keyed hashes of what the lead was called by."""
+    body = {
+        "lead_id": lead_id,
+        "lead_ids": sorted(ids),
+        "identifier_hashes": list(hashes),
+        "erased_at": to_rfc3339(at),
+    }
+    return _lifecycle(lead_id, f"{lead_id}:erased", ERASED, body, at)
+
+
+def _said(word: Word) -> dict[str, Any]:
+    """Who said it, and about which identifiers: with it a database that is filled again from Kafka knows it too."""
+    return {"author": word.author, "anchors": {"survivor": word.link.survivor, "other": word.link.other}}
 
 
 def account_changed(account_id: str, version: int, state: Mapping[str, Any], cause: str, at: datetime) -> OutboxRow:

@@ -13,13 +13,14 @@ from typing import Any
 from services.scoring.core.compile import CompiledModel, CompiledRule
 from services.scoring.core.decay import Exact
 from services.scoring.core.earned import Sums, combine, first_cell, is_recycled, recycled_worths, weighted_spans
-from services.scoring.core.engine import until
+from services.scoring.core.engine import consented, until
 from services.scoring.core.evaluate import evaluate, fit_sums, idle_periods, manual_in_force
 from services.scoring.core.evaluation import Evaluation, ManualPoints
 from services.scoring.core.fold import VerdictOf
 from services.scoring.core.next_change import next_change_at
 from services.scoring.core.state import Recycling, State
 from services.scoring.core.trace import Denial, Trace, traced_fold
+from services.scoring.core.verdicts import judge
 from shared.activity import Activity
 from shared.clock import from_micros, to_micros
 
@@ -137,7 +138,10 @@ def explain(
 ) -> Explanation:
     """Explain the lead at `at`, from the same arguments as `fold_all`."""
     ordered = until(activities, at)
-    state, trace = traced_fold(model, ordered, attributes=attributes, recyclings=recyclings, verdict_of=verdict_of)
+    found = verdict_of or judge(ordered).verdict_of
+    state, trace = traced_fold(
+        model, consented(model, ordered), attributes=attributes, recyclings=recyclings, verdict_of=found
+    )
     return _account(model, state, trace, at, manual)
 
 

@@ -1,15 +1,21 @@
 """One lead's stored state: its profile and, for each model, its fold."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import orjson
 
 from services.scoring.core.compile import CompiledModel
+from services.scoring.core.consent import PROFILING, Profiling, history_of
+from services.scoring.core.entries import Entry, manual_of, recyclings_of
+from services.scoring.core.evaluate import evaluate
+from services.scoring.core.evaluation import Evaluation, ManualPoints
 from services.scoring.core.fold import fold, new_state
 from services.scoring.core.profile import Profile
 from services.scoring.core.state import State, decode, encode
+from services.scoring.core.verdicts import Hit, Judgement, judge
 from shared.activity import Activity
 from shared.clock import from_micros, to_micros
 from shared.identity import Identifier
@@ -46,6 +52,11 @@ class Models:
         return self.live[0]
 
     @property
+    def need_consent(self) -> bool:
+        """Whether any of them counts only what a lead has agreed to."""
+        return any(model.compiled.model.needs_consent for model in self.all)
+
+    @property
     def all(self) -> tuple[LiveModel, ...]:
         """Every model that a lead is folded by."""
         return (*self.live, *self.shadows)
@@ -72,27 +83,62 @@ class Models:
 
 @dataclass(slots=True)
 class LeadState:
-    """What is folded of one lead. `ahead_at` is the first activity that lies in the future and is not folded yet."""
+    """What is folded of one lead. `ahead_at` is the first activity that lies in the future and is not folded yet;
+    `manual` are all points given by hand, expired or not.
+
+    `seen_at` is the instant of the last published evaluation and `due_at` when the timer looks at the lead again, both
+    None where nothing is known of it; `stages` are the last published ones by model, None in a state folded anew.
+    `agreed` are the lead's words about profiling with their instants, kept only where a model asks for consent.
+    """
 
     profile: Profile = field(default_factory=Profile)
     folds: dict[str, tuple[int, State]] = field(default_factory=dict)
     ahead_at: datetime | None = None
+    manual: tuple[ManualPoints, ...] = ()
+    seen_at: datetime | None = None
+    due_at: datetime | None = None
+    stages: dict[str, str | None] | None = None
+    judgement: Judgement = field(default_factory=Judgement)
+    agreed: list[tuple[datetime, bool]] = field(default_factory=list)
 
     def pack(self) -> bytes:
-        """As stored; `unpack` reads it back."""
+        """As stored; `unpack` reads it back. What most leads do not have takes no room."""
         folds = {name: [version, encode(state)] for name, (version, state) in self.folds.items()}
         ahead = to_micros(self.ahead_at) if self.ahead_at else None
-        return orjson.dumps([self.profile.encode(), folds, ahead])
+        rest: dict[str, Any] = {}
+        if self.manual:
+            rest["manual"] = [_pack_points(one) for one in self.manual]
+        if self.due_at and self.seen_at:
+            rest["due"] = [to_micros(self.due_at), to_micros(self.seen_at)]
+        if self.stages:
+            rest["stages"] = self.stages
+        if self.judgement.trail:
+            rest["trail"] = [hit.encode() for hit in self.judgement.trail]
+        if self.agreed:
+            rest["agreed"] = [[to_micros(at), word] for at, word in self.agreed]
+        return orjson.dumps([self.profile.encode(), folds, ahead, rest])
 
     @classmethod
     def unpack(cls, packed: bytes) -> "LeadState":
         """The state that `pack` gave."""
-        profile, folds, ahead = orjson.loads(packed)
+        profile, folds, ahead, *more = orjson.loads(packed)
+        rest: dict[str, Any] = more[0] if more else {}
+        due_at, seen_at = rest.get("due", (None, None))
         return cls(
             Profile.decode(profile),
             {name: (version, decode(state)) for name, (version, state) in folds.items()},
             None if ahead is None else from_micros(ahead),
+            tuple(_unpack_points(one) for one in rest.get("manual", ())),
+            None if seen_at is None else from_micros(seen_at),
+            None if due_at is None else from_micros(due_at),
+            rest.get("stages", {}),
+            Judgement([Hit.decode(one) for one in rest.get("trail", ())]),
+            [(from_micros(at), word) for at, word in rest.get("agreed", ())],
         )
+
+    def evaluation(self, model: LiveModel, at: datetime) -> Evaluation:
+        """The lead under one of its models at `at`, which is not before what is folded."""
+        return evaluate(model.compiled, self.folds[model.key][1], at, self.manual)
 
     def instant(self, now: datetime) -> datetime:
         """When to evaluate: now, but never before what is folded, should the clock have gone back."""
@@ -100,16 +146,30 @@ class LeadState:
 
 
 def refold(
-    models: Models, activities: Iterable[Activity], identifiers: Iterable[Identifier], now: datetime
+    models: Models,
+    activities: Iterable[Activity],
+    identifiers: Iterable[Identifier],
+    now: datetime,
+    entries: Collection[Entry] = (),
 ) -> LeadState:
-    """Fold a lead from nothing. `activities` come in any order, each once; those after `now` are left for later."""
-    state = LeadState()
+    """Fold a lead from nothing. `activities` come in any order, each once; those after `now` are left for later.
+
+    `entries` are all that are stored of the lead.
+    """
+    state = LeadState(manual=manual_of(entries))
     state.profile.own(identifiers)
     ordered = sorted(activities, key=lambda activity: activity.order)
     due = _due(state, ordered, now)
     state.profile.add(due)
+    state.judgement = judge(due)
+    verdict_of = state.judgement.verdict_of if state.judgement.unpaid else None
+    if models.need_consent:
+        state.agreed = [(word.at, word.granted) for word in history_of(due) if word.purpose == PROFILING]
     for model in models.all:
-        state.folds[model.key] = (model.version, fold(model.compiled, new_state(model.compiled), due))
+        recyclings = recyclings_of(entries, model.compiled.model.recycle)
+        empty = new_state(model.compiled, recyclings=recyclings)
+        counting = counted(model.compiled, state.agreed, due)
+        state.folds[model.key] = (model.version, fold(model.compiled, empty, counting, verdict_of))
     return state
 
 
@@ -117,22 +177,53 @@ def advance(models: Models, state: LeadState, activities: Sequence[Activity], no
     """Fold new `activities`, in fold order, into `state` in place.
 
     Returns False where that cannot be done and everything must be folded again from the stored activities: one of them
-    is late, an earlier one has come due meanwhile, an attribute changed that rules had asked about, or a model did.
+    is late, an earlier one has come due meanwhile, an attribute changed that rules had asked about, a model did, or a
+    hit paid before turns out to be a machine's (`judgement.taken_back`).
     After False the state must not be used.
     """
-    if state.ahead_at is not None and state.ahead_at <= now:
-        return False
-    if not is_current(models, state):
-        return False
-    if state.profile.last is not None and activities and activities[0].order < state.profile.last:
+    if not _goes_on(models, state, activities, now):
         return False
     due = _due(state, activities, now)
+    if models.need_consent and not _agree(state, due):
+        return False
     state.profile.add(due)
+    state.judgement.add(due)
+    if state.judgement.taken_back:
+        return False
+    verdict_of = state.judgement.verdict_of if state.judgement.unpaid else None
     for model in models.all:
         _, fold_state = state.folds[model.key]
-        if fold(model.compiled, fold_state, due).needs_refold:
+        if fold(model.compiled, fold_state, counted(model.compiled, state.agreed, due), verdict_of).needs_refold:
             return False
     return True
+
+
+def _goes_on(models: Models, state: LeadState, activities: Sequence[Activity], now: datetime) -> bool:
+    """Whether nothing has come due meanwhile, the models are those that folded it, and nothing is late."""
+    if (state.ahead_at is not None and state.ahead_at <= now) or not is_current(models, state):
+        return False
+    return state.profile.last is None or not activities or activities[0].order >= state.profile.last
+
+
+def counted(
+    model: CompiledModel, agreed: Sequence[tuple[datetime, bool]], activities: Sequence[Activity]
+) -> Sequence[Activity]:
+    """The activities that count under a model, by the lead's words about profiling, the earliest first."""
+    if not model.model.needs_consent:
+        return activities
+    profiling = Profiling(agreed)
+    return [one for one in activities if profiling.allows(one.occurred_at)]
+
+
+def _agree(state: LeadState, due: Sequence[Activity]) -> bool:
+    """Take note of words about profiling; False where one changes what is folded already."""
+    words = [word for word in history_of(due) if word.purpose == PROFILING]
+    last = state.profile.last
+    if words and last is not None and words[0].at <= last[0]:
+        return False
+    state.agreed += [(word.at, word.granted) for word in words]
+    # A word may have been said about an instant yet to come.
+    return state.agreed == sorted(state.agreed, key=lambda word: word[0])
 
 
 def is_current(models: Models, state: LeadState) -> bool:
@@ -151,3 +242,13 @@ def _due(state: LeadState, ordered: Sequence[Activity], now: datetime) -> Sequen
     first = ordered[ahead].occurred_at
     state.ahead_at = min(first, state.ahead_at) if state.ahead_at else first
     return ordered[:ahead]
+
+
+def _pack_points(one: ManualPoints) -> list[Any]:
+    expires = to_micros(one.expires_at) if one.expires_at else None
+    return [one.points, to_micros(one.given_at), one.author, one.reason, expires]
+
+
+def _unpack_points(raw: Sequence[Any]) -> ManualPoints:
+    points, given, author, reason, expires = raw
+    return ManualPoints(points, from_micros(given), author, reason, None if expires is None else from_micros(expires))

@@ -8,7 +8,7 @@ leads, these form a cluster, and the leads of a cluster are resolved again from 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.scoring.core.resolution import LeadGroup, Order, resolve_leads, strongest_first
+from services.scoring.core.resolution import LeadGroup, Order, Pairs, resolve_leads, strongest_first
 from shared.activity import Activity
 from shared.identity import ANONYMOUS, EMAIL, Identifier
 
@@ -139,13 +139,18 @@ def resolve_cluster(
     activities: Iterable[Activity],
     foreign: Collection[Identifier],
     lead_id_for: LeadIdFor,
+    joined: Pairs = (),
+    parted: Pairs = (),
+    former_ids: Collection[str] = (),
 ) -> Resolved:
     """Resolve the leads of one cluster again from all `activities`, stored and new.
 
-    `existing` are its stored leads, `foreign` the identifiers in its activities that leads outside of it own.
+    `existing` are its stored leads, `foreign` the identifiers in its activities that leads outside of it own;
+    `joined` and `parted` is what people said (see `resolve_leads`), `former_ids` are
+    leads of the cluster that had been merged away.
     """
-    groups = resolve_leads(activities, foreign)
-    names = _name(groups, existing, lead_id_for)
+    groups = resolve_leads(activities, foreign, joined, parted)
+    names = _name(groups, existing, former_ids, lead_id_for)
     named = dict(zip(names, groups, strict=True))
     owners = {
         identifier: Owner(name, group.since.get(identifier))
@@ -160,20 +165,32 @@ def resolve_cluster(
     return Resolved(named, owners, merged)
 
 
-def _name(groups: Sequence[LeadGroup], existing: Sequence[Standing], lead_id_for: LeadIdFor) -> list[str]:
+def _name(
+    groups: Sequence[LeadGroup], existing: Sequence[Standing], former_ids: Collection[str], lead_id_for: LeadIdFor
+) -> list[str]:
     """The lead id of each group.
 
-    A group with an e-mail has the id that follows from it, so that every replay names it the same; any other goes on
-    under the id of its surviving member.
+    A group with an e-mail has the id that follows from it, or from the lead that took it over by hand, so that every
+    replay names it the same; any other goes on under the id of its surviving member, or that it once had.
     """
-    names = [lead_id_for(group.email) if group.email else "" for group in groups]
+    names = [lead_id_for(group.named_by) if group.named_by else "" for group in groups]
+    at_home = {
+        lead_id_for(identifier): position for position, group in enumerate(groups) for identifier in group.identifiers
+    }
     for position, group in enumerate(groups):
         if names[position]:
             continue
         members = set(group.identifiers)
         standing = sorted(
-            (lead for lead in existing if lead.lead_id not in names and members & set(lead.identifiers)),
+            (
+                lead
+                for lead in existing
+                if lead.lead_id not in names
+                and members & set(lead.identifiers)
+                and at_home.get(lead.lead_id, position) == position
+            ),
             key=lambda lead: lead.rank,
         )
-        names[position] = standing[0].lead_id if standing else lead_id_for(group.identifiers[0])
+        former = sorted(one for one in former_ids if at_home.get(one) == position and one not in names)
+        names[position] = standing[0].lead_id if standing else [*former, lead_id_for(group.identifiers[0])][0]
     return names

@@ -1,5 +1,6 @@
 """The scoring model: one file, one value, or every fault of it."""
 
+from fractions import Fraction
 from itertools import pairwise
 from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo
@@ -7,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, ConfigDict, Field
 
 from services.scoring.core.rules import Accounts, EngagementRule, FitRule, Signal, Stage
-from services.scoring.core.values import Cents, Clamp, Zone
+from services.scoring.core.values import Cents, Clamp, RecyclePolicy, Zone
 from shared.conditions import Condition, Duration, Fault, Schema
 from shared.errors import KizashiError
 
@@ -75,6 +76,13 @@ def _falling(bounds: dict[Band, int]) -> dict[Band, int]:
     return bounds
 
 
+class Consent(Schema):
+    """Whether activities count only while the lead agrees to profiling; `without` is what becomes of the others."""
+
+    profiling: Literal["required", "optional"] = "optional"
+    without: Literal["store", "drop"] = "store"
+
+
 class Model(Schema):
     """One scoring model, valid as a whole. Every number of points is in cents."""
 
@@ -91,4 +99,11 @@ class Model(Schema):
     stages: list[Stage] = Field(default_factory=list)
     signals: list[Signal] = Field(default_factory=list)
     exclude: list[Condition] = Field(default_factory=list)
+    recycle: RecyclePolicy = Fraction(1)
+    consent: Consent = Consent()
     accounts: Accounts = Accounts()
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether activities of a lead that has not agreed to profiling earn nothing."""
+        return self.consent.profiling == "required"

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from services.scoring.core.consent import words_of
 from services.scoring.core.resolution import Order, strongest_first
 from shared.activity import Activity
 from shared.clock import from_micros, to_micros, to_rfc3339
@@ -31,6 +32,7 @@ class Profile:
     last: Order | None = None
     count: int = 0
     recent: list[dict[str, Any]] = field(default_factory=list)
+    consent: dict[str, tuple[int, bool]] = field(default_factory=dict)
 
     def add(self, activities: Sequence[Activity]) -> None:
         """Fold `activities`, which are all later in the fold order than those folded before."""
@@ -46,8 +48,16 @@ class Profile:
                 self.attributes.update(
                     (name, value) for name, value in activity.attributes.items() if value is not None and value != ""
                 )
+            if activity.consent:
+                self._agree(activity)
         latest = [brief(activity) for activity in activities[: -RECENT - 1 : -1]]
         self.recent = [*latest, *self.recent][:RECENT]
+
+    def _agree(self, activity: Activity) -> None:
+        for word in words_of(activity):
+            at = to_micros(word.at)
+            if word.purpose not in self.consent or self.consent[word.purpose][0] <= at:
+                self.consent[word.purpose] = (at, word.granted)
 
     def own(self, identifiers: Iterable[Identifier]) -> None:
         """Add identifiers that this lead was given; those of another lead in its activities stay with that one."""
@@ -81,6 +91,10 @@ class Profile:
             "external_ids": external,
         }
 
+    def consent_out(self) -> dict[str, bool]:
+        """Per purpose the lead's last word."""
+        return {purpose: granted for purpose, (_, granted) in sorted(self.consent.items())}
+
     def encode(self) -> list[Any]:
         """Plain data for storage; `decode` reads it back."""
         return [
@@ -92,12 +106,13 @@ class Profile:
             _pack(self.last),
             self.count,
             self.recent,
+            *([self.consent] if self.consent else []),
         ]
 
     @classmethod
     def decode(cls, data: list[Any]) -> "Profile":
         """The profile that `encode` gave."""
-        identifiers, email, phone, attributes, first, last, count, recent = data
+        identifiers, email, phone, attributes, first, last, count, recent, *more = data
         return cls(
             [Identifier(*item) for item in identifiers],
             email,
@@ -107,6 +122,7 @@ class Profile:
             _unpack(last),
             count,
             recent,
+            {purpose: (at, granted) for purpose, (at, granted) in (more[0] if more else {}).items()},
         )
 
 

@@ -4,23 +4,29 @@ The answer is a function of the set of activities, so it is defined over the fol
 activities in that order; each joins the identifiers it carries into one lead, unless that would join two leads with
 different e-mails, in which case the weaker identifier stays where it was. A browser or mobile phone that two e-mails
 used therefore belongs to the one it appeared with first. An activity belongs to the lead of its strongest identifier.
+What people joined by hand is one lead from the start, whatever its e-mails; what they took apart no activity joins.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from shared.activity import Activity
-from shared.identity import EMAIL, STRENGTH, Identifier
+from shared.clock import EPOCH
+from shared.identity import ANONYMOUS, EMAIL, STRENGTH, Identifier
 
 Order = tuple[datetime, str, str]
 """A place in the fold order: occurred_at, id, source."""
+FIRST: Order = (EPOCH, "", "")
+Pairs = Sequence[tuple[Identifier, Identifier]]
 
 
 @dataclass(frozen=True, slots=True)
 class LeadGroup:
     """One lead: its identifiers, strongest kinds first, and its activities in fold order.
+
+    `survivor` is the identifier of the lead that took others over by hand, if any did.
 
     `since` tells for each identifier from which place on it belongs to an e-mail; only an earlier activity with another
     e-mail can still take it away.
@@ -29,17 +35,25 @@ class LeadGroup:
     identifiers: tuple[Identifier, ...]
     activities: tuple[Activity, ...]
     since: Mapping[Identifier, Order]
+    survivor: Identifier | None = None
 
     @property
-    def email(self) -> Identifier | None:
-        """The e-mail that names this lead, if it has one."""
-        return self.identifiers[0] if self.identifiers[0].kind == EMAIL else None
+    def named_by(self) -> Identifier | None:
+        """The identifier whose lead this is in every replay: of the lead that survived a merge by hand, else the
+        e-mail; None where neither tells.
+        """
+        email = self.identifiers[0] if self.identifiers[0].kind == EMAIL else None
+        if self.survivor is None or (email is not None and self.survivor.kind == ANONYMOUS):
+            return email
+        return self.survivor
 
 
 class _Forest:
     """Identifiers joined into leads, each lead holding at most one e-mail."""
 
-    def __init__(self) -> None:
+    def __init__(self, parted: Pairs = ()) -> None:
+        self._parted = parted
+        self.survivor: dict[Identifier, Identifier] = {}
         self._root: dict[Identifier, Identifier] = {}
         self.members: dict[Identifier, list[Identifier]] = {}
         self._with_email: set[Identifier] = set()
@@ -57,7 +71,24 @@ class _Forest:
         root, branch = self.find(one), self.find(other)
         if root == branch or (root in self._with_email and branch in self._with_email):
             return
+        if self._parted and self._apart(root, branch):
+            return
+        self._unite(root, branch, order)
+
+    def join_by_hand(self, survivor: Identifier, other: Identifier) -> None:
+        root, branch = self.find(survivor), self.find(other)
+        if root != branch:
+            name = self.survivor.get(root, survivor)
+            self._unite(root, branch, FIRST)
+            self.survivor[self.find(survivor)] = name
+
+    def _apart(self, root: Identifier, branch: Identifier) -> bool:
+        """Whether somebody took apart what would become one here."""
+        return any({self._root.get(one), self._root.get(other)} == {root, branch} for one, other in self._parted)
+
+    def _unite(self, root: Identifier, branch: Identifier, order: Order) -> None:
         self._note_email(root, branch, order)
+        name = self.survivor.pop(root, None) or self.survivor.pop(branch, None)
         if len(self.members[root]) < len(self.members[branch]):
             root, branch = branch, root
         for member in self.members[branch]:
@@ -65,6 +96,8 @@ class _Forest:
         self.members[root] += self.members.pop(branch)
         if branch in self._with_email:
             self._with_email.add(root)
+        if name is not None:
+            self.survivor[root] = name
 
     def _note_email(self, root: Identifier, branch: Identifier, order: Order) -> None:
         if root in self._with_email:
@@ -73,14 +106,23 @@ class _Forest:
             self.since.update(dict.fromkeys(self.members[root], order))
 
 
-def resolve_leads(activities: Iterable[Activity], foreign: Collection[Identifier] = ()) -> list[LeadGroup]:
+def resolve_leads(
+    activities: Iterable[Activity],
+    foreign: Collection[Identifier] = (),
+    joined: Pairs = (),
+    parted: Pairs = (),
+) -> list[LeadGroup]:
     """Group activities into leads. Pure; neither the groups nor their order depend on the order of the input.
+
+    `joined` are pairs (survivor, other) that somebody made one lead, `parted` those that somebody took apart.
 
     `foreign` are identifiers that belong to leads outside of `activities`; the links to them were refused and stay so,
     because an activity that arrives later never takes an e-mail away from an identifier's past.
     """
     ordered = sorted(activities, key=lambda activity: activity.order)
-    forest = _Forest()
+    forest = _Forest(parted)
+    for survivor, other in joined:
+        forest.join_by_hand(survivor, other)
     for activity in ordered:
         forest.find(activity.identifiers[0])
         for weaker in activity.identifiers[1:]:
@@ -94,6 +136,7 @@ def resolve_leads(activities: Iterable[Activity], foreign: Collection[Identifier
             tuple(sorted(members, key=strongest_first)),
             tuple(owned[root]),
             {member: forest.since[member] for member in members if member in forest.since},
+            forest.survivor.get(root),
         )
         for root, members in forest.members.items()
     ]

@@ -50,6 +50,17 @@ def _percentage(value: Any) -> Fraction:
     return Fraction(number) / 100
 
 
+def _recycle(value: Any) -> Fraction:
+    if isinstance(value, Fraction):
+        return value
+    if value in ("keep", "reset"):
+        return Fraction(value == "keep")
+    factor = value.get("factor") if isinstance(value, dict) and value.keys() == {"factor"} else None
+    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 0 <= factor <= 1:
+        raise ValueError("expected keep, reset or {factor: f} with f from 0 to 1")
+    return Fraction(repr(factor))
+
+
 def _period(value: Any) -> Any:
     if not isinstance(value, str):
         raise ValueError("expected a span of time such as 30d or 1mo")
@@ -136,6 +147,23 @@ Period = Annotated[
     ),
 ]
 """A timedelta or Months."""
+RecyclePolicy = Annotated[
+    Fraction,
+    BeforeValidator(_recycle),
+    _in_files(
+        "What a recycled handoff leaves of earlier points, where its rule does not say: all, none, or a share.",
+        anyOf=[
+            {"enum": ["keep", "reset"]},
+            {
+                "type": "object",
+                "required": ["factor"],
+                "properties": {"factor": {"type": "number", "minimum": 0, "maximum": 1}},
+                "additionalProperties": False,
+            },
+        ],
+    ),
+]
+"""A Fraction: `keep` is 1, `reset` 0."""
 Zone = Annotated[
     ZoneInfo,
     BeforeValidator(_zone),

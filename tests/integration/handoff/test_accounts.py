@@ -16,7 +16,7 @@ from tests.unit.handoff.builders import day
 from tests.unit.handoff.core.test_accounts import ACCOUNT, body
 
 RULES = "rules: []\naccount_rules:\n  - {id: hot-account, enter: 70, leave: 60}\n"
-TOPIC = AccountHandler.topic
+TOPIC = AccountHandler.topics[0]
 
 
 @pytest.fixture

@@ -147,6 +147,14 @@ async def test_a_crossing_by_a_mail_click_waits_and_a_restart_does_not_forget_it
     assert (event["recent_activities"], event["crossed_at"]) == (click(1), to_rfc3339(day(1)))
 
 
+async def test_a_lead_erased_while_it_waits_for_the_verdict_is_not_waited_for(office: Desk) -> None:
+    await office.states(office.published("a", 52, 1, recent_activities=click(1)))
+    await office.states(("a", None))
+    await office.run_at(day(2))
+    assert await office.cycles() == []
+    assert await office.pool.fetchval("SELECT count(*) FROM handoff.crossing WHERE settle_due IS NOT NULL") == 0
+
+
 async def test_capacity_holds_over_workers_that_hand_over_at_once(office: Desk) -> None:
     text = OFFICE.replace("[{name: sato}, {name: suzuki}]", "[{name: sato, capacity_per_day: 7}]")
     office.book = load_rules(text).rulebook(3)

@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import shutil
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,7 +14,7 @@ import pytest
 
 from services.ingest.uploads import MAX_FIELD_BYTES
 from tests.conftest import KafkaServer
-from tests.integration.ingest.process import IngestProcess, records_of
+from tests.integration.ingest.process import IngestProcess, records_of, running_ingest
 
 PATH = "/v1/imports/business-cards"
 HEADER = "会社名,部署名,役職,氏名,e-mail,携帯電話,名刺交換日"
@@ -180,3 +182,14 @@ def test_long_reports_come_in_parts(ingest: IngestProcess, source: str) -> None:
     records, summary = told(send(ingest, f"{HEADER}\n{rows}".encode(), source=source))
     assert (len(records), summary["accepted"]) == (2_000, 2_000)
     assert [record["record"] for record in records] == list(range(1, 2_001))
+
+
+def test_a_disk_that_takes_nothing_is_503(topics: KafkaServer, tmp_path: Path) -> None:
+    place = tmp_path / "disk"
+    with running_ingest(tmp_path, topics.bootstrap_servers, spool_dir=str(place)) as ingest:
+        assert send(ingest, card_list(), dry_run="true").status_code == 200
+        shutil.rmtree(place)
+        place.write_bytes(b"")
+        answer = send(ingest, card_list(), dry_run="true")
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert answer.headers["retry-after"]

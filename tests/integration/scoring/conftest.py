@@ -12,4 +12,5 @@ from tests.integration.scoring.desk import Desk, open_desk
 async def desk(database: str, tmp_path: Path) -> AsyncIterator[Desk]:
     desk = await open_desk(database, tmp_path)
     yield desk
+    await desk.engine.dispose()
     await desk.pool.close()

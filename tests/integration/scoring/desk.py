@@ -3,30 +3,39 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx2
 import orjson
 from aiokafka import TopicPartition
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.scoring import models as model_store
-from services.scoring.core.evaluate import evaluate
+from services.scoring.app import ROUTER
 from services.scoring.core.lead import LeadState
-from services.scoring.handlers import ActivityHandler
+from services.scoring.handlers import ActivityHandler, OutcomeHandler
 from services.scoring.models import ModelsInForce
+from services.scoring.reading import LeadReader
+from services.scoring.replay import Replay, replay
 from services.scoring.settings import ScoringSettings
+from services.scoring.subjects import SubjectReader
 from services.scoring.tables import SCHEMA
+from services.scoring.timer import look_at_due
 from shared.activity import Activity, parse_posted, to_record
+from shared.clock import to_rfc3339
 from shared.identity import Identifier, lead_id_for
 from shared.kafka.admin import ClusterView
 from shared.kafka.partition import partition_for
 from shared.kafka.records import Batch, Record
+from shared.keys import create_key
 from shared.migrate import upgrade
-from shared.postgres import create_pool
+from shared.postgres import create_engine, create_pool
 from shared.settings import DatabaseSettings, KafkaSettings
+from shared.web import create_app
 from tests.conftest import PARTITIONS
 
 MIGRATIONS = Path("services/scoring/migrations")
@@ -64,6 +73,7 @@ class Desk:
     pool: asyncpg.Pool
     settings: ScoringSettings
     models: ModelsInForce
+    engine: AsyncEngine
     now: datetime = NOW
     ends: dict[TopicPartition, int] = field(default_factory=dict)
 
@@ -96,6 +106,42 @@ class Desk:
         """Post activities and let them be scored."""
         await self.handler().handle(await self.of([activity(item) for item in raw]))
 
+    def http(self, *scopes: str) -> httpx2.AsyncClient:
+        """The service's API with a key of these scopes, without its consumers."""
+        settings = self.settings
+        app = create_app(
+            title="test", version="0", settings=settings, lifespan=None, readiness=_ready, clock=lambda: self.now
+        )
+        app.include_router(ROUTER)
+        app.state.pool, app.state.models = self.pool, self.models
+        app.state.reader = LeadReader(self.engine, self.models)
+        app.state.subjects = SubjectReader(self.engine, self.models)
+        settings.key_store_path.unlink(missing_ok=True)
+        key = create_key(settings.key_store_path, "marketing", scopes or ["leads:read", "leads:write"], self.now)
+        headers = {"Authorization": f"Bearer {key}"}
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://scoring", headers=headers)
+
+    async def return_lead(self, lead_id: str, *, days: float = 0, number: int = 1, **more: Any) -> None:
+        """Sales sends a lead back, so many days ago."""
+        at, handoff_id = to_rfc3339(self.now - timedelta(days=days)), f"00000000-0000-4000-8000-{number:012d}"
+        body = {"lead_id": lead_id, "handoff_id": handoff_id, "outcome": "recycled", "at": at, **more}
+        handler = OutcomeHandler(self.pool, self.settings, self.models, ClusterView("cluster"), lambda: self.now)
+        tp = TopicPartition(handler.topic, 0)
+        offset = self.ends.get(tp, 0)
+        self.ends[tp] = offset + 1
+        await handler.begin_positions({tp: 0})
+        record = Record(tp.topic, 0, offset, 0, lead_id.encode(), orjson.dumps(body), [])
+        await handler.handle(Batch([record], {tp: offset}, {tp: offset + 1}))
+
+    async def tick(self) -> None:
+        """Let the timer work until nothing is due now."""
+        while await look_at_due(self.pool, self.settings, self.models, lambda: self.now):
+            pass
+
+    async def replayed(self) -> Replay:
+        """Everything folded again from what is stored, and compared."""
+        return await replay(self.pool, self.models, self.now, lambda *_: None)
+
     async def published(self, topic: str = "lead-scores") -> list[tuple[str, dict[str, Any] | None]]:
         """What stands in the outbox for `topic`, in order: key and value."""
         rows = await self.pool.fetch("SELECT key, value FROM scoring.outbox WHERE topic = $1 ORDER BY id", topic)
@@ -109,8 +155,7 @@ class Desk:
     async def score_of(self, lead_id: str) -> float | None:
         """The primary model's score now."""
         state = (await self.states())[lead_id]
-        primary = self.models.serving(state).primary
-        cents = evaluate(primary.compiled, state.folds[primary.name][1], state.instant(self.now)).score
+        cents = state.evaluation(self.models.serving(state).primary, state.instant(self.now)).score
         return None if cents is None else cents / 100
 
     async def resolve(self, lead_id: str) -> str:
@@ -119,12 +164,13 @@ class Desk:
         return target or lead_id
 
 
-async def open_desk(database_url: str, folder: Path) -> Desk:
+async def open_desk(database_url: str, folder: Path, model: str = MODEL) -> Desk:
     """A migrated database with the test model published."""
-    (folder / "scoring.yaml").write_text(MODEL, encoding="utf-8")
+    (folder / "scoring.yaml").write_text(model, encoding="utf-8")
     settings = ScoringSettings(
         identity_secret=SECRET,
         config_dir=folder,
+        data_dir=folder,
         kafka=KafkaSettings(partitions=PARTITIONS),
         database=DatabaseSettings(url=database_url),
     )
@@ -132,7 +178,11 @@ async def open_desk(database_url: str, folder: Path) -> Desk:
     pool = await create_pool(settings.database, name="test", size=6)
     async with pool.acquire() as conn:
         models = await model_store.publish(conn, model_store.read_models(folder))
-    return Desk(pool, settings, models)
+    return Desk(pool, settings, models, create_engine(settings.database, name="test-api"))
+
+
+async def _ready() -> dict[str, str | None]:
+    return {}
 
 
 async def gather(*work: Any) -> None:

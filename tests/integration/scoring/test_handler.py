@@ -193,7 +193,7 @@ async def assert_exact(desk: Desk, activities: list[Activity]) -> None:
     assert len(states) == len(groups)
     for group in groups:
         names = [id_for(identifier) for identifier in group.identifiers]
-        lead_id = names[0] if group.email else next(name for name in names if name in states)
+        lead_id = names[0] if group.named_by else next(name for name in names if name in states)
         state = states[lead_id]
         assert state.profile.identifiers == list(group.identifiers)
         assert state.profile.count == len(group.activities)

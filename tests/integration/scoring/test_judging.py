@@ -9,30 +9,21 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from services.scoring.app import ROUTER
 from services.scoring.judging import BacktestQuestion, backtest_stored
 from services.scoring.judging_views import BacktestView, PreviewView
 from services.scoring.outcomes import Outcome, one_per_lead, topic_outcomes
 from shared.clock import to_rfc3339
-from shared.documents import read_document
 from shared.errors import KizashiError
 from shared.identity import EMAIL
 from shared.kafka.admin import ensure_topics
-from shared.keys import create_key
 from shared.settings import KafkaSettings
 from shared.topics import HANDOFF_OUTCOMES
-from shared.web import create_app
 from tests.conftest import PARTITIONS, KafkaServer
-from tests.integration.scoring.desk import MODEL, NOW, Desk, lead_of
+from tests.integration.scoring.desk import NOW, Desk, lead_of
+from tests.integration.scoring.model_desk import TREE, open_api, worth
 
-TREE: dict[str, Any] = read_document(MODEL).tree
 # Each lead downloads as many documents as its number says, one a day, the last one yesterday.
 PEOPLE = [f"p{number}@example.co.jp" for number in range(1, 9)]
-
-
-def worth(points: float) -> dict[str, Any]:
-    rules = [rule | {"points": points} if rule["id"] == "download" else rule for rule in TREE["engagement"]["rules"]]
-    return {**TREE, "engagement": {**TREE["engagement"], "rules": rules}}
 
 
 @pytest.fixture
@@ -54,18 +45,7 @@ async def filled(desk: Desk) -> Desk:
 
 @pytest.fixture
 async def api(filled: Desk) -> AsyncIterator[httpx2.AsyncClient]:
-    settings = filled.settings.model_copy(update={"data_dir": filled.settings.config_dir})
-
-    async def ready() -> dict[str, str | None]:
-        return {}
-
-    app = create_app(title="t", version="0", settings=settings, lifespan=None, readiness=ready, clock=lambda: NOW)
-    app.include_router(ROUTER)
-    app.state.pool, app.state.models = filled.pool, filled.models
-    key = create_key(settings.key_store_path, "marketing", ["models:write", "leads:read"], NOW)
-    async with httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app), base_url="http://scoring", headers={"Authorization": f"Bearer {key}"}
-    ) as client:
+    async with open_api(filled) as client:
         yield client
 
 

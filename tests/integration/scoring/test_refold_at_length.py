@@ -14,7 +14,7 @@ from services.scoring.refold_repository import RefoldRepository
 from shared.activity import Activity
 from shared.identity import EMAIL, Identifier
 from tests.integration.scoring.desk import NOW, Desk
-from tests.integration.scoring.test_model_versions import worth
+from tests.integration.scoring.model_desk import worth
 
 LEADS, EACH = 50_000, 20
 LIVE_BATCH = 10

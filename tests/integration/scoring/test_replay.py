@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 
 from services.scoring.core.lead import LeadState
-from services.scoring.replay import Replay, replay
 from tests.integration.scoring.desk import Desk
 
 PEOPLE = [f"lead-{number}@example.co.jp" for number in range(7)]
@@ -32,12 +31,8 @@ async def busy(desk: Desk) -> Desk:
     return desk
 
 
-async def replayed(desk: Desk) -> Replay:
-    return await replay(desk.pool, desk.models, desk.now, lambda *_: None)
-
-
 async def test_what_was_scored_live_is_what_a_fresh_fold_gives(busy: Desk) -> None:
-    found = await replayed(busy)
+    found = await busy.replayed()
     assert found.differences == []
     assert (found.leads, found.activities, found.waiting) == (len(PEOPLE), 42, 0)
 
@@ -46,7 +41,7 @@ async def test_a_spoilt_fold_is_found_with_what_differs(busy: Desk) -> None:
     lead_id, state = next(iter((await busy.states()).items()))
     state.profile.attributes["company"] = "somebody else"
     await busy.pool.execute("UPDATE scoring.lead SET state = $1 WHERE id = $2::uuid", state.pack(), lead_id)
-    (difference,) = (await replayed(busy)).differences
+    (difference,) = (await busy.replayed()).differences
     assert (difference.lead_id, difference.what) == (lead_id, "attributes")
     assert difference.stored != difference.folded
 
@@ -56,7 +51,7 @@ async def test_a_lost_activity_is_found(busy: Desk) -> None:
         "DELETE FROM scoring.activity WHERE (source, id) IN"
         " (SELECT source, id FROM scoring.activity WHERE type = 'seminar_attended' LIMIT 1)"
     )
-    found = (await replayed(busy)).differences
+    found = (await busy.replayed()).differences
     assert {"stored activities", "activities", "test: score", "test: reasons"} <= {one.what for one in found}
 
 
@@ -67,14 +62,14 @@ async def test_a_swapped_state_is_found(busy: Desk) -> None:
         first,
         second,
     )
-    assert second in {one.lead_id for one in (await replayed(busy)).differences}
+    assert second in {one.lead_id for one in (await busy.replayed()).differences}
 
 
 async def test_a_lead_that_is_due_is_waited_for(busy: Desk) -> None:
     ahead = (busy.now + timedelta(minutes=4)).isoformat()
     await busy.receive({"id": "ahead", "type": "page_viewed", "occurred_at": ahead, "lead": {"email": PEOPLE[0]}})
     assert any(isinstance(state, LeadState) and state.ahead_at for state in (await busy.states()).values())
-    assert (await replayed(busy)).waiting == 0
+    assert (await busy.replayed()).waiting == 0
     busy.now += timedelta(minutes=5)
-    found = await replayed(busy)
+    found = await busy.replayed()
     assert (found.waiting, found.differences) == (1, [])

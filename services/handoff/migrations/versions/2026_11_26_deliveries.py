@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "2026_11_26_deliveries"
-down_revision = ("2026_11_26_second_accounts", "2026_11_26_second_origins")
+down_revision = "2026_11_26_second_accounts"
 branch_labels = None
 depends_on = None
 

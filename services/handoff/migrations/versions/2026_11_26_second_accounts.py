@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "2026_11_26_second_accounts"
-down_revision = "2026_11_26_protocol"
+down_revision = "2026_11_26_second_origins"
 branch_labels = None
 depends_on = None
 

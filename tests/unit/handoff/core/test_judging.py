@@ -178,6 +178,18 @@ def test_later_records_of_a_merged_lead_are_ignored() -> None:
     assert room.judging.leads["a"].merged_into == "b"
 
 
+def test_a_lead_taken_out_of_a_merge_is_judged_again_and_repeats_no_cycle() -> None:
+    room = Room()
+    room.take("a", 52, 0)
+    room.take("b", 20, 1, cause="merge", merged_from=["a"])
+    room.take("a", 60, 2, cause="merge", unmerged_from="b")
+    assert room.raised() == [("a", "hot", 1)]
+    room.answer(1, "rejected")
+    room.take("a", 20, 40)
+    room.take("a", 70, 41)
+    assert room.raised() == [("a", "hot", 1), ("a", "hot", 2)]
+
+
 def test_merges_follow_each_other_in_any_order() -> None:
     for order in ((("b", "a"), ("c", "b")), (("c", "b"), ("b", "a"))):
         room = Room()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.ingest.cards.notes import TEXTS, Note
 from shared.activity import parse_posted
 from shared.identity import EXTERNAL, MAILBOX, PHONE
 from tests.unit.ingest.cards.reading import NOW, Read, one, read
@@ -107,7 +108,7 @@ def test_nobody_is_refused_and_empty_rows_are_empty() -> None:
     found = read(f'{SHORT}\nA,,,,03-1234-5678\n,,,,\n\n , ,\u3000,,\n"open,x,,,\nA,B,b@example.jp,,\n')
     assert found.statuses == ["refused", "empty", "empty", "empty", "refused", "accepted"]
     assert found.codes(1) >= {"no_person"}
-    assert found.codes(5) == {"broken"}
+    assert found.codes(5) == {"open_quote"}
     assert (found.summary.records, found.summary.accepted, found.summary.refused, found.summary.empty) == (6, 1, 2, 3)
 
 
@@ -165,7 +166,7 @@ def test_broken_widths() -> None:
         ("いつか", "date_unreadable", True),
         ("1965/01/01", "date_out_of_range", True),
         ("2030/01/01", "date_ahead", False),
-        ("24/5/27", "date_guessed", False),
+        ("24/5/27", "century_guessed", False),
         ("", "no_date", False),
     ],
 )
@@ -198,6 +199,8 @@ def test_without_any_date_the_time_of_the_import_counts() -> None:
         ("電話拒否", ("○",), {"phone": False}),
         ("メール配信同意,配信停止", ("○", "○"), {"email": False}),
         ("電話同意,配信停止", ("可", "拒否"), {"phone": True, "email": False}),
+        ("オプトアウト日", ("2024/05/27",), {"email": False, "at": AT}),
+        ("同意日", ("2024/05/27",), None),
         ("配信停止", ("いいえ",), None),
         ("配信停止", ("0",), None),
         ("メール配信同意", ("未定",), None),
@@ -232,6 +235,24 @@ def test_silence_is_a_flag_of_the_record() -> None:
     assert found.ids == one("氏名,メール", "B", "b@example.jp").ids
 
 
+def test_nothing_of_a_record_is_lost() -> None:
+    header = "氏名,メール,住所,建物名,血液型,血液型,,同意日"
+    found = one(header, "B", "B <b@example.jp>", "東京都1-1", "本社ビル", "A", "B", "名前のない列", "2024/05/27")
+    posted = found.posted()
+    assert posted["attributes"]["address"] == "東京都1-1 本社ビル"
+    assert posted["properties"]["columns"] == {"血液型": "A", "血液型 (6)": "B", "#7": "名前のない列"}
+    assert posted["properties"]["unread"] == {"メール": "B", "同意日": "2024/05/27"}
+    assert found.codes() == {"email_beside", "consent_unreadable"}
+
+
+def test_every_note_has_a_text_in_both_languages() -> None:
+    for code in TEXTS:
+        about = ("a", "b")
+        english, japanese = (Note(code, about).text(language) for language in ("en", "ja"))
+        assert english.startswith(f"{code}: ")
+        assert japanese.startswith(f"{code}: ")
+
+
 def test_notes_in_japanese() -> None:
     found = one("会社名,氏名,メール", "(株)A", "B 様", "b@example.jp")
     assert [note.text("ja") for note in found.outcomes[0].notes] == [
@@ -243,7 +264,7 @@ def test_notes_in_japanese() -> None:
 _CELL = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.lists(_CELL, min_size=16, max_size=17), max_size=6))
 def test_any_cells_end_in_an_outcome_that_the_service_takes(table: list[list[str]]) -> None:
     quoted = [",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in table]

@@ -60,9 +60,9 @@ def test_eras_and_times(text: str, day: str) -> None:
 @pytest.mark.parametrize(
     ("text", "guessed"),
     [
-        ("24/5/27", "the century"),
-        ("'24.5.27", "the century"),
-        ("45439", "that it is a spreadsheet's day number"),
+        ("24/5/27", "century"),
+        ("'24.5.27", "century"),
+        ("45439", "day_number"),
         ("5/27/2024", None),
     ],
 )
@@ -71,8 +71,8 @@ def test_what_is_guessed_is_said(text: str, guessed: str | None) -> None:
 
 
 def test_a_month_alone_and_a_date_that_can_be_read_in_two_ways() -> None:
-    assert told("2024年5月") == (datetime(2024, 4, 30, 15, tzinfo=UTC), "the day")
-    assert told("5/6/2024") == (datetime(2024, 5, 5, 15, tzinfo=UTC), "that the month stands first")
+    assert told("2024年5月") == (datetime(2024, 4, 30, 15, tzinfo=UTC), "day")
+    assert told("5/6/2024") == (datetime(2024, 5, 5, 15, tzinfo=UTC), "month_first")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_number_reads_as_the_library_reads_it(digits: str, hyphens: list[int])
         ("taro@example.co.jp", Addresses(("taro@example.co.jp",))),
         ("Taro.Yamada@Example.CO.JP", Addresses(("taro.yamada@example.co.jp",))),
         ("mailto:taro@example.co.jp", Addresses(("taro@example.co.jp",))),
-        ("山田 太郎 <taro@example.co.jp>", Addresses(("taro@example.co.jp",))),
+        ("山田 太郎 <taro@example.co.jp>", Addresses(("taro@example.co.jp",), beside=("山田", "太郎"))),
         ("a@example.jp; b@example.jp", Addresses(("a@example.jp", "b@example.jp"))),
         ("a@example.jp\na@example.jp、b@example.jp", Addresses(("a@example.jp", "b@example.jp"))),
         ("info@example.jp/taro@example.jp", Addresses(("taro@example.jp",), ("info@example.jp",))),

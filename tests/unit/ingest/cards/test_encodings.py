@@ -107,7 +107,7 @@ _JAPANESE = st.text(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(_JAPANESE, _JAPANESE), min_size=1, max_size=5))
 def test_any_japanese_text_is_told_apart_by_its_header(people: list[tuple[str, str]]) -> None:
     lines = [f'"{company}","{name}",taro{place}@example.co.jp' for place, (company, name) in enumerate(people)]
@@ -116,7 +116,7 @@ def test_any_japanese_text_is_told_apart_by_its_header(people: list[tuple[str, s
     assert set(map(tuple, told.values())) == {tuple(told["utf-8"])}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=400))
 def test_any_bytes_have_an_encoding_and_lines(data: bytes) -> None:
     file = io.BytesIO(data)

@@ -5,10 +5,8 @@ import io
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from services.ingest.cards.report import CSV, JSON, NDJSON, Rendering, accepted_type, harmless, preview_of, record_of
+from services.ingest.cards.report import CSV, JSON, NDJSON, Rendering, accepted_type, preview_of, record_of
 from tests.unit.ingest.cards.reading import read
 
 LIST = "会社名,氏名,メール\n㈱A,山田 様,a@example.jp\n,,\n=1+1,𠮷田,b@example.jp\n,,x\n"
@@ -32,7 +30,7 @@ def test_json_lines_and_json_say_the_same() -> None:
     assert json.loads(Rendering(JSON).begin() + Rendering(JSON).end({})) == {"records": [], "summary": {}}
 
 
-@pytest.mark.parametrize(("encoding", "mark", "name"), [("utf-8", "\ufeff", "𠮷田"), ("cp932", "", "?田")])
+@pytest.mark.parametrize(("encoding", "mark", "name"), [("utf-8", "\ufeff", "𠮷田"), ("cp932", "", "〓田")])
 def test_csv_in_both_encodings(encoding: str, mark: str, name: str) -> None:
     text = render(Rendering(CSV, encoding)).decode(encoding)  # type: ignore[arg-type]
     assert text.startswith(mark + "record,line,status,notes,")
@@ -45,13 +43,6 @@ def test_csv_in_both_encodings(encoding: str, mark: str, name: str) -> None:
 
 def test_csv_with_japanese_heads() -> None:
     assert Rendering(CSV, "cp932", "ja").begin().decode("cp932").startswith("レコード,行,結果,メモ,")
-
-
-@given(st.text(max_size=20))
-def test_no_cell_runs(text: str) -> None:
-    shown = harmless(text)
-    assert shown.removeprefix("'") == text.removeprefix("'") or shown == f"'{text}"
-    assert not shown.lstrip(" \u3000\n").startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"))
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,8 @@ def test_programs_give_themselves_away() -> None:
     assert not read({**FULL, "kizashi_website": " "}).honeypot
     quick = str(int(NOW.timestamp() * 1000) - 500)
     assert read({**FULL, "kizashi_started": quick}).flags == (FILLED_FAST,)
-    for fine in (STARTED, "", "yesterday", "-5", "1", "9" * 17, "9" * 16):
+    ahead = str(int(NOW.timestamp() * 1000) + 60_000)
+    for fine in (ahead, STARTED, "", "yesterday", "-5", "1", "9" * 17, "9" * 16):
         assert read({**FULL, "kizashi_started": fine}).flags == (), fine
 
 
@@ -118,6 +119,11 @@ def test_what_cannot_be_read_is_kept_where_another_name_is_at_hand() -> None:
     assert activity["properties"]["メールアドレス"] == "taro at example"
     alone = read({**FULL, "メールアドレス": "taro at example"}).activity
     assert alone["lead"] == {"email": "taro at example"}, "refused later, with the field's name"
+    desk = read({**FULL, "メールアドレス": "taro at example", "電話": "03-1234-5678"}).activity
+    assert desk["lead"] == {"email": "taro at example", "phone": "03-1234-5678"}, "a desk names nobody"
+    mobile = read({**FULL, "メールアドレス": "taro at example", "電話": "090-1234-5678"}).activity
+    assert mobile["lead"] == {"phone": "090-1234-5678"}
+    assert read({**FULL, "電話": "12"}).activity["properties"]["電話"] == "12"
 
 
 def test_a_test_says_what_it_would_do() -> None:

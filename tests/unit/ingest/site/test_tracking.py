@@ -45,6 +45,8 @@ async def test_a_batch_gives_the_good_and_reports_the_bad(page: httpx2.AsyncClie
     assert answer["ids"] == ["m-1", "m-4"]
     assert [one["item"] for one in answer["refused"]] == [1, 2]
     assert len(durable.records) == 2
+    many = [{"type": "track", **TRACK, "messageId": f"n-{number}"} for number in range(300)]
+    assert (await page.post("/v1/batch", json={"batch": many}, auth=KEY)).json()["accepted"] == 300
     assert (await page.post("/v1/batch", json={"batch": []}, auth=KEY)).json()["accepted"] == 0
 
 

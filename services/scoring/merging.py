@@ -1,0 +1,87 @@
+"""Leads joined by hand and taken apart again: the word is stored, and the leads it is about are resolved anew."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from services.scoring.batch import BatchScoring
+from services.scoring.core.events import Word
+from services.scoring.core.lead import LeadState
+from services.scoring.core.linking import Standing
+from services.scoring.core.links import JOINED, PARTED, Link
+from services.scoring.entering import Work, not_found
+from services.scoring.entry_repository import EntryRepository
+from services.scoring.repository import LeadRow, LostRaceError, ScoringRepository
+from shared.errors import ProblemError
+from shared.outbox import OutboxRow
+
+_NOT_YET = (datetime.max.replace(tzinfo=UTC), "", "")
+"""The place of a lead whose activities are all dated ahead."""
+
+
+async def merge(work: Work, lead_id: str, with_id: str, author: str) -> list[OutboxRow]:
+    """Make two leads one, whatever their e-mails; nothing where they are already.
+
+    Raises ProblemError 404 for an unknown lead, LostRaceError when a batch changed them meanwhile: start over.
+    """
+    repository = ScoringRepository(work.conn)
+    ids = [await _standing_id(repository, one) for one in (lead_id, with_id)]
+    if ids[0] == ids[1]:
+        return []
+    rows = await _locked(repository, ids)
+    survivor, other = sorted((_standing(row) for row in rows.values()), key=lambda standing: standing.rank)
+    link = Link(JOINED, _anchor(work, survivor), _anchor(work, other))
+    return await _say(work, Word(link, survivor.lead_id, other.lead_id, author), rows)
+
+
+async def unmerge(work: Work, lead_id: str, other_id: str, author: str) -> list[OutboxRow]:
+    """Let a merged lead stand for itself again, with the activities that came under its own identifiers.
+
+    Raises ProblemError 404 for an unknown lead, 409 where `other_id` is not merged into the lead; LostRaceError as
+    `merge`.
+    """
+    repository = ScoringRepository(work.conn)
+    survivor_id = await _standing_id(repository, lead_id)
+    rows = await repository.lock_leads([survivor_id, other_id])
+    other = rows.get(other_id)
+    if other is None:
+        raise not_found()
+    if other.merged_into != survivor_id or not rows[survivor_id].state:
+        raise ProblemError(409, "not_merged", "The other lead is not merged into this one.")
+    standing = _standing(rows[survivor_id])
+    own = {work.lead_id_for(identifier) for identifier in standing.identifiers}
+    if other_id not in own:
+        raise ProblemError(409, "not_separable", "No identifier of the lead tells which activities were the other's.")
+    link = Link(PARTED, _anchor(work, standing), other_id)
+    return await _say(work, Word(link, survivor_id, other_id, author), rows)
+
+
+async def _say(work: Work, word: Word, rows: Mapping[str, LeadRow]) -> list[OutboxRow]:
+    entries = EntryRepository(work.conn)
+    await entries.add_link(word.link, word.author)
+    scoring = BatchScoring(ScoringRepository(work.conn), entries, work.models, work.lead_id_for, work.now)
+    return await scoring.resolve_again(rows, word)
+
+
+async def _standing_id(repository: ScoringRepository, lead_id: str) -> str:
+    found = await repository.survivor_of(lead_id)
+    if found is None:
+        raise not_found()
+    return found
+
+
+async def _locked(repository: ScoringRepository, ids: list[str]) -> dict[str, LeadRow]:
+    rows = await repository.lock_leads(ids)
+    if len(rows) < len(ids) or any(row.merged_into is not None or not row.state for row in rows.values()):
+        raise LostRaceError("a lead was merged by another worker")
+    return rows
+
+
+def _standing(row: LeadRow) -> Standing:
+    profile = LeadState.unpack(row.state).profile
+    return Standing(row.id, profile.identifiers, profile.first or _NOT_YET)
+
+
+def _anchor(work: Work, standing: Standing) -> str:
+    """The lead's id where it follows from one of its identifiers, as it nearly always does; else the strongest one."""
+    hashes = [work.lead_id_for(identifier) for identifier in standing.identifiers]
+    return standing.lead_id if standing.lead_id in hashes else hashes[0]
