@@ -9,17 +9,17 @@ import json
 import sys
 from datetime import datetime
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 
 
 async def main(bootstrap_servers: str, since: str) -> None:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, isolation_level="read_committed")
+    # Without a group every partition is ours, and no position is stored.
+    consumer = AIOKafkaConsumer(
+        "qualified-leads", bootstrap_servers=bootstrap_servers, group_id=None, isolation_level="read_committed"
+    )
     await consumer.start()
     try:
-        partitions = [
-            TopicPartition("qualified-leads", n) for n in await consumer.partitions_for_topic("qualified-leads")
-        ]
-        consumer.assign(partitions)
+        partitions = list(consumer.assignment())
         ends = await consumer.end_offsets(partitions)
         at_ms = int(datetime.fromisoformat(since).timestamp() * 1000)
         found = await consumer.offsets_for_times(dict.fromkeys(partitions, at_ms))

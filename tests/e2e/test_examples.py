@@ -69,8 +69,9 @@ def test_the_python_receiver(client: Client, receiver_port: int, tmp_path: Path)
 
 
 def test_the_replay_prints_what_was_handed_over_since(client: Client) -> None:
-    make_hot(client, person())
-    wait_for(lambda: client.read("qualified-leads"))
+    before = person()
+    make_hot(client, before)
+    wait_for(partial(_qualified, client, before))
     since = datetime.now(UTC).isoformat()
     email = person()
     make_hot(client, email)
