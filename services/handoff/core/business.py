@@ -3,6 +3,7 @@
 Hours are the queue's local ones; a clock change makes its day shorter or longer, as it does for the people there.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,8 +14,7 @@ from services.handoff.core.file import Calendar
 from services.handoff.core.schedule import closed_days, instant
 from services.handoff.core.values import hours_of, weekdays_of
 
-DAY = timedelta(days=1)
-_DAY_MINUTES = 1_440
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 FARTHEST = 4_000
 """So many days are looked through for business time; who is closed for longer gets plain time."""
 
@@ -41,7 +41,7 @@ class BusinessCalendar:
 
     def opening(self, day: date) -> datetime:
         """When the first working day after `day` begins."""
-        after = self._instant(day + DAY, 0)
+        after = self._midnight(day + DAY)
         return next((begin for _, begin, _ in self._openings(after) if begin >= after), after)
 
     def in_business(self, span: timedelta) -> timedelta:
@@ -54,12 +54,35 @@ class BusinessCalendar:
         for number in range(FARTHEST):
             day = first + number * DAY
             if day.weekday() in self.weekdays and not self.closed(day):
-                for begin, end in self.spans:
-                    yield day, self._instant(day, begin), self._instant(day, end)
+                for since, until, midnight in self._even_parts(day):
+                    for begin, end in self.spans:
+                        opens = max(midnight + timedelta(minutes=begin), since)
+                        closes = min(midnight + timedelta(minutes=end), until)
+                        if opens < closes:
+                            yield day, opens, closes
 
-    def _instant(self, day: date, minutes: int) -> datetime:
-        days, minutes = divmod(minutes, _DAY_MINUTES)
-        return instant(day + days * DAY, time(minutes // 60, minutes % 60), self.zone).astimezone(UTC)
+    def _even_parts(self, day: date) -> Iterator[tuple[datetime, datetime, datetime]]:
+        """The parts of a local day between clock changes, each with the instant that its clock calls midnight.
+
+        An hour that a change repeats is worked twice, one that it skips not at all.
+        """
+        since, end = self._midnight(day), self._midnight(day + DAY)
+        while since < end:
+            offset = self._offset(since)
+            until = end if self._offset(end - MINUTE) == offset else self._change(since, end, offset)
+            yield since, until, datetime.combine(day, time(), UTC) - offset
+            since = until
+
+    def _change(self, since: datetime, end: datetime, offset: timedelta) -> datetime:
+        """The first minute of another offset than that at `since`; there is one before `end`."""
+        minutes = range((end - since) // MINUTE)
+        return since + MINUTE * bisect_left(minutes, True, key=lambda one: self._offset(since + one * MINUTE) != offset)
+
+    def _offset(self, at: datetime) -> timedelta:
+        return at.astimezone(self.zone).utcoffset() or timedelta()
+
+    def _midnight(self, day: date) -> datetime:
+        return instant(day, time(), self.zone).astimezone(UTC)
 
 
 @lru_cache(maxsize=4_096)

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.handoff.core.business import BusinessCalendar, calendar_of
@@ -79,6 +79,8 @@ SPANS = [((540, 1080),), ((540, 720), (780, 1020)), ((0, 1440),), ((0, 150), (17
 
 
 @settings(max_examples=60, deadline=None)
+@example(60 * (24 * 24 + 22) + 20, 180, "Europe/Berlin", frozenset(range(7)), SPANS[3], set())
+@example(60 * (24 * 2 + 14), 300, "Australia/Lord_Howe", frozenset(range(7)), SPANS[3], set())
 @given(
     st.integers(0, 60 * 24 * 21),
     st.integers(1, 1_439),
