@@ -141,7 +141,8 @@ def test_wrong_use_of_keys_is_told(tmp_path: Path) -> None:
     folder = ("--data-dir", str(tmp_path))
     assert kizashi("keys", "create", "a", "--scope", "leads:delete", *folder).returncode == 2
     assert kizashi("keys", "create", "a", *folder).returncode == 2
-    assert kizashi("keys", "create", "a", "--scope", "admin", *folder).returncode == 0
+    for _ in range(2):  # a second key of the name is how keys are changed without a gap
+        assert kizashi("keys", "create", "a", "--scope", "admin", *folder).returncode == 0
     again = kizashi("keys", "create", "a", "--scope", "admin", *folder)
     assert (again.returncode, b"already" in again.stderr) == (1, True)
     assert kizashi("keys", "revoke", "nobody", *folder).returncode == 1
