@@ -54,6 +54,16 @@ class AccountRepository:
         )
         return sorted((Told(*row) for row in rows), key=lambda told: told.seq)
 
+    async def forget(self, lead_ids: Collection[str]) -> None:
+        """Let accounts forget leads that are being erased; to be called in the transaction that erases them."""
+        await self._conn.execute("DELETE FROM scoring.account_todo WHERE lead_id = ANY($1::uuid[])", list(lead_ids))
+        await self._conn.execute(
+            "UPDATE scoring.account_lead SET contact = '' WHERE lead_id = ANY($1::uuid[])", list(lead_ids)
+        )
+        await self._conn.execute(
+            "INSERT INTO scoring.account_todo (lead_id) SELECT * FROM unnest($1::uuid[])", list(lead_ids)
+        )
+
     async def states_of(self, lead_ids: Collection[str]) -> dict[str, bytes]:
         """The packed states of leads; those that are no more are missing."""
         rows = await self._conn.fetch(
@@ -89,7 +99,7 @@ class AccountRepository:
         """The contacts of accounts, by lead id."""
         rows = await self._conn.fetch(
             "SELECT account_id::text, lead_id::text, contact FROM scoring.account_lead"
-            " WHERE account_id = ANY($1::uuid[]) ORDER BY lead_id",
+            " WHERE account_id = ANY($1::uuid[]) AND contact <> '' ORDER BY lead_id",
             list(account_ids),
         )
         found: dict[str, list[Contact]] = defaultdict(list)

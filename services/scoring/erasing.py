@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from services.scoring.account_repository import AccountRepository
 from services.scoring.core.events import lead_erased, tombstone
 from services.scoring.core.lead import LeadState
 from services.scoring.entering import Work, not_found
@@ -29,9 +30,7 @@ async def erase(work: Work, lead_id: str) -> list[OutboxRow]:
     hashes = sorted({work.base_id_for(identifier) for identifier in identifiers})
     anchors = sorted({*ids, *hashes, *(work.lead_id_for(identifier) for identifier in identifiers)})
     await _delete(conn, ids, anchors)
-    await conn.execute(
-        "INSERT INTO scoring.account_todo (lead_id, contact) SELECT id, '' FROM unnest($1::uuid[]) id", ids
-    )
+    await AccountRepository(conn).forget(ids)
     await conn.execute(
         "INSERT INTO scoring.erasure (hash, lead_id, erased_at)"
         " SELECT hash, $2::uuid, $3 FROM unnest($1::uuid[]) AS h(hash)",

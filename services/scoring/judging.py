@@ -11,7 +11,7 @@ import asyncpg
 
 from services.scoring.core.backtest import Backtest, Case, Course, backtest, split_instant
 from services.scoring.core.compile import CompiledModel, compile_model
-from services.scoring.core.evaluate import evaluate
+from services.scoring.core.entries import Entry
 from services.scoring.core.lead import LiveModel, Models, refold
 from services.scoring.core.loader import model_from
 from services.scoring.core.past import course_of, score_before
@@ -74,11 +74,9 @@ class _PreviewPart:
         return [self._seen(lead, models) for lead in leads]
 
     def _seen(self, lead: StoredHistory, models: Models) -> SeenLead:
-        state = refold(models, lead.activities, lead.state.profile.identifiers, self.at)
+        state = refold(models, lead.activities, lead.state.profile.identifiers, self.at, lead.entries)
         instant = state.instant(self.at)
-        before, after = (
-            standing_of(evaluate(model.compiled, state.folds[model.key][1], instant)) for model in models.live
-        )
+        before, after = (standing_of(state.evaluation(model, instant)) for model in models.live)
         moved = (before.score or 0) >= self.threshold or (after.score or 0) >= self.threshold
         return SeenLead(_known_as(lead.id, state.profile) if moved else (lead.id, None, None, None), before, after)
 
@@ -99,14 +97,14 @@ class Judgements:
 
     def look_at(
         self, model: CompiledModel, lead: str, ordered: Sequence[Any], outcome: Outcome | None,
-        split_at: datetime | None, before: timedelta,
+        split_at: datetime | None, before: timedelta, entries: Sequence[Entry] = (),
     ) -> None:  # fmt: skip
         """One lead, its activities in fold order."""
         if outcome is not None:
-            score = score_before(model, ordered, outcome.at - before)
+            score = score_before(model, ordered, outcome.at - before, entries)
             self.cases.append(Case(lead, outcome.at, outcome.converted, score))
         if ordered and split_at is not None:
-            self.courses.append(course_of(model, ordered, split_at))
+            self.courses.append(course_of(model, ordered, split_at, entries))
             self.last = max(self.last or ordered[-1].occurred_at, ordered[-1].occurred_at)
 
 
@@ -144,7 +142,8 @@ class _BacktestPart:
     def __call__(self, leads: Sequence[StoredHistory]) -> Judgements:
         found, model = Judgements(), _compiled(self.tree)
         for lead in leads:
-            found.look_at(model, lead.id, lead.activities, self.outcomes.get(lead.id), self.split_at, self.before)
+            outcome = self.outcomes.get(lead.id)
+            found.look_at(model, lead.id, lead.activities, outcome, self.split_at, self.before, lead.entries)
         return found
 
 

@@ -13,7 +13,9 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from services.scoring.core.entries import Entry
 from services.scoring.core.lead import LeadState
+from services.scoring.entry_repository import EntryRepository
 from shared.activity import Activity, parse_stored
 from shared.postgres import create_pool
 from shared.settings import DatabaseSettings
@@ -31,11 +33,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class StoredHistory:
-    """A lead as stored, with all its activities in fold order."""
+    """A lead as stored, with all its activities in fold order, and its other entries."""
 
     id: str
     state: LeadState
     activities: Sequence[Activity]
+    entries: Sequence[Entry]
 
 
 class PartWork(Protocol[T_co]):
@@ -118,7 +121,11 @@ async def _chunk(conn: asyncpg.Connection, after: UUID, high: UUID) -> list[Stor
         activities[lead_id].append(parse_stored(orjson.loads(body)))
     for items in activities.values():
         items.sort(key=lambda item: item.order)
-    return [StoredHistory(str(row[0]), LeadState.unpack(row[1]), activities[row[0]]) for row in rows]
+    entries = await EntryRepository(conn).of([str(row[0]) for row in rows]) if rows else {}
+    return [
+        StoredHistory(str(row[0]), LeadState.unpack(row[1]), activities[row[0]], entries.get(str(row[0]), ()))
+        for row in rows
+    ]
 
 
 @asynccontextmanager

@@ -1,39 +1,58 @@
 """A lead's score at past instants, by one walk through its activities."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from services.scoring.core.backtest import Course
 from services.scoring.core.compile import CompiledModel
+from services.scoring.core.engine import consented
+from services.scoring.core.entries import Entry, manual_of, recyclings_of
 from services.scoring.core.evaluate import evaluate
-from services.scoring.core.fold import fold, new_state
+from services.scoring.core.fold import VerdictOf, fold, new_state
 from services.scoring.core.state import State
+from services.scoring.core.verdicts import judge
 from shared.activity import Activity
 
 _JUST_BEFORE = timedelta(microseconds=1)
 
 
-def score_before(model: CompiledModel, ordered: Sequence[Activity], at: datetime) -> int | None:
-    """The score in cents just before `at`; None for an excluded lead. `ordered` stand in fold order."""
+def score_before(
+    model: CompiledModel, ordered: Sequence[Activity], at: datetime, entries: Collection[Entry] = ()
+) -> int | None:
+    """The score in cents just before `at`, by what had happened then; None for an excluded lead.
+
+    `ordered` stand in fold order; `entries` are all of the lead's points by hand and recyclings.
+    """
     known = [activity for activity in ordered if activity.occurred_at < at]
-    return evaluate(model, _folded(model, known), at - _JUST_BEFORE).score
+    state = _folded(model, known, entries, judge(known).verdict_of)
+    return evaluate(model, state, at - _JUST_BEFORE, manual_of(entries)).score
 
 
-def course_of(model: CompiledModel, ordered: Sequence[Activity], since: datetime) -> Course:
-    """The score just before `since`, and the highest right after an activity from then on."""
-    known = [activity for activity in ordered if activity.occurred_at < since]
-    state = _folded(model, known)
-    start = evaluate(model, state, since - _JUST_BEFORE).score if known else None
+def course_of(
+    model: CompiledModel, ordered: Sequence[Activity], since: datetime, entries: Collection[Entry] = ()
+) -> Course:
+    """The score just before `since`, and the highest right after an activity from then on.
+
+    What was found to be a machine's later never counts.
+    """
+    manual, verdict_of = manual_of(entries), judge(ordered).verdict_of
+    counted = consented(model, ordered)
+    known = [activity for activity in counted if activity.occurred_at < since]
+    state = _folded(model, known, entries, verdict_of)
+    start = evaluate(model, state, since - _JUST_BEFORE, manual).score if known else None
     peak = None
-    for number in range(len(known), len(ordered)):
-        activity = ordered[number]
-        if fold(model, state, [activity]).needs_refold:
-            state = _folded(model, ordered[: number + 1])
-        score = evaluate(model, state, activity.occurred_at).score
+    for number in range(len(known), len(counted)):
+        activity = counted[number]
+        if fold(model, state, [activity], verdict_of).needs_refold:
+            state = _folded(model, counted[: number + 1], entries, verdict_of)
+        score = evaluate(model, state, activity.occurred_at, manual).score
         if score is not None and (peak is None or score > peak):
             peak = score
     return Course(start, peak)
 
 
-def _folded(model: CompiledModel, activities: Sequence[Activity]) -> State:
-    return fold(model, new_state(model), activities)
+def _folded(
+    model: CompiledModel, activities: Sequence[Activity], entries: Collection[Entry], verdict_of: VerdictOf
+) -> State:
+    empty = new_state(model, recyclings=recyclings_of(entries, model.model.recycle))
+    return fold(model, empty, consented(model, activities), verdict_of)

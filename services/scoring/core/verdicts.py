@@ -27,6 +27,7 @@ NETWORKS, NETWORKS_WITHIN = 3, 120_000_000
 UNSUBSCRIBED_WITHIN = 60_000_000
 SOON_S = 2.0
 
+_SIGNS = frozenset({"bot_signals", "ip_network"})
 Key = tuple[str, str]
 
 
@@ -111,11 +112,16 @@ class Judgement:
         """Judge further activities, later in fold order than those before."""
         known = len(self.trail)
         for activity in activities:
-            if activity.signals is None and activity.type not in MAIL:
-                continue
-            verdict = alone(activity)
-            if verdict is not None and verdict.word == "scan":
-                self.unpaid[activity.source, activity.id] = verdict
+            # Nearly all that comes shows no sign and needs no more than this look.
+            if activity.signals is None:
+                if activity.type not in MAIL:
+                    continue
+                if activity.type == "email_opened" and activity.properties.keys().isdisjoint(_SIGNS):
+                    continue
+            if activity.signals is not None or "bot_signals" in activity.properties:
+                verdict = alone(activity)
+                if verdict is not None and verdict.word == "scan":
+                    self.unpaid[activity.source, activity.id] = verdict
             if (hit := _hit(activity)) is not None:
                 self.trail.append(hit)
         if len(self.trail) == known:

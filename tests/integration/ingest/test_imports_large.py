@@ -15,8 +15,9 @@ from tests.integration.ingest.process import running_ingest
 
 PATH = "/v1/imports/business-cards"
 COUNT, SMALL = 100_000, 5_000
-GROWTH_BYTES = 48 * 1_048_576
-"""Two entries a record in the table of what was seen take a quarter of it; what is on its way to Kafka the rest."""
+FIRST_BYTES, AGAIN_BYTES = 128 * 1_048_576, 48 * 1_048_576
+"""What memory may grow by: at first also caches of a fixed size fill, as they do for single activities; then there is
+but the table of what was seen, about 200 bytes a record."""
 
 
 @pytest.mark.long
@@ -40,15 +41,22 @@ async def test_a_hundred_thousand_cards(topics: KafkaServer, tmp_path: Path) -> 
                     seen.append(process.memory_info().rss)
                     await asyncio.sleep(0.05)
 
+            async def measured(data: bytes) -> tuple[dict[str, int], int]:
+                before, sizes = process.memory_info().rss, list[int]()
+                watching = asyncio.ensure_future(watch(sizes))
+                started, busy = time.monotonic(), sum(process.cpu_times()[:2])
+                summary = await send(data)
+                took, busy = time.monotonic() - started, sum(process.cpu_times()[:2]) - busy
+                watching.cancel()
+                grown = max(sizes) - before
+                print(f"{COUNT} cards: {took:.1f} s, {busy:.1f} s of a core; {before >> 20} MiB grew by {grown >> 20}")
+                # Of a core: how long it takes beside other work says nothing about the import.
+                assert busy < 60
+                return summary, grown
+
             await send(small)
-            before, sizes = process.memory_info().rss, list[int]()
-            watching = asyncio.ensure_future(watch(sizes))
-            started = time.monotonic()
-            summary = await send(large)
-            took = time.monotonic() - started
-            watching.cancel()
-            assert (summary["records"], summary["accepted"], summary["refused"]) == (COUNT, COUNT, 0)
-            grown = max(sizes) - before
-            print(f"{COUNT} cards of {len(large)} bytes in {took:.1f} s; {before >> 20} MiB grew by {grown >> 20} MiB")
-            assert grown < GROWTH_BYTES
-            assert took < 60
+            first, grown = await measured(large)
+            assert (first["records"], first["accepted"], first["refused"]) == (COUNT, COUNT, 0)
+            assert grown < FIRST_BYTES
+            again, grown = await measured(large)
+            assert (again["accepted"], grown < AGAIN_BYTES) == (COUNT, True)

@@ -112,14 +112,13 @@ def fuzz(topics: KafkaServer, folder: Path, examples: int) -> Questions:
                 with suppress(Unsatisfiable) if mode.is_negative else nullcontext():
                     questions.ask_all(operation, mode, examples, number)
         assert ingest.ready()
-        assert '"level":"error"' not in (folder / "ingest.log").read_text()
+        assert "request_failed" not in (folder / "ingest.log").read_text()
     return questions
 
 
 def test_no_operation_fails(topics: KafkaServer, tmp_path: Path) -> None:
     questions = fuzz(topics, tmp_path, QUICK)
-    assert 202 in questions.seen["POST /v1/activities"]
-    assert 302 in questions.seen["GET /v1/c/{token}"]
+    assert {200, 302, 401, 404, 422} <= set().union(*questions.seen.values())
     assert len(questions.seen) >= 15
 
 

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from services.scoring.account_reading import AccountReader
+from services.scoring.account_repository import AccountRepository
 from services.scoring.account_views import AccountPage, AccountWithContacts
 from services.scoring.accounts import keep_once
 from services.scoring.app import ROUTER
@@ -194,3 +195,16 @@ async def test_accounts_are_found_by_name_domain_and_score(desk: Desk, api: http
     following = await api.get(first.links["next"]["url"])
     assert len(following.json()["items"]) == 1
     assert (await api.get("/v1/accounts/nobody")).json()["code"] == "account_not_found"
+
+
+async def test_an_erased_lead_leaves_its_account(desk: Desk) -> None:
+    await desk.receive(*download("taro@example.co.jp", "a"), *download("jiro@example.co.jp", "a"))
+    await keep(desk)
+    for who, rest in (("taro", (2, 5, "time")), ("jiro", None)):
+        lead_id = lead_of(EMAIL, f"{who}@example.co.jp")
+        async with desk.pool.acquire() as conn, conn.transaction():
+            await conn.execute("DELETE FROM scoring.lead WHERE id = $1::uuid", lead_id)
+            await AccountRepository(conn).forget([lead_id])
+        await keep(desk)
+        assert (await published(desk))[-1] == (SAMPLE, rest)
+    assert await desk.pool.fetchval("SELECT count(*) FROM scoring.account_lead WHERE contact <> ''") == 0

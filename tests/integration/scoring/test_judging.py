@@ -9,7 +9,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from services.scoring.judging import BacktestQuestion, backtest_stored
+from services.scoring.judging import BacktestQuestion, backtest_stored, preview
 from services.scoring.judging_views import BacktestView, PreviewView
 from services.scoring.outcomes import Outcome, one_per_lead, topic_outcomes
 from shared.clock import to_rfc3339
@@ -21,6 +21,7 @@ from shared.topics import HANDOFF_OUTCOMES
 from tests.conftest import PARTITIONS, KafkaServer
 from tests.integration.scoring.desk import NOW, Desk, lead_of
 from tests.integration.scoring.model_desk import TREE, open_api, worth
+from tests.integration.scoring.test_entries import give
 
 # Each lead downloads as many documents as its number says, one a day, the last one yesterday.
 PEOPLE = [f"p{number}@example.co.jp" for number in range(1, 9)]
@@ -134,3 +135,15 @@ async def test_outcomes_are_read_from_their_topic(
     BacktestView.model_validate(answer.json())
     assert answer.json()["judged"]["converted"] == 1
     assert (await api.post("/v1/models/test/1/backtest", json={"before": "soon"})).status_code == 422
+
+
+async def test_points_given_by_hand_count_from_when_they_were_given(filled: Desk) -> None:
+    lead_id = lead_of(EMAIL, PEOPLE[1])
+    given = await give(filled, lead_id)
+    assert given.is_success, given.text
+    found = await preview(filled.settings.database, TREE, TREE, NOW, 2_500, lambda *_: None, 1)
+    # Ten points by its two documents, fifteen by hand: at 25 it stands with those of five documents and more.
+    assert found.above["after"] == 5
+    for at, low in ((NOW, 1_000), (NOW + timedelta(seconds=1), 2_000)):
+        judged = await ask(filled, [Outcome(lead_id, at, converted=True)], BacktestQuestion(2_500, split=0.0))
+        assert [band.low for band in judged.bands] == [low]
