@@ -24,7 +24,11 @@ PERSON = {"name": "山田 太郎", "company": "=HYPERLINK(1)"}
 RULES = """
 queues: {{desk: {{members: [{{name: sato}}, {{name: suzuki}}], respond_within: 4h}}}}
 rules:
-  - {{id: weekly, enter: 50, to: desk, when: {{every: "{every}", timezone: UTC}}}}
+  - id: weekly
+    enter: 50
+    to: desk
+    when: {{every: "{every}", timezone: UTC}}
+    require: {{all: [{{field: attributes.test, equals: "{test}"}}]}}
 """
 
 
@@ -32,14 +36,20 @@ rules:
 async def leads(stack: Stack) -> list[str]:
     """Three leads that crossed just before a run whose time came while nobody was there."""
     at = datetime.now(UTC).replace(second=0, microsecond=0)
-    stack.write_rules(RULES.format(every=f"MON-SUN {at:%H:%M}"))
+    test = uuid.uuid4().hex  # the topic holds the leads of other tests too
+    stack.write_rules(RULES.format(every=f"MON-SUN {at:%H:%M}", test=test))
     await upgrade(DatabaseSettings(url=stack.database), MIGRATIONS, SCHEMA)
     conn = await asyncpg.connect(stack.database)
     await conn.execute("INSERT INTO handoff.schedule_mark VALUES ('weekly', $1)", at - timedelta(hours=1))
     await conn.close()
     named = [str(uuid.uuid4()) for _ in range(3)]
     published = [
-        body(52, lead_id=lead, evaluated_at=to_rfc3339(at - timedelta(seconds=9 - number)), attributes=PERSON)
+        body(
+            52,
+            lead_id=lead,
+            evaluated_at=to_rfc3339(at - timedelta(seconds=9 - number)),
+            attributes={**PERSON, "test": test},
+        )
         for number, lead in enumerate(named)
     ]
     await stack.write([(one["lead_id"], orjson.dumps(one)) for one in published])
