@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from math import ceil, sqrt
+from math import ceil
 from typing import Any, NamedTuple
 
 from services.scoring.core.evaluation import as_points
 from shared.clock import to_rfc3339
+from shared.shares import Share
 
 ENOUGH = 25
 """Fewer converted leads than this, or fewer others, tell next to nothing."""
-_Z = 1.959963984540054
 _WEEK = timedelta(days=7)
 DEFAULT_EDGES = (0, 1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000, 9000, 10000)
 """Lower bounds of the bands in cents; below the first there is one more."""
@@ -36,35 +36,6 @@ class Course(NamedTuple):
 
     start: int | None
     peak: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """`hits` of `of`, with the 95 % interval by Wilson (E. B. Wilson 1927, score interval)."""
-
-    hits: int
-    of: int
-
-    @property
-    def value(self) -> float | None:
-        """None of nothing."""
-        return self.hits / self.of if self.of else None
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The shares that these numbers do not speak against; all of them without numbers."""
-        if not self.of:
-            return 0.0, 1.0
-        share, squared = self.hits / self.of, _Z * _Z / self.of
-        middle = (share + squared / 2) / (1 + squared)
-        half = _Z * sqrt(share * (1 - share) / self.of + squared / (4 * self.of)) / (1 + squared)
-        return max(middle - half, 0.0), min(middle + half, 1.0)
-
-    def to_json(self) -> dict[str, Any]:
-        """As answered and printed."""
-        low, high = self.interval
-        value = None if self.value is None else round(self.value, 4)
-        return {"value": value, "hits": self.hits, "of": self.of, "low": round(low, 4), "high": round(high, 4)}
 
 
 @dataclass(frozen=True, slots=True)

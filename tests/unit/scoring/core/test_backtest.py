@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.scoring.core.backtest import Case, Course, Share, backtest, bands_of, split_instant
+from services.scoring.core.backtest import Case, Course, backtest, bands_of, split_instant
 from services.scoring.core.past import course_of, score_before
+from shared.shares import Share
 from tests.oracle import scoring as oracle
 from tests.unit.scoring.core import strategies
 from tests.unit.scoring.core.builders import DAY, NOON, compiled
