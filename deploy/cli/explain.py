@@ -1,10 +1,10 @@
 """`kizashi explain`: why a lead has its score, asked of the running scoring service."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import httpx2
 import typer
 
+from deploy.cli.asking import ask
 from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, StackAddresses, fail, print_json, stack_addresses
 from deploy.cli.explanation_text import lines_of
 from shared.clock import from_rfc3339
@@ -42,35 +42,18 @@ def explain(
     """Show every entry behind a lead's score, what was denied and why, and what will change next."""
     stack = stack_addresses(data_dir)
     asked = {"at": at, "from": since, "knowledge": knowledge, "model": model}
-    with httpx2.Client(base_url=stack.url("scoring"), headers=stack.authorization, timeout=30.0) as client:
-        try:
-            lead_id = _lead_id(client, lead) if "@" in lead else lead
-            answer = _ask(client, f"/v1/leads/{lead_id}/explanation", asked)
-        except httpx2.HTTPError as error:
-            raise fail(_unreachable(stack, error)) from None
+    lead_id = _lead_id(stack, lead) if "@" in lead else lead
+    answer = ask(stack, "scoring", f"/v1/leads/{lead_id}/explanation", asked).json()
     if as_json:
         print_json(answer)
     else:
         print("\n".join(lines_of(answer, lead)))
 
 
-def _lead_id(client: httpx2.Client, email: str) -> str:
-    found = _ask(client, "/v1/leads", {"email": email, "limit": "2"})["items"]
+def _lead_id(stack: StackAddresses, email: str) -> str:
+    found = ask(stack, "scoring", "/v1/leads", {"email": email, "limit": "2"}).json()["items"]
     if not found:
         raise fail(f"there is no lead with the address {email}")
     if len(found) > 1:
         raise fail(f"several leads share {email}; name one by its id: " + ", ".join(one["id"] for one in found), 2)
     return str(found[0]["id"])
-
-
-def _ask(client: httpx2.Client, path: str, asked: dict[str, str | None]) -> dict[str, Any]:
-    answer = client.get(path, params={name: value for name, value in asked.items() if value is not None})
-    body: dict[str, Any] = answer.json()
-    if answer.is_success:
-        return body
-    faults = "; ".join(f"{fault['pointer']}: {fault['detail']}" for fault in body.get("errors", ()))
-    raise fail(f"{body.get('detail', answer.status_code)}{f' ({faults})' if faults else ''}")
-
-
-def _unreachable(stack: StackAddresses, error: Exception) -> str:
-    return f"the scoring service at {stack.url('scoring')} does not answer: {error or type(error).__name__}"

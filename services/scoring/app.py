@@ -22,6 +22,8 @@ from services.scoring.model_routes import router as model_router
 from services.scoring.partitions import ensure_partitions
 from services.scoring.reading import LeadReader
 from services.scoring.refold import run_refold
+from services.scoring.response_reading import ResponseReader
+from services.scoring.response_routes import router as response_router
 from services.scoring.routes import router
 from services.scoring.settings import ScoringSettings
 from services.scoring.subject_routes import router as subject_router
@@ -45,6 +47,7 @@ ROUTER.include_router(explanation_router)
 ROUTER.include_router(account_router)
 ROUTER.include_router(judging_router)
 ROUTER.include_router(model_router)
+ROUTER.include_router(response_router)
 
 
 class ScoringService(Backend):
@@ -68,7 +71,7 @@ class ScoringService(Backend):
             await ensure_partitions(conn, self.clock())
             self._models = await model_store.publish(conn, self._files)
         app.state.pool, app.state.models, app.state.reader = pool, self._models, LeadReader(self.engine, self._models)
-        app.state.subjects = SubjectReader(self.engine, self._models)
+        app.state.subjects, app.state.responses = SubjectReader(self.engine, self._models), ResponseReader(self.engine)
         app.state.explainer = Explainer(self.engine, self._models, self._name_of)
         app.state.account_reader = AccountReader(self.engine, self._models, app.state.reader)
 
