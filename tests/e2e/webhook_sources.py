@@ -91,7 +91,15 @@ def write_config(folder: Path, apis: str) -> Path:
     tree["tags"] = {"website": {"write_keys": [WRITE_KEY], "allowed_origins": [SITE]}}
     path.write_bytes(encode(tree))  # JSON is YAML
     _add_levels(folder / "handoff.yaml")
+    with (folder / "scoring.yaml").open("a", encoding="utf-8") as model:
+        model.write(SIGNALS)
     return folder
+
+
+SIGNALS = """
+signals:
+  - {id: clicked-price-link, activity: email_clicked, all: [{field: properties.link, contains: /price}]}
+"""
 
 
 def _add_levels(path: Path) -> None:
@@ -106,7 +114,7 @@ def _add_levels(path: Path) -> None:
             **common,
             "id": "call",
             "to": "phone",
-            "instant": ["demo_requested"],
+            "instant": ["demo_requested", "clicked-price-link"],
             "require": {"attributes": ["wants_call"]},
         },
         {
