@@ -1,5 +1,6 @@
 """Events on topics: CloudEvents 1.0 in Kafka's binary mode, and the names of their types."""
 
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.clock import to_rfc3339
@@ -28,6 +29,16 @@ DELIVERY_TEST = "handoff.delivery-test.v1"
 """Never on a topic: sent to one destination, when somebody asks whether it works."""
 
 Headers = list[tuple[str, bytes]]
+
+
+@dataclass(slots=True)
+class OutboxRow:
+    """One record to publish; `value` None is a tombstone, `key` None goes to partition 0."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = field(default_factory=list)
 
 
 def cloud_event_headers(*, id_: str, source: str, type_: str, time: datetime, key: str) -> Headers:

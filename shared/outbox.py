@@ -1,24 +1,15 @@
 """Events to publish, written with the state they tell of."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import asyncpg
 import orjson
 from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Identity, Integer, LargeBinary, MetaData, Table, Text, func
 
-from shared.events import Headers
+from shared.events import Headers, OutboxRow
 from shared.kafka.partition import partition_for
 
-
-@dataclass(slots=True)
-class OutboxRow:
-    """One record to publish; `value` None is a tombstone, `key` None goes to partition 0."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: Headers = field(default_factory=list)
+__all__ = ["OutboxRow", "append", "channel", "outbox_tables", "pack_headers", "unpack_headers"]
 
 
 def outbox_tables(metadata: MetaData) -> None:

@@ -30,8 +30,7 @@ from shared.background import running
 from shared.clock import Clock
 from shared.codec import JsonFault, decode
 from shared.errors import ConfigError
-from shared.kafka.client import client_options
-from shared.kafka.consumer import answered
+from shared.kafka.client import answered, client_options
 from shared.kafka.dead_letter import dead_letter
 from shared.kafka.records import Record
 from shared.outgoing import AddressRefused, Outgoing, Rules

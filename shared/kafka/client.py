@@ -1,10 +1,15 @@
-"""Connection options that every Kafka client of this project shares."""
+"""What every Kafka client of this project shares: connection options, and an end to waiting."""
 
-from typing import Any
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from aiokafka.helpers import create_ssl_context
 
 from shared.settings import KafkaSettings
+
+T = TypeVar("T")
+ANSWER_WITHIN_S = 5.0
 
 
 def client_options(kafka: KafkaSettings) -> dict[str, Any]:
@@ -24,3 +29,15 @@ def client_options(kafka: KafkaSettings) -> dict[str, Any]:
         options["sasl_plain_username"] = kafka.sasl_username
         options["sasl_plain_password"] = kafka.sasl_password.get_secret_value() if kafka.sasl_password else None
     return options
+
+
+async def answered(call: Coroutine[Any, Any, T]) -> T:
+    """The result of a call to Kafka. Raises TimeoutError after 5 s, also where the call ignores its cancellation."""
+    task = asyncio.ensure_future(call)
+    done, _ = await asyncio.wait({task}, timeout=ANSWER_WITHIN_S)
+    if not done:
+        task.cancel()
+        raise TimeoutError(f"Kafka did not answer within {ANSWER_WITHIN_S:.0f} s")
+    if task.cancelled():  # the client gave up one of its own tasks; that is no cancellation of ours
+        raise ConnectionError("the Kafka client gave up the call")
+    return task.result()

@@ -6,15 +6,15 @@ shares out the partitions, and its committed offsets are a hint for lag tools.
 
 import asyncio
 import time
-from collections.abc import Collection, Coroutine, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared.errors import KizashiError
-from shared.kafka.client import client_options
+from shared.kafka.client import answered, client_options
 from shared.kafka.records import Batch, Record
 from shared.offsets import Fenced
 from shared.postgres import is_transient
@@ -25,7 +25,6 @@ POLL_MS = 200
 COMMIT_EVERY_S = 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 1.0
 STUCK_AFTER_S = 30.0
-ANSWER_WITHIN_S = 5.0
 
 T = TypeVar("T")
 
@@ -51,18 +50,6 @@ class BatchHandler(Protocol):
 
 class StuckError(KizashiError):
     """There are records to read, but none arrive: the process ends so that a fresh one reads on."""
-
-
-async def answered(call: Coroutine[Any, Any, T]) -> T:
-    """The result of a call to Kafka. Raises TimeoutError after 5 s, also where the call ignores its cancellation."""
-    task = asyncio.ensure_future(call)
-    done, _ = await asyncio.wait({task}, timeout=ANSWER_WITHIN_S)
-    if not done:
-        task.cancel()
-        raise TimeoutError(f"Kafka did not answer within {ANSWER_WITHIN_S:.0f} s")
-    if task.cancelled():  # the client gave up one of its own tasks; that is no cancellation of ours
-        raise ConnectionError("the Kafka client gave up the call")
-    return task.result()
 
 
 class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]

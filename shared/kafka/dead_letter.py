@@ -7,8 +7,8 @@ from typing import Any
 from aiokafka import ConsumerRecord
 
 from shared.clock import from_micros, to_rfc3339
+from shared.events import OutboxRow
 from shared.kafka.records import Record
-from shared.outbox import OutboxRow
 from shared.topics import dead_letter_topic
 
 REASON, TOPIC, PARTITION, OFFSET, TIME = "dlq_reason", "dlq_topic", "dlq_partition", "dlq_offset", "dlq_time"
