@@ -1,6 +1,10 @@
 """`python -m services.ingest`."""
 
+# ruff: noqa: E402
 import gc
+
+gc.disable()  # loading makes nothing that could be freed: a killed process is back sooner without looking for it
+
 import sys
 
 from fastapi import FastAPI
@@ -31,6 +35,7 @@ def _built(settings: IngestSettings) -> FastAPI:
     # takes a third of the time that reading a webhook takes; what has been loaded by now stays anyway.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    gc.enable()
     return app
 
 
