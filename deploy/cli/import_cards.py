@@ -79,18 +79,21 @@ def import_(
         options = read_options(fields, region=load(Settings).region)
     except OptionFaults as error:
         raise typer.BadParameter(str(error)) from None
+    address = None if dry_run else _where(url, key, data_dir)
     writing = Rendering(CSV, options.report_encoding, options.language)
 
     def read(on_progress: OnProgress) -> Told:
-        if not dry_run:
-            address, secret = _where(url, key, data_dir)
-            yield from online(address, secret, file, fields, on_progress)
+        if address is not None:
+            yield from online(*address, file, fields, on_progress)
             return
         with file.open("rb") as opened:
             yield from offline(opened, options, on_progress)
 
     with progress().part("Cards", "read" if dry_run else "imported", max(1, file.stat().st_size)) as part:
-        held = _hold(_kept(read(part.advance), report, writing), as_json)
+        _print(_hold(_kept(read(part.advance), report, writing), as_json))
+
+
+def _print(held: IO[bytes]) -> None:
     with held:
         held.seek(0)
         shutil.copyfileobj(held, sys.stdout.buffer)
