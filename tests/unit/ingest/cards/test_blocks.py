@@ -5,6 +5,7 @@ import io
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -126,9 +127,8 @@ def lists(draw: st.DrawFn) -> bytes:
         rows.append(row)
     text = io.StringIO(newline="")
     quoted, end = draw(st.booleans()), draw(st.sampled_from(["\n", "\r\n", "\r"]))
-    quoting = csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
-    delimiter = draw(st.sampled_from([",", "\t", ";"]))
-    writer = csv.writer(text, quoting=quoting, lineterminator=end, delimiter=delimiter)
+    made = partial(csv.writer, text, lineterminator=end, delimiter=draw(st.sampled_from([",", "\t", ";"])))
+    writer = made(quoting=csv.QUOTE_ALL) if quoted else made()
     writer.writerows([header, *rows])
     if rows and draw(st.integers(0, 9)) == 0:
         # Damage: a quote too many anywhere below the header.
