@@ -7,29 +7,35 @@ every other is left to `card.py`. `tests/unit/ingest/cards/test_blocks.py` holds
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import repeat
+from typing import Any
 
 from services.ingest.cards import cells
-from services.ingest.cards.building import Builder, Understood, When
+from services.ingest.cards.building import Agreement, Builder, Understood, When
 from services.ingest.cards.card import ADDRESS, AS_THEY_ARE, KANA, NUMBERS
 from services.ingest.cards.columns import Cells, Memo, Texts, read_addresses, read_numbers
+from services.ingest.cards.consent import COLUMNS, read_consent
 from services.ingest.cards.dates import read_date
 from services.ingest.cards.headers import TAG_MARKS, Column
 from services.ingest.cards.names import HONOURED, clean_company
+from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.outcomes import MOST_BYTES_A_CHARACTER, Outcome
 from services.ingest.cards.plan import LONGEST_NAME, Plan
 from services.ingest.cards.tables import Block
-from shared.activity import MAX_AHEAD, SILENT, parse_posted
+from shared.activity import MAX_AHEAD, SILENT, Activity, parse_posted
 from shared.clock import EPOCH, to_rfc3339
 from shared.posted import ActivityFaults
 
 _OF_PERSONS = ("name", "last_name", "first_name")
 _JUDGED = (*_OF_PERSONS, "company", "department", "job_title")
 """In these a sign such as `?` is told."""
-_TEXTS = dict.fromkeys((*_JUDGED, *KANA, *AS_THEY_ARE, *ADDRESS, "postal_code"))
+_TEXTS = dict.fromkeys((*_JUDGED, *KANA, *AS_THEY_ARE, *ADDRESS, *COLUMNS, "postal_code"))
 
 _DOUBTED = When(None, EPOCH, None, ())
 """In place of a time that `card.py` has to judge."""
+_DISPUTED = Agreement(None, None, (Note("consent_unreadable"),))
+"""In place of what was not understood of a consent."""
 
 Reader = Callable[[Cells, set[int]], Cells]
 
@@ -49,6 +55,7 @@ class CommonCards:
         self._dates, self._companies = Memo(self._date), Memo(_company)
         self._flags = (SILENT,) if options.silent else ()
         self._undated = _DOUBTED if "exchanged_at" in plan.names else self._without_date()
+        self._agreements = Memo(self._agreement)
         self._builder = Builder(plan, options, now)
 
     def read(self, block: Block, first: int, aside: set[int]) -> Iterator[Outcome]:
@@ -101,6 +108,7 @@ class CommonCards:
             if name == "company":
                 found.read[name] = self._companies_of(found.said[name], aside)
         found.when = self._times(found.said.get("exchanged_at"), count, aside)
+        found.agreed = self._agreed(found, aside)
         _check_persons(found, aside)
         for repeated in self._plan.repeats:
             _put_aside(columns[repeated.index], aside)
@@ -133,16 +141,39 @@ class CommonCards:
 
     def _without_date(self) -> When:
         """The time of records without one: that of the import's options, or of the import."""
-        at = self._options.occurred_at
-        said = to_rfc3339(at) if at else None
-        posted = {"type": self._options.activity, "lead": {"anonymous_id": "-"}, "occurred_at": said}
+        said = to_rfc3339(self._options.occurred_at) if self._options.occurred_at else None
         try:
-            activity = parse_posted(
-                posted, id_if_absent="-", source_if_absent="-", received_at=self._now, region=self._options.region
-            )
+            activity = self._parse(occurred_at=said)
         except ActivityFaults:
             return _DOUBTED
         return When(said, activity.occurred_at, activity.claimed_at, (*activity.flags, *self._flags))
+
+    def _agreed(self, found: Understood, aside: set[int]) -> Sequence[Agreement]:
+        names = tuple(name for name in found.said if name in COLUMNS)
+        if not names:
+            return [self._agreements[(), ()]] * found.count
+        agreed = self._agreements.read(zip(repeat(names), zip(*(found.said[name] for name in names), strict=True)))
+        if _DISPUTED in agreed:
+            aside.update(place for place, one in enumerate(agreed) if one is _DISPUTED)
+        return agreed
+
+    def _agreement(self, cells_: tuple[tuple[str, ...], tuple[str, ...]]) -> Agreement:
+        """What these fields with these texts say of consent, _DISPUTED where that is not plain."""
+        known = {name: text for name, text in zip(*cells_, strict=True) if text}
+        said = read_consent(known, self._plan.names, self._options.zone)
+        posted = said.posted(self._options.consent, self._options.source)
+        try:
+            consent = self._parse(consent=posted).consent
+        except ActivityFaults:
+            return _DISPUTED
+        return _DISPUTED if said.unread else Agreement(posted, consent, tuple(said.notes))
+
+    def _parse(self, **more: Any) -> Activity:
+        """An activity of anybody with some fields. Raises ActivityFaults."""
+        posted = {"type": self._options.activity, "lead": {"anonymous_id": "-"}, **more}
+        return parse_posted(
+            posted, id_if_absent="-", source_if_absent="-", received_at=self._now, region=self._options.region
+        )
 
 
 def _texts(name: str) -> Texts:

@@ -29,8 +29,6 @@ from shared.activity import Activity
 from shared.identity import EMAIL, MOBILE_JP, PHONE, Identifier
 
 _NEXT = "\x1e"
-_Parts = tuple[str, str, str | None, tuple[Identifier, ...], dict[str, Any], dict[str, Any], "When", list[Note]]
-"""Of a card: id, address, phone, identifiers, attributes, properties, time, notes."""
 
 
 class When(NamedTuple):
@@ -40,6 +38,20 @@ class When(NamedTuple):
     occurred_at: datetime
     claimed_at: datetime | None
     flags: tuple[str, ...]
+
+
+class Agreement(NamedTuple):
+    """What a record says of consent, or the list for it: as posted, as an activity has it, and what is to be told."""
+
+    posted: dict[str, Any] | None
+    consent: dict[str, Any] | None
+    notes: tuple[Note, ...] = ()
+
+
+_Parts = tuple[
+    str, str, str | None, tuple[Identifier, ...], dict[str, Any], dict[str, Any], When, Agreement, list[Note]
+]
+"""Of a card: id, address, phone, identifiers, attributes, properties, time, consent, notes."""
 
 
 @dataclass(slots=True)
@@ -52,6 +64,7 @@ class Understood:
     said: dict[str, Cells] = field(default_factory=dict)
     read: dict[str, Cells] = field(default_factory=dict)
     when: Sequence[When] = ()
+    agreed: Sequence[Agreement] = ()
     tags: dict[int, list[str]] = field(default_factory=dict)
     """By the place of a card, as `other`: what stands in the columns that nobody knows."""
     other: dict[int, dict[str, str]] = field(default_factory=dict)
@@ -65,6 +78,7 @@ class Understood:
         for columns in (self.said, self.read):
             columns |= {name: [column[place] for place in places] for name, column in columns.items()}
         self.when = [self.when[place] for place in places]
+        self.agreed = [self.agreed[place] for place in places]
         self.tags = {new: self.tags[old] for new, old in enumerate(places) if old in self.tags}
         self.other = {new: self.other[old] for new, old in enumerate(places) if old in self.other}
         self.count = len(places)
@@ -77,17 +91,15 @@ class Builder:
         self._plan, self._options, self._now = plan, options, now
         self._postal_codes = Memo(postal_code)
         self._properties = {"event": options.event, "object_key": options.event} if options.event else {}
-        if not options.consent:
-            self._properties["consent"] = "none"
 
     def build(self, cards: Understood, records: Iterable[int], lines: Iterable[int]) -> Iterator[Outcome]:
         """The outcome of each card; `records` and `lines` are their numbers."""
-        source, type_, now, consent = self._options.source, self._options.activity, self._now, self._options.consent
-        for (id_, email, phone, person, known, properties, when, noted), record, line in zip(
+        source, type_, now = self._options.source, self._options.activity, self._now
+        for (id_, email, phone, person, known, properties, when, agreed, noted), record, line in zip(
             self._parts(cards), records, lines, strict=True
         ):
-            said, occurred_at, claimed_at, flags = when
-            agreed = None
+            said, at, claimed_at, flags = when
+            consent = None
             posted: dict[str, Any] = {
                 "id": id_,
                 "source": source,
@@ -98,12 +110,15 @@ class Builder:
             }
             if said:
                 posted["occurred_at"] = said
-            if consent:
-                posted["consent"] = dict(consent)
-                agreed = {name: word for name, word in consent.items() if word is not None}
+            if agreed.posted is None:
+                properties["consent"] = "none"
+            else:
+                posted["consent"], consent = dict(agreed.posted), dict(agreed.consent or {})
+            if agreed.notes:
+                noted.extend(agreed.notes)
             # By place: half of them by name would cost as much again.
             activity = Activity(
-                id_, source, type_, occurred_at, now, person, email, known, properties, agreed, flags, phone, claimed_at
+                id_, source, type_, at, now, person, email, known, properties, consent, flags, phone, claimed_at
             )
             yield Outcome(record, line, "accepted", noted, posted, activity)
 
@@ -121,6 +136,7 @@ class Builder:
             _by_card(attributes, cards.count),
             self._all_properties(cards),
             cards.when,
+            cards.agreed,
             notes,
             strict=True,
         )

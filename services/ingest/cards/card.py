@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from services.ingest.cards import cells
-from services.ingest.cards.consent import read_consent
+from services.ingest.cards.consent import COLUMNS, read_consent
 from services.ingest.cards.dates import read_date
 from services.ingest.cards.emails import read_addresses
 from services.ingest.cards.names import clean_company, clean_name
@@ -272,7 +272,7 @@ def _exchanged(card: Card, text: str, plan: Plan, options: CardOptions, now: dat
 
 
 def _agreed(card: Card, known: Mapping[str, str], plan: Plan, options: CardOptions) -> None:
-    if plan.consents and any(name in known for name in _CONSENT_COLUMNS):
+    if plan.consents and any(name in known for name in COLUMNS):
         agreed = read_consent(known, plan.names, options.zone)
         card.consent = agreed.posted(options.consent, options.source)
         card.notes += agreed.notes
@@ -282,11 +282,6 @@ def _agreed(card: Card, known: Mapping[str, str], plan: Plan, options: CardOptio
         card.consent = dict(options.consent)
     if card.consent is None:
         card.properties["consent"] = "none"
-
-
-_CONSENT_COLUMNS = frozenset(
-    "consent consent_email consent_phone consent_at opt_out_email opt_out_phone opt_out_at".split()
-)
 
 
 def _name_it(card: Card) -> None:

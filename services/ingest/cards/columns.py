@@ -5,7 +5,7 @@ its record is for `card.py` to read. Cells hold no line breaks.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 from unicodedata import normalize
 
@@ -31,23 +31,24 @@ _IS_ADDRESS, _IS_NUMBER = re.compile(_ADDRESS), re.compile(_NUMBER)
 _NO_ADDRESS, _NO_NUMBER = (re.compile(rf"\n(?!(?:{form})?$)", re.MULTILINE) for form in (_ADDRESS, _NUMBER))
 _NO_MOBILE = re.compile(rf"\n(?!{MOBILE_JP.pattern}$)", re.MULTILINE)
 
+Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class Memo(dict[str, Value]):
+class Memo(dict[Key, Value]):
     """What `of` makes of texts that come again and again."""
 
-    def __init__(self, of: Callable[[str], Value]) -> None:
+    def __init__(self, of: Callable[[Key], Value]) -> None:
         super().__init__()
         self._of = of
 
-    def __missing__(self, text: str) -> Value:
+    def __missing__(self, key: Key) -> Value:
         if len(self) >= MOST_REMEMBERED:
             self.clear()
-        value = self[text] = self._of(text)
+        value = self[key] = self._of(key)
         return value
 
-    def read(self, column: Cells) -> list[Value]:
+    def read(self, column: Iterable[Key]) -> list[Value]:
         """The value of each cell."""
         return list(map(self.__getitem__, column))
 

@@ -118,11 +118,8 @@ class Listing:
                 continue
             outcome = next(common)
             self._compare(outcome)
-            if outcome.notes:
-                self.summary.with_notes += 1
-                self.summary.duplicates += outcome.duplicate
+            self.summary.count_common(outcome)
             yield outcome
-        self.summary.count_common(len(block.rows) - len(aside), agreed=bool(self._options.consent))
 
     def outcome_of(self, number: int, row: Row) -> Outcome:
         """The outcome of one record, read by itself."""

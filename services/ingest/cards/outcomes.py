@@ -53,8 +53,16 @@ class Summary:
         else:
             self.empty += 1
 
-    def count_common(self, count: int, *, agreed: bool) -> None:
-        """Add so many accepted records, whose notes and duplicates are counted already."""
-        self.records += count
-        self.accepted += count
-        self.without_consent += 0 if agreed else count
+    def count_common(self, outcome: Outcome) -> None:
+        """Add an accepted record, of which its activity tells the rest."""
+        assert outcome.activity is not None
+        consent = outcome.activity.consent
+        self.records += 1
+        self.accepted += 1
+        if consent is None:
+            self.without_consent += 1
+        elif False in consent.values():
+            self.opt_outs += 1
+        if outcome.notes:
+            self.with_notes += 1
+            self.duplicates += outcome.duplicate

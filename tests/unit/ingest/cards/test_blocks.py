@@ -27,7 +27,7 @@ from tests.unit.ingest.cards.reading import LIMIT, NOW
 HEADER = (
     "会社名", "部署名", "役職", "姓", "名", "氏名", "フリガナ", "セイ", "メイ", "e-mail", "e-mail2", "郵便番号", "住所",
     "都道府県", "建物名", "TEL会社", "TEL直通", "Fax", "携帯電話", "URL", "業種", "名刺交換日", "展示会名", "メモ",
-    "タグ", "メール配信同意", "配信停止", "展示会A", "展示会A", "自由記入",
+    "タグ", "同意日", "電話同意", "オプトアウト日", "メール配信同意", "配信停止", "展示会A", "展示会A", "自由記入",
 )  # fmt: skip
 SIGNS = [
     "", " ", "　", "  ", "\t", "?", "？", "*", "＊", "〓", "\ufffd", "=1+1", '="0312345678"', "＝1", "@x", "+x", "-",
@@ -76,6 +76,9 @@ COMMON: dict[str, list[str]] = {
     "タグ": ["A,B"],
     "メール配信同意": ["○", "×", "2026/05/27", "未定"],
     "配信停止": ["1", "いいえ"],
+    "電話同意": ["可", "2024/05/27"],
+    "同意日": ["2026/05/27", "1965/01/01", "R8.5.27"],
+    "オプトアウト日": ["2026/05/28", "いつか"],
     "展示会A": ["1", "○", "TRUE", "はい"],
     "自由記入": ["1", "何か"],
 }  # fmt: skip
@@ -173,6 +176,17 @@ def test_common_cards_are_read_many_at_a_time(monkeypatch: pytest.MonkeyPatch, e
 
     monkeypatch.setattr(Listing, "outcome_of", by_itself)
     assert len(told(Listing, data, LIMIT, {"consent": {"email": True}, "event": "expo"})) == 1_501
+
+
+def test_consent_is_common_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = (
+        "氏名,メール,メール配信同意,同意日,配信停止\nA,a@example.jp,○,2026/5/1,\nB,b@example.jp,,,1\nC,c@example.jp,,,\n"
+        "D,d@example.jp,○,,\nE,e@example.jp,○,2026/5/1,停止\n"
+    ).encode()
+    assert_alike(data, consent={"phone": True})
+    monkeypatch.setattr(Listing, "outcome_of", None)
+    summary = told(Listing, data, LIMIT, {})[-1]
+    assert "without_consent=1, opt_outs=2" in summary
 
 
 def test_a_list_twice_over_and_what_is_remembered_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
