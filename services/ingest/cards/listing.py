@@ -78,10 +78,13 @@ def count_records(file: BinaryIO, layout: Layout, limit: int) -> int:
     """The number of records, or one more than `limit` if there are more."""
     if encodings.count_lines(file) <= limit:
         return limit
+    count = 0
     with encodings.reading(file, layout.found.encoding) as text:
-        return sum(
-            1 for _ in islice(read_rows(text, layout.delimiter), layout.preamble + 1, limit + layout.preamble + 2)
-        )
+        for part in read_blocks(text, layout.delimiter, layout.preamble + 1):
+            count += 1 if isinstance(part, Row) else len(part.rows)
+            if count > limit:
+                return limit + 1
+    return count
 
 
 class Listing:

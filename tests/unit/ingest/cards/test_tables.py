@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.ingest.cards import tables
+from services.ingest.cards.listing import count_records, read_layout
+from services.ingest.cards.options import CardOptions
 from services.ingest.cards.tables import Row, read_blocks, read_rows
 from tests.unit.ingest.cards.reading import HEADER, read
 
@@ -133,3 +135,14 @@ def test_a_block_ends_where_a_line_does() -> None:
     assert len(parts) > 3
     assert not any(isinstance(part, Row) for part in parts)
     assert in_blocks(text) == one_by_one(text)
+
+
+@pytest.mark.parametrize("damage", ["", '"open,x,y\n'])
+def test_records_are_counted_up_to_a_limit(damage: str) -> None:
+    people = "A,,,B,b@example.jp,,,\n" * 700
+    file = io.BytesIO(f"{HEADER}\n{damage}{people}".encode())
+    layout = read_layout(file, CardOptions())
+    records = 700 + bool(damage)
+    assert count_records(file, layout, records - 1) == records
+    assert count_records(file, layout, records) == records
+    assert count_records(file, layout, 10) == 11
