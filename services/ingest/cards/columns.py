@@ -13,8 +13,8 @@ from services.ingest.cards.cells import FORMULA_SIGNS
 from shared.identity import MOBILE_JP, SHARED_MAILBOXES
 
 Cells = Sequence[str]
-MOST_REMEMBERED = 8_192
-"""Different cells of a column that are kept in mind."""
+MOST_REMEMBERED, MOST_CHARACTERS = 8_192, 262_144
+"""Different cells of a column that are kept in mind, and how long they may be together."""
 _LONGEST_ADDRESS = 64
 
 # What begins as a formula may, may be none; runs of space are squeezed in some records.
@@ -41,10 +41,14 @@ class Memo(dict[Key, Value]):
     def __init__(self, of: Callable[[Key], Value]) -> None:
         super().__init__()
         self._of = of
+        self._size = 0
 
     def __missing__(self, key: Key) -> Value:
-        if len(self) >= MOST_REMEMBERED:
+        size = len(str(key))
+        if len(self) >= MOST_REMEMBERED or self._size + size > MOST_CHARACTERS:
             self.clear()
+            self._size = 0
+        self._size += size
         value = self[key] = self._of(key)
         return value
 
@@ -56,13 +60,13 @@ class Memo(dict[Key, Value]):
 class Texts:
     """A column of free text: gives it after NFKC, without surrounding space, as `Plan.read` does."""
 
-    def __init__(self, signs: str, unlike: re.Pattern[str] | None = None) -> None:
+    def __init__(self, signs: str, unlike: re.Pattern[str] | None = None, *, remember: bool = True) -> None:
         """Cells with one of `signs`, or in which `unlike` is found, go aside."""
         self._doubtful = (*signs, *_DOUBTFUL)
         self._unlike = unlike
-        self._known: dict[str, str] | None = {}
+        self._known: dict[str, str] | None = {} if remember else None
         self._odd: set[str] = set()
-        self._read = self._new = 0
+        self._read = self._new = self._size = 0
 
     def read(self, column: Cells, aside: set[int]) -> list[str]:
         """The texts."""
@@ -83,10 +87,13 @@ class Texts:
     def _learn(self, known: dict[str, str], column: Cells) -> list[str]:
         new = list(set(column).difference(known))
         self._new += len(new)
-        if len(known) + len(new) > MOST_REMEMBERED:
+        size = sum(map(len, new))
+        if len(known) + len(new) > MOST_REMEMBERED or self._size + size > MOST_CHARACTERS:
             known.clear()
             self._odd.clear()
             new = list(set(column))
+            self._size, size = 0, sum(map(len, new))
+        self._size += size
         aside: set[int] = set()
         known.update(zip(new, self._clean(new, aside), strict=True))
         self._odd.update(new[place] for place in aside)

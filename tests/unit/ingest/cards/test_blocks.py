@@ -193,6 +193,18 @@ def test_a_list_twice_over_and_what_is_remembered_of_it(monkeypatch: pytest.Monk
     monkeypatch.setattr(columns, "MOST_REMEMBERED", 50)
     data = card_list(600)
     assert_alike(data + b"".join(data.splitlines(keepends=True)[1:]))
+    monkeypatch.setattr(columns, "MOST_CHARACTERS", 300)
+    assert_alike(data + b"".join(data.splitlines(keepends=True)[1:]))
+
+
+@pytest.mark.parametrize("of", [columns.Memo(len), columns.Texts("?")])
+def test_what_is_remembered_has_an_end(of: columns.Memo[str, int] | columns.Texts) -> None:
+    for length, count in ((10, 30_000), (5_000, 500)):
+        for start in range(0, count, 100):
+            column = [f"{number:0{length}}" for number in range(start, start + 100)]
+            _ = of.read(column) if isinstance(of, columns.Memo) else of.read(column, set())
+            known = of if isinstance(of, columns.Memo) else of._known
+            assert known is None or sum(map(len, known)) <= columns.MOST_CHARACTERS + 100 * length
 
 
 NUMBERS = st.one_of(
