@@ -51,8 +51,8 @@ class CommonCards:
             **dict.fromkeys(NUMBERS, read_numbers),
             **{name: _texts(name).read for name in _TEXTS},
         }
-        # A list may have any number of these; what is remembered of each would add up.
-        self._unknown = [(column, Texts(cells.LOST, remember=False).read) for column in plan.unknown]
+        # A list may have any number of these; little is remembered of each.
+        self._unknown = [(column, Texts(cells.LOST, most_characters=4_096).read) for column in plan.unknown]
         self._dates, self._companies = Memo(self._date), Memo(_company)
         self._flags = (SILENT,) if options.silent else ()
         self._undated = _DOUBTED if "exchanged_at" in plan.names else self._without_date()

@@ -183,16 +183,17 @@ class Builder:
                 return "", number
         return "", ""
 
-    def _all_properties(self, cards: Understood) -> list[dict[str, Any]]:
-        made: list[dict[str, Any]] = [self._properties.copy() for _ in range(cards.count)]
-        for place in cards.tags.keys() | cards.other.keys():
-            properties: dict[str, Any] = {}
-            if place in cards.tags:
-                properties["tags"] = list(dict.fromkeys(cards.tags[place]))
-            if place in cards.other:
-                properties["columns"] = cards.other[place]
-            made[place] = properties | self._properties
-        return made
+    def _all_properties(self, cards: Understood) -> Iterator[dict[str, Any]]:
+        for place in range(cards.count):
+            if place in cards.tags or place in cards.other:
+                properties: dict[str, Any] = {}
+                if place in cards.tags:
+                    properties["tags"] = list(dict.fromkeys(cards.tags[place]))
+                if place in cards.other:
+                    properties["columns"] = cards.other[place]
+                yield properties | self._properties
+            else:
+                yield self._properties.copy()
 
     def _ids(self, cards: Understood) -> Iterator[str]:
         """As `card.id_of`: of the names of the fields that say something, and of what they say."""

@@ -60,11 +60,14 @@ class Memo(dict[Key, Value]):
 class Texts:
     """A column of free text: gives it after NFKC, without surrounding space, as `Plan.read` does."""
 
-    def __init__(self, signs: str, unlike: re.Pattern[str] | None = None, *, remember: bool = True) -> None:
+    def __init__(
+        self, signs: str, unlike: re.Pattern[str] | None = None, most_characters: int = MOST_CHARACTERS
+    ) -> None:
         """Cells with one of `signs`, or in which `unlike` is found, go aside."""
         self._doubtful = (*signs, *_DOUBTFUL)
         self._unlike = unlike
-        self._known: dict[str, str] | None = {} if remember else None
+        self._most_characters = most_characters
+        self._known: dict[str, str] | None = {}
         self._odd: set[str] = set()
         self._read = self._new = self._size = 0
 
@@ -88,7 +91,7 @@ class Texts:
         new = list(set(column).difference(known))
         self._new += len(new)
         size = sum(map(len, new))
-        if len(known) + len(new) > MOST_REMEMBERED or self._size + size > MOST_CHARACTERS:
+        if len(known) + len(new) > MOST_REMEMBERED or self._size + size > self._most_characters:
             known.clear()
             self._odd.clear()
             new = list(set(column))

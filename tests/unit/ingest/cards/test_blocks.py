@@ -193,8 +193,6 @@ def test_a_list_twice_over_and_what_is_remembered_of_it(monkeypatch: pytest.Monk
     monkeypatch.setattr(columns, "MOST_REMEMBERED", 50)
     data = card_list(600)
     assert_alike(data + b"".join(data.splitlines(keepends=True)[1:]))
-    monkeypatch.setattr(columns, "MOST_CHARACTERS", 300)
-    assert_alike(data + b"".join(data.splitlines(keepends=True)[1:]))
 
 
 @pytest.mark.parametrize("of", [columns.Memo(len), columns.Texts("?")])
