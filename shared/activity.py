@@ -118,9 +118,10 @@ def parse_recorded(raw: Any, *, region: str = "JP") -> Activity:
 
 def parse_stored(raw: Mapping[str, Any]) -> Activity:
     """As `parse_recorded`, for a value that it accepted once: nothing is checked again, at a third of the time."""
-    lead = raw["lead"]
-    named = None if lead.get("external_ids") else _named(lead.get("email"), lead.get("phone"), lead.get("anonymous_id"))
-    if not named or not named[2] or named[2][0].kind == MAILBOX:  # which goes by a name among the attributes
+    lead, external = raw["lead"], raw["lead"].get("external_ids")
+    known_as = tuple(external.items()) if external else ()
+    named = names_of(lead.get("email"), lead.get("phone"), lead.get("anonymous_id"), known_as, "JP")
+    if named is None:
         return parse_recorded(raw)
     received, claimed, consent = raw.get("received_at"), raw.get("claimed_at"), raw.get("consent")
     return Activity(
@@ -141,13 +142,23 @@ def parse_stored(raw: Mapping[str, Any]) -> Activity:
     )
 
 
-@lru_cache(maxsize=65_536)
-def _named(
-    email: str | None, phone: str | None, anonymous_id: str | None
-) -> tuple[str | None, str | None, tuple[Identifier, ...]]:
-    """What these names of a stored activity normalise to."""
-    lead = {"email": email, "phone": phone, "anonymous_id": anonymous_id}
-    return _identify({"lead": lead}, "JP", [])
+Names = tuple[str | None, str | None, tuple[Identifier, ...]]
+"""Normalised e-mail and phone of an activity, and its identifiers."""
+
+
+@lru_cache(maxsize=16_384)
+def names_of(
+    email: str | None,
+    phone: str | None,
+    anonymous_id: str | None,
+    external_ids: tuple[tuple[str, str], ...],
+    region: str,
+) -> Names | None:
+    """What a lead's names normalise to; None where they have a fault or it takes the attributes to tell."""
+    lead = {"email": email, "phone": phone, "anonymous_id": anonymous_id, "external_ids": dict(external_ids)}
+    faults: list[FieldFault] = []
+    names = _identify({"lead": lead}, region, faults)
+    return None if faults or names[2][0].kind == MAILBOX else names
 
 
 def to_record(activity: Activity) -> dict[str, Any]:

@@ -62,10 +62,9 @@ def _offsets_before_the_work() -> None:
 def _no_dedupe() -> None:
     right = repository.ScoringRepository.add_keys
 
-    async def add_keys(self: Any, activities: Any) -> Any:
-        known = list(activities)
-        await right(self, known)
-        return {(item.source, item.id) for item in known}, 0
+    async def add_keys(self: Any, fingerprints: Any) -> Any:
+        await right(self, fingerprints)
+        return set(fingerprints), 0
 
     _replace(repository.ScoringRepository, "add_keys", add_keys)
 
@@ -74,16 +73,11 @@ def _dedupe_by_arrival() -> None:
     """As with an index that has the day of arrival in its key; here the second, so that a run is long enough."""
     right = repository.ScoringRepository.add_keys
 
-    async def add_keys(self: Any, activities: Any) -> Any:
-        stamped = {}
-        for item in activities:
-            at = int(item.received_at.timestamp())
-            stamped[item.source, f"{item.id}@{at}"] = item
-        new, conflicts = await right(self, [replace_id(item, key[1]) for key, item in stamped.items()])
-        return {(stamped[key].source, stamped[key].id) for key in new}, conflicts
-
-    def replace_id(item: Any, id_: str) -> Any:
-        return replace(item, id=id_)
+    async def add_keys(self: Any, fingerprints: Any) -> Any:
+        at = int(time.time())
+        stamped = {(source, f"{id_}@{at}"): print_ for (source, id_), print_ in fingerprints.items()}
+        new, conflicts = await right(self, stamped)
+        return {(source, id_.rpartition("@")[0]) for source, id_ in new}, conflicts
 
     _replace(repository.ScoringRepository, "add_keys", add_keys)
 

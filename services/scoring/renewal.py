@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from services.scoring.core.accounts import account_of, contact_of
+from services.scoring.core.accounts import contact_of
 from services.scoring.core.evaluation import Evaluation
 from services.scoring.core.events import Change, SignalFired, StageChange
 from services.scoring.core.lead import LeadState, Models
@@ -37,8 +37,8 @@ def renew(
     fill(row, state, models, evaluations)
     shadows = {model.key: state.evaluation(model, at) for model in models.shadows}
     # Most leads of a busy site are browsers without a name: they belong to no account.
-    tells = account_of(state, models) is not None
-    row.contact = contact_of(row.id, state, models, evaluations, cause, at).pack() if tells else b""
+    contact = contact_of(row.id, state, models, evaluations, cause, at)
+    row.contact = b"" if contact.key is None else contact.pack()
     return Change(
         row.id,
         row.version,

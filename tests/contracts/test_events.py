@@ -88,7 +88,7 @@ def test_an_activity_as_ingest_writes_it_fits() -> None:
     activity = parse_posted(POSTED, id_if_absent="", source_if_absent="api", received_at=received_at, region="JP")
     written = orjson.dumps(to_record(activity))
     validator(ACTIVITY).validate(orjson.loads(written))
-    back, _ = read_activity(written)
+    back = read_activity(written).activity
     assert back.identifiers == activity.identifiers
 
 

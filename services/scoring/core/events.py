@@ -60,9 +60,10 @@ class Word:
     author: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Change:
-    """One new state of a lead, to be published. `shadows` are its evaluations by shadow versions, by their keys.
+    """One new state of a lead, to be published; no one writes to it. `shadows` are its evaluations by shadow versions,
+    by their keys.
 
     `silent` says whether a crossing is raised by it, None leaves that to its cause.
     """
@@ -128,7 +129,7 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
             }
             for fired in change.signals
         ],
-        "recent_activities": change.profile.recent,
+        "recent_activities": [orjson.Fragment(one) for one in change.profile.latest],
         "evaluated_at": to_rfc3339(change.evaluated_at),
     }
     headers = cloud_event_headers(
