@@ -1,7 +1,7 @@
 """All SQL of consumers and answers: set-wise on plain asyncpg. Locks: leads first, sorted; then handoffs, sorted."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +26,7 @@ ARRAYS = ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(_TYPES
 CHANGES = ", ".join(f"{name} = n.{name}" for name in _NAMES if name not in {"id", "lead_id", "rule", "cycle"})
 MEMORY = (
     "armed, cycle, crossed_at, previous, open_handoff, version, ended, hot, noted_at, settling_since, settle_due,"
-    " triggers"
+    " triggers, cooling_due, cooling_told"
 )
 NEW_MEMORY = ", ".join(f"{name} = excluded.{name}" for name in MEMORY.split(", "))
 
@@ -58,8 +58,7 @@ class HandoffRepository:
             ordered,
         ):
             known, lows = unpack_triggers(row[13])
-            memory = RuleMemory(*row[2:13])
-            rules[row[0]][row[1]] = replace(memory, instants=known, lows=lows) if row[13] else memory
+            rules[row[0]][row[1]] = RuleMemory(*row[2:13], known, lows, *row[14:])
         return {
             id_: LeadMemory(version, merged_into, stored_state(state) if state else None, rules[id_])
             for id_, version, merged_into, state in leads
@@ -92,7 +91,8 @@ class HandoffRepository:
             f"INSERT INTO handoff.crossing (lead_id, rule, {MEMORY})"
             " SELECT * FROM unnest($1::text[], $2::text[], $3::bool[], $4::int[], $5::timestamptz[], $6::int[],"
             " $7::uuid[], $8::bigint[], $9::text[], $10::bool[], $11::timestamptz[], $12::timestamptz[],"
-            f" $13::timestamptz[], $14::bytea[]) ON CONFLICT (lead_id, rule) DO UPDATE SET {NEW_MEMORY}",
+            " $13::timestamptz[], $14::bytea[], $15::timestamptz[], $16::timestamptz[])"
+            f" ON CONFLICT (lead_id, rule) DO UPDATE SET {NEW_MEMORY}",
             [lead_id for lead_id, _, _ in rows],
             [rule for _, rule, _ in rows],
             *(list(column) for column in zip(*(_columns(memory) for memory in memories), strict=True)),
@@ -177,6 +177,13 @@ class HandoffRepository:
         )
         return [row[0] for row in rows]
 
+    async def cooling(self, now: datetime, limit: int) -> list[str]:
+        """Leads of which it is to be told now that they will cool."""
+        rows = await self._conn.fetch(
+            "SELECT DISTINCT lead_id FROM handoff.crossing WHERE cooling_due <= $1 LIMIT $2", now, limit
+        )
+        return [row[0] for row in rows]
+
     async def leads_of(self, handoff_ids: Collection[str], rules: Collection[str]) -> list[str]:
         """The leads of those handoffs that were raised by one of `rules`."""
         rows = await self._conn.fetch(
@@ -238,4 +245,6 @@ def _columns(memory: RuleMemory) -> tuple[Any, ...]:
         memory.settling_since,
         memory.settle_due,
         pack_triggers(memory.instants, memory.lows),
+        memory.cooling_due,
+        memory.cooling_told,
     )

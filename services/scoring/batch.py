@@ -102,7 +102,7 @@ class BatchScoring:
         if work.redirects:
             await self._repository.redirect(work.redirects)
             await self._repository.note_merges(work.merged)
-        return [*changes, *(tombstone(lead_id) for lead_id in work.merged)]
+        return [*changes, *(tombstone(lead_id, into) for lead_id, into in work.merged.items())]
 
     async def _place(self, fresh: Mapping[Key, Activity]) -> Work:
         known = await self._repository.owners(identifiers_of(fresh.values()))
@@ -253,9 +253,9 @@ class BatchScoring:
     def _changes(self, work: Work) -> list[OutboxRow]:
         """Bring the rows up to date and make the records of the new states."""
         published: list[OutboxRow] = []
-        merged_from: dict[str, list[str]] = defaultdict(list)
+        merged_from: dict[str, dict[str, int]] = defaultdict(dict)
         for lead_id, survivor in sorted(work.merged.items()):
-            merged_from[survivor].append(lead_id)
+            merged_from[survivor][lead_id] = work.rows[lead_id].version
         fresh = work.fresh_of()
         for lead_id, state in work.states.items():
             row = work.rows[lead_id]
