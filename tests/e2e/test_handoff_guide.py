@@ -13,7 +13,7 @@ from tests.e2e.test_pipeline import make_hot, person
 from tests.guides import fenced
 
 SERVICE = "http://127.0.0.1:8003"
-STATES = ("recycled", "qualified")
+STATES = ("recycled", "assigned")
 """What the first and the second command of the guide leave a handoff in."""
 
 
@@ -23,7 +23,6 @@ def test_every_command_does_what_the_guide_says(client: Client, name: str) -> No
     assert len(commands) == len(STATES)
     for command, state in zip(commands, STATES, strict=True):
         handoff = make_hot(client, person())
-        client.answer(handoff["id"], outcome="accepted") if state == "recycled" else None
         answer = run(client, command, handoff["id"])
         assert answer["state"] == state
         said = json.loads(command.partition("-d '")[2].rpartition("'")[0])
