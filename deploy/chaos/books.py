@@ -38,7 +38,7 @@ class Books:
     """`states`: last published state by label, as bytes; `versions`: every version of a lead id, as published;
     `qualified`: records that a reader of committed data sees; `uncommitted`: how many there are for any reader;
     `order`: by record key, each activity ("source id") where it first stands; `letters`: values of dead activities;
-    `delivered`: what the receiver of webhooks saw.
+    `delivered`: what the receiver of webhooks saw, if there is one.
     """
 
     states: dict[str, bytes] = field(default_factory=dict)
@@ -52,10 +52,10 @@ class Books:
     letters: Counter[bytes] = field(default_factory=Counter)
     counts: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
-    delivered: Deliveries = field(default_factory=Deliveries)
+    delivered: Deliveries | None = None
 
 
-async def read_books(kafka: KafkaSettings, database: str, delivered: Deliveries) -> Books:
+async def read_books(kafka: KafkaSettings, database: str, delivered: Deliveries | None = None) -> Books:
     """Read everything once. The stack must be quiet."""
     books = Books(delivered=delivered)
     await _read_states(kafka, books)

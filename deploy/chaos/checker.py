@@ -94,6 +94,8 @@ def _records_differ(books: Books) -> Iterator[str]:
 def _deliveries_differ(books: Books) -> Iterator[str]:
     """Every record at least once, always under one id of its own, as it stands on the topic; and nothing else."""
     seen, records = books.delivered, {name_of(record): record for record in books.qualified}
+    if seen is None:
+        return
     for name in records.keys() - seen.answered:
         yield f"{name}: on the topic, but not delivered"
     for name, bodies in seen.bodies.items():

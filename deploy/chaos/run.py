@@ -136,7 +136,8 @@ async def _check(options: Options, stack: SufferingStack, load_: Load, report: R
         books = await read_books(settings.kafka, database, stack.receiver.seen)
         books.left["files in the spool"] = spool_files(stack.data.path / "spool")
         verdict.qualified = len(books.qualified)
-        verdict.delivered, verdict.attempts = len(books.delivered.answered), books.delivered.attempts.total()
+        seen = stack.receiver.seen
+        verdict.delivered, verdict.attempts = len(seen.answered), seen.attempts.total()
         verdict.differences += check(books, expected, load_.broken, load_.doubtful)
 
 

@@ -58,9 +58,8 @@ class HandoffRepository:
             ordered,
         ):
             known, lows = unpack_triggers(row[13])
-            rules[row[0]][row[1]] = RuleMemory(
-                *row[2:13], instants=known, lows=lows, cooling_due=row[14], cooling_told=row[15]
-            )
+            values: list[Any] = [*row[2:13], known, lows, *row[14:]]
+            rules[row[0]][row[1]] = RuleMemory(*values)
         return {
             id_: LeadMemory(version, merged_into, stored_state(state) if state else None, rules[id_])
             for id_, version, merged_into, state in leads
