@@ -6,7 +6,6 @@ import socket
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -68,19 +67,27 @@ class Receiver:
     def close(self) -> None:
         """End all connections, the loop and the thread."""
         self._server.close()
-        asyncio.run_coroutine_threadsafe(rest_cancelled(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
+
+    @staticmethod
+    async def _end() -> None:
+        await rest_cancelled()
+        await asyncio.sleep(0)  # what was aborted is closed in the loop's next turn
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, HOST, self.port, limit=MAX_HEAD)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        try:
             while await self._request(reader, writer):
                 pass
-        writer.close()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the sender has gone, or was killed
+        finally:
+            writer.transport.abort()
 
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request; returns whether another may follow on this connection."""

@@ -253,6 +253,8 @@ def _stays(people: Week, stack: Stack, calendar: Calendar, friday: datetime) -> 
     assert [one["id"] for one in people.runs() if one["kind"] == "records"] == [done["id"]]
     assert len(people.client.read("qualified-leads")) == 2
     _cooling(people, friday)
+    calendar.put(friday + timedelta(hours=4))
+    _overdue(people, friday)
 
 
 def _cooling(people: Week, friday: datetime) -> None:
@@ -265,6 +267,20 @@ def _cooling(people: Week, friday: datetime) -> None:
     assert event["lead_id"] == people.lead("taro", 50)["id"]
     assert from_rfc3339(event["cools_at"]) - from_rfc3339(event["at"]) == timedelta(days=7)
     assert from_rfc3339(event["at"]).astimezone(TOKYO).date() == friday.date()
+
+
+def _overdue(people: Week, friday: datetime) -> None:
+    """Nobody has answered for one of them: the deadline set before the service died is kept by the next process."""
+    left = people.handoff("hana")["id"]
+
+    def told() -> list[dict[str, Any]]:
+        return [one for one in people.client.read("lead-lifecycle") if "breach" in one]
+
+    (event,) = wait_for(told)
+    assert (event["handoff_id"], event["breach"], event["action"]) == (left, 1, "reminded")
+    assert timedelta() <= from_rfc3339(event["due_at"]) - (friday + timedelta(hours=4)) < timedelta(minutes=1)
+    shown = people.client.http.get(people.client.url("handoff", f"/v1/handoffs/{left}")).json()
+    assert [one["event"] for one in shown["history"]][-1] == "breach"
 
 
 def _answers(client: Client) -> bool:
