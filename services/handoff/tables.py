@@ -117,13 +117,6 @@ handoff = Table(
 Index("handoff_lead_id_rule_cycle_key", handoff.c.lead_id, handoff.c.rule, handoff.c.cycle, unique=True)
 Index("handoff_close_at_idx", handoff.c.close_at, postgresql_where=text("state IN ('qualified', 'assigned')"))
 Index("handoff_handed_over_at_idx", handoff.c.handed_over_at)
-Index(
-    "handoff_rule_crossed_at_id_idx",
-    handoff.c.rule,
-    handoff.c.crossed_at,
-    handoff.c.id,
-    postgresql_where=text("state = 'qualified' AND handed_over_at IS NULL"),
-)
 Index("handoff_crossed_at_id_idx", handoff.c.crossed_at, handoff.c.id)
 Index("handoff_queue_state_crossed_at_id_idx", handoff.c.queue, handoff.c.state, handoff.c.crossed_at, handoff.c.id)
 Index("handoff_due_at_idx", handoff.c.due_at, postgresql_where=text("due_at IS NOT NULL"))
