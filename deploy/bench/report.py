@@ -26,8 +26,19 @@ def markdown(lines: Sequence[Line], goals: dict[str, tuple[Goal, ...]]) -> str:
     return head + "".join(f"| {' | '.join(_cells(line, goals.get(line.name, ())))} |\n" for line in lines)
 
 
+def summary(line: Line, goals: Sequence[Goal]) -> str:
+    """One line as soon as it is measured."""
+    figures = [f"{of} {figure:.2f}" for of in ("ratio", "factor") if (figure := line.figure(of)) is not None]
+    return "  ".join(
+        [f"{line.name:<26}{_number(line.value)} {line.unit}", *figures, line.problem or _verdicts(line, goals)]
+    )
+
+
+def _verdicts(line: Line, goals: Sequence[Goal]) -> str:
+    return ", ".join(f"{'✓' if goal.met_by(line.figure(goal.of)) else '✗'} {goal}" for goal in goals)
+
+
 def _cells(line: Line, goals: Sequence[Goal]) -> list[str]:
-    verdicts = [f"{'✓' if goal.met_by(line.figure(goal.of)) else '✗'} {goal}" for goal in goals]
     return [
         line.name,
         _number(line.value),
@@ -37,7 +48,7 @@ def _cells(line: Line, goals: Sequence[Goal]) -> list[str]:
         _number(line.naive),
         "" if line.factor is None else f"{line.factor:.1f}",
         f"{line.spread:.0%}",
-        line.problem or ", ".join(verdicts),
+        line.problem or _verdicts(line, goals),
     ]
 
 

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 
 from deploy.bench.measuring import Line
 from deploy.bench.rig import cli_key, resident_mib, stack_of
-from deploy.bench.sample import activity
+from deploy.bench.sample import activity, email_of
 from deploy.local.stack import Stack
 from shared.errors import KizashiError
 from shared.topics import QUALIFIED_LEADS
@@ -55,7 +55,7 @@ class Drive:
             hot = number % HOT_EVERY == 0
             body.append(activity(number, number, "quote_requested") if hot else activity(number, number % 5_000))
             if hot:
-                self.sent[f"lead-{number}@example.co.jp"] = time.perf_counter()
+                self.sent[email_of(number)] = time.perf_counter()
         answer = await self.http.post("/v1/activities", content=orjson.dumps(body))
         if answer.status_code != 202:
             raise KizashiError(f"ingest answered {answer.status_code}: {answer.text[:200]}")
