@@ -23,7 +23,14 @@ COLUMNS = ", ".join(_NAMES)
 SELECTED = COLUMNS.replace("id", "id::text", 1)
 """Columns of a handoff in the order of the class's fields."""
 ARRAYS = ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(_TYPES, 1))
-CHANGES = ", ".join(f"{name} = n.{name}" for name in _NAMES if name not in {"id", "lead_id", "rule", "cycle"})
+_BORN_WITH = frozenset("lead_id rule cycle mode model model_version crossed_at rules_version source campaign".split())
+_CHANGING = tuple((name, type_) for name, type_ in zip(_NAMES, _TYPES, strict=True) if name not in _BORN_WITH)
+"""The id, and what the steps of a handoff change."""
+UPDATE = (
+    f"UPDATE handoff.handoff h SET {', '.join(f'{name} = n.{name}' for name, _ in _CHANGING if name != 'id')}"
+    f" FROM unnest({', '.join(f'${number}::{type_}[]' for number, (_, type_) in enumerate(_CHANGING, 1))})"
+    f" AS n({', '.join(name for name, _ in _CHANGING)}) WHERE h.id = n.id"
+)
 MEMORY = (
     "armed, cycle, crossed_at, previous, open_handoff, version, ended, hot, noted_at, settling_since, settle_due,"
     " triggers, cooling_due, cooling_told"
@@ -203,8 +210,7 @@ class HandoffRepository:
             )
         if ledger.changed:
             await self._conn.execute(
-                f"UPDATE handoff.handoff h SET {CHANGES} FROM unnest({ARRAYS}) AS n({COLUMNS}) WHERE h.id = n.id",
-                *([getattr(handoff, name) for handoff in ledger.changed.values()] for name in _NAMES),
+                UPDATE, *([getattr(handoff, name) for handoff in ledger.changed.values()] for name, _ in _CHANGING)
             )
         if ledger.history:
             await self._add_history(ledger.history)
