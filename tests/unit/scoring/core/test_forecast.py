@@ -98,7 +98,8 @@ def is_right(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
     state = fold(model, new_state(model), until(map(to_activity, acts), at))
     now = evaluate(model, state, at)
     told = {fall.mark: fall.at for fall in forecast(model, state, at, now)}
-    daily = [at + number * DAY for number in range(1, DAYS)]
+    minute = at.replace(second=0, microsecond=0)
+    daily = [minute + number * DAY for number in range(1, DAYS)]
     plain = [score(tree, [one for one in acts if one.at <= at], one).score for one in daily]
     for mark in {mark for mark in model.model.watch if now.score is not None and mark <= now.score}:
         below = [day for day, points in zip(daily, plain, strict=True) if points is not None and points * 100 < mark]
