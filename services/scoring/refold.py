@@ -82,7 +82,7 @@ class _Chunk:
     """The leads that come after `after`, as they stood when they were read; `last` is the last of them."""
 
     after: str
-    rows: Mapping[str, LeadRow]
+    rows: dict[str, LeadRow]
     states: Mapping[str, LeadState]
     history: Mapping[str, Sequence[Activity]]
     entries: Mapping[str, Sequence[Entry]]

@@ -27,12 +27,14 @@ def next_change_at(
     `at` lies at or after the last folded activity. Gives up on pathological models with an instant before which
     nothing changes.
     """
-    search = _Search(model, state, manual)
+    search = Search(model, state, manual)
     found = search.first_after(to_micros(at))
     return None if found >= NEVER else from_micros(found)
 
 
-class _Search:
+class Search:
+    """One lead under one model as time goes on."""
+
     def __init__(self, model: CompiledModel, state: State, manual: Sequence[ManualPoints]) -> None:
         self.model, self.state, self.manual = model, state, manual
         self.probes = 0
@@ -42,7 +44,7 @@ class _Search:
 
     def first_after(self, at: int) -> int:
         now = self.signature(at)
-        self.highest = _highest_sum(self.model, self.state, at)
+        self.highest = self.highest_sum(at)
         for _ in range(_MOST_STEPS):
             step = min(self.inactive_next(at), *steps(self.model, self.state, at, self.manual))
             end = min(step - 1, self.fading_until)
@@ -64,6 +66,16 @@ class _Search:
         if self.highest - idle * abs(rule.points) <= rule.floor:
             return NEVER
         return self.state.last_active + (idle + 1) * self.model.idle_span
+
+    def highest_sum(self, at: int) -> int:
+        """What the engagement sum can never exceed by time alone: gains only fade, losses at best vanish."""
+        earned = worths(self.model, self.state, at)
+        best = [
+            max([points, 0, *(cell.points for cell in rule.cells)])
+            for rule, (points, _) in zip(self.model.rules, earned, strict=True)
+        ]
+        sums = combine(self.model, best, 0)
+        return sums.total - sums.clamp
 
     def points(self, at: int) -> list[int]:
         """Per rule in cents, recycling included."""
@@ -135,17 +147,6 @@ class _Search:
         others = fit + sum(one.points for one in manual_in_force(self.manual, from_micros(at)))
         levels = [bound for _, bound in self.model.levels]
         return [*levels, *self.model.engagement_marks, *(mark - others for mark in self.model.total_marks)]
-
-
-def _highest_sum(model: CompiledModel, state: State, at: int) -> int:
-    """What the engagement sum can never exceed by time alone: gains only fade, losses at best vanish."""
-    earned = worths(model, state, at)
-    best = [
-        max([points, 0, *(cell.points for cell in rule.cells)])
-        for rule, (points, _) in zip(model.rules, earned, strict=True)
-    ]
-    sums = combine(model, best, 0)
-    return sums.total - sums.clamp
 
 
 def _ends_of_fading(model: CompiledModel, state: State) -> Iterator[int]:
