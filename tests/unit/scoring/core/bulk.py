@@ -82,7 +82,7 @@ class Pools:
 
     def fill(self) -> None:
         """Fill all pools."""
-        assert self.acts and self.bursts and self.entries and self.trees and self.names
+        assert all((self.acts, self.bursts, self.entries, self.trees, self.names))
 
     def tree(self, dice: Random) -> dict[str, Any]:
         """A model: the frame of one, with rules and inactivity of others."""

@@ -96,11 +96,11 @@ def _any_silence(put: Replace) -> None:
 
 
 def _utc_days(put: Replace) -> None:
-    put(compiling.Calendar, "_local_day", lambda self, micros: micros // 86_400_000_000 + 719_163)
+    put(compiling.Calendar, "_local_day", lambda _self, micros: micros // 86_400_000_000 + 719_163)
 
 
 def _months_of_thirty_days(put: Replace) -> None:
-    put(decay, "after_months", lambda start, months, zone: start + months * 30 * 86_400_000_000)
+    put(decay, "after_months", lambda start, months, _zone: start + months * 30 * 86_400_000_000)
 
 
 def _expiry_too_late(put: Replace) -> None:
@@ -115,7 +115,7 @@ def _expiry_too_late(put: Replace) -> None:
 
 def _models_policy_ignored(put: Replace) -> None:
     right = entries.factor_of
-    put(entries, "factor_of", lambda policy, default: right(policy, Fraction(1)))
+    put(entries, "factor_of", lambda policy, _default: right(policy, Fraction(1)))
 
 
 def _recycled_too_much(put: Replace) -> None:
@@ -159,7 +159,7 @@ def _late_word_ignored(put: Replace) -> None:
 
 
 def _ahead_at_once(put: Replace) -> None:
-    put(lead, "_due", lambda state, ordered, now: ordered)
+    put(lead, "_due", lambda _state, ordered, _now: ordered)
 
 
 def _ahead_forgotten(put: Replace) -> None:
@@ -173,7 +173,7 @@ def _ahead_forgotten(put: Replace) -> None:
 
 
 def _times_forgotten(put: Replace) -> None:
-    put(decay.HalfLifeDecay, "worthless", lambda self, points, at: at - 2 * self.span)
+    put(decay.HalfLifeDecay, "worthless", lambda self, _points, at: at - 2 * self.span)
 
 
 def _recent_forgotten(put: Replace) -> None:
@@ -196,11 +196,11 @@ def _anchors_stay(put: Replace) -> None:
 
 
 def _parted_comes_back(put: Replace) -> None:
-    put(resolution._Forest, "_apart", lambda self, root, branch: False)
+    put(resolution._Forest, "_apart", lambda *_: False)
 
 
 def _refused_for_ever(put: Replace) -> None:
-    put(memory.Memory, "_naming", lambda self, lead_id: set())
+    put(memory.Memory, "_naming", lambda *_: set())
 
 
 def _joined_for_ever(put: Replace) -> None:
