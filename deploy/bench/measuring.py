@@ -32,6 +32,12 @@ class Goal:
             return False
         return figure <= self.bound if self.at_most else figure >= self.bound
 
+    def reach(self, figure: float | None) -> float:
+        """How much of the bound is reached: 1 is on it, 2 twice as good, 0 a figure that is missing."""
+        if not figure:
+            return 0.0
+        return self.bound / figure if self.at_most else figure / self.bound
+
     def __str__(self) -> str:
         return f"{self.of} {'≤' if self.at_most else '≥'} {self.bound:g}"
 
@@ -62,6 +68,12 @@ class Line:
     def figure(self, of: str) -> float | None:
         """One of `value`, `ratio`, `factor`."""
         return {"value": self.value, "ratio": self.ratio, "factor": self.factor}[of]
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "Line":
+        """What `to_json` gave, to its digits."""
+        names = ("name", "value", "unit", "spread", "limit", "limit_spread", "naive")
+        return cls(**{name: raw[name] for name in names}, problem=raw.get("problem", ""))
 
     def to_json(self, goals: Sequence[Goal] = ()) -> Mapping[str, Any]:
         """The line as `kizashi bench --json` prints it."""

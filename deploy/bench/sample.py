@@ -5,12 +5,18 @@ from typing import Any
 
 KINDS = ("page_viewed", "page_viewed", "page_viewed", "page_viewed", "email_clicked", "document_downloaded")
 PAGES = ("/", "/product", "/pricing", "/cases", "/company")
-MINUTE = 60
+PEOPLE = 5
+"""Leads of one company."""
 
 
 def activities(count: int, leads: int) -> Iterator[dict[str, Any]]:
     """`count` activities as posted, spread evenly over `leads`, a minute apart from 2026-11-02 on."""
     return (activity(number, number % leads) for number in range(count))
+
+
+def email_of(lead: int) -> str:
+    """The address of a lead, one of a company's few."""
+    return f"lead-{lead}@company-{lead // PEOPLE}.example.co.jp"
 
 
 def activity(number: int, lead: int, kind: str | None = None) -> dict[str, Any]:
@@ -28,7 +34,7 @@ def activity(number: int, lead: int, kind: str | None = None) -> dict[str, Any]:
         "source": "bench",
         "type": kind,
         "occurred_at": f"2026-11-{2 + day % 20:02d}T{minute // 60:02d}:{minute % 60:02d}:{number % 60:02d}Z",
-        "lead": {"email": f"lead-{lead}@example.co.jp"},
+        "lead": {"email": email_of(lead)},
         "attributes": {"company": "株式会社サンプル", "job_title": "製造部 課長" if lead % 3 == 0 else "担当"},
         "properties": properties,
     }

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from deploy.bench.machine import machine
 from deploy.bench.measuring import Line
 from deploy.bench.registry import GOALS, Group, groups_for
-from deploy.bench.report import markdown, table
+from deploy.bench.report import markdown, summary, table
 from deploy.cli.common import Json, fail, print_json, progress
 from shared.telemetry import configure_logging
 
@@ -32,10 +33,10 @@ def bench(
         groups = groups_for(tuple(only or ()))
     except KeyError as error:
         raise fail(f"no line is called {error.args[0]}; there are {', '.join(GOALS)}", 2) from None
-    configure_logging("bench", "ERROR")
+    configure_logging("bench", "CRITICAL")
     lines = asyncio.run(_measure(groups))
     if as_json:
-        print_json([line.to_json(GOALS.get(line.name, ())) for line in lines])
+        print_json({"machine": machine(), "lines": [line.to_json(GOALS.get(line.name, ())) for line in lines]})
     elif as_markdown:
         print(markdown(lines, GOALS), end="")
     else:
@@ -53,5 +54,6 @@ async def _measure(groups: tuple[Group, ...]) -> list[Line]:
         with report.part("bench", group.lines[0], len(group.lines)) as part:
             async for line in group.measure():
                 lines.append(line)
+                report.say(summary(line, GOALS.get(line.name, ())))
                 part.advance(len([one for one in lines if one.name in group.lines]), len(group.lines))
     return lines

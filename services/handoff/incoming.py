@@ -91,7 +91,10 @@ def asks_for_silence(record: Record) -> bool:
 
 
 def _header(record: Record, name: str) -> bytes | None:
-    return next((value for key, value in record.headers if key == name), None)
+    for key, value in record.headers:
+        if key == name:
+            return value
+    return None
 
 
 def read_answer(record: Record) -> AnswerRecord:

@@ -1,6 +1,7 @@
 """Keeping accounts: beside the consumer, set by set, from what leads have told them in their own transactions."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -8,7 +9,7 @@ from functools import partial
 
 import asyncpg
 
-from services.scoring.account_repository import AccountRepository, AccountRow, Told
+from services.scoring.account_repository import BREATH, AccountRepository, AccountRow, Told
 from services.scoring.core.accounts import (
     Contact,
     account_state,
@@ -32,6 +33,8 @@ from shared.waiting import until_it_works
 CHUNK = 2_000
 DUE_CHUNK = 500
 PAUSE_S = 0.5
+SHARE, LONGEST_REST_S = 0.3, 2.0
+"""The most of this process's time that goes into accounts: activities come first."""
 FIRST_SEEN = "repair"
 """The cause for leads that were there before their accounts were kept: nothing is raised for them."""
 
@@ -44,9 +47,10 @@ async def keep_accounts(
     """Bring accounts up to date and publish them. Runs until cancelled."""
     turn = partial(keep_once, pool, settings, models, account_id_for, clock)
     while True:
+        began = time.monotonic()
         done = await until_it_works(turn, _ignore)
-        if done < CHUNK:
-            await asyncio.sleep(PAUSE_S)
+        rest = min((time.monotonic() - began) * (1 / SHARE - 1), LONGEST_REST_S)
+        await asyncio.sleep(rest if done >= CHUNK else max(PAUSE_S, rest))
 
 
 def _ignore(_: str | None) -> None:
@@ -118,11 +122,15 @@ async def _renew(
         return []
     contacts, stored = await repository.contacts_of(touched), await repository.accounts(touched)
     rows = [stored.get(account_id) or AccountRow(account_id) for account_id in touched]
-    published = [
-        record
-        for row in rows
-        for record in _bring_up_to_date(row, contacts.get(row.id, ()), news.get(row.id, ()), models, now)
-    ]
+    published: list[OutboxRow] = []
+    worked_out = 0
+    for row in rows:
+        people = contacts.get(row.id, ())
+        published += _bring_up_to_date(row, people, news.get(row.id, ()), models, now)
+        worked_out += len(people)
+        if worked_out >= BREATH:
+            worked_out = 0
+            await asyncio.sleep(0)  # the consumer of this process goes first
     await repository.put(rows)
     return published
 
@@ -130,10 +138,11 @@ async def _renew(
 def _bring_up_to_date(
     row: AccountRow, people: Sequence[Contact], news: Sequence[Contact], models: Models, now: datetime
 ) -> list[OutboxRow]:
-    state = account_state(people, models, now) if people else {}
+    account = describe(people)
+    state = account_state(account, people, models, now) if people else {}
     windows = [model.compiled.model.accounts.active_within for model in models.live]
     row.contacts, row.due_at = len(people), next_inactive(people, windows, now)
-    row.search = describe(people).search_text
+    row.search = account.search_text
     row.score = state["models"][models.primary.name]["score"] if people else None
     if state == row.state:
         return []

@@ -8,7 +8,7 @@ from typing import Any
 
 from deploy.bench.measuring import Line, compare
 from deploy.bench.rig import stack_of
-from deploy.bench.sample import activities
+from deploy.bench.sample import activities, email_of
 from deploy.bench.scoring_rig import SECRET, Desk, fill, fresh_desk, kafka_of
 from deploy.local.stack import Stack
 from services.scoring.core.lead import refold
@@ -22,7 +22,7 @@ from shared.identity import EMAIL, Identifier, lead_id_for
 from shared.postgres import create_engine
 
 USUAL, LONG = 1_000, 100_000
-LEAD = Identifier(EMAIL, "lead-0@example.co.jp")
+LEAD = Identifier(EMAIL, email_of(0))
 SPREAD = timedelta(days=300)
 TIMES = 20
 

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import asyncpg
 import httpx2
 import orjson
 from aiokafka import AIOKafkaConsumer
 
 from deploy.bench.measuring import Line
 from deploy.bench.rig import cli_key, resident_mib, stack_of
-from deploy.bench.sample import activity
+from deploy.bench.sample import activity, email_of
 from deploy.local.stack import Stack
 from shared.errors import KizashiError
 from shared.topics import QUALIFIED_LEADS
@@ -55,7 +56,7 @@ class Drive:
             hot = number % HOT_EVERY == 0
             body.append(activity(number, number, "quote_requested") if hot else activity(number, number % 5_000))
             if hot:
-                self.sent[f"lead-{number}@example.co.jp"] = time.perf_counter()
+                self.sent[email_of(number)] = time.perf_counter()
         answer = await self.http.post("/v1/activities", content=orjson.dumps(body))
         if answer.status_code != 202:
             raise KizashiError(f"ingest answered {answer.status_code}: {answer.text[:200]}")
@@ -90,16 +91,34 @@ class Drive:
 
 
 async def measure() -> AsyncIterator[Line]:
-    """end_to_end_p99_20, end_to_end_p99_80, memory_scoring, memory_handoff."""
+    """end_to_end_rate, …_p99_20, …_p99_80, memory_scoring, memory_handoff, stored_postgres, stored_kafka."""
     with stack_of(["ingest", "scoring", "handoff"]) as stack:
         async with _driving(stack) as drive:
             await drive.run(FIRST_RATE, SEARCH_S)
             await drive.settle()
             highest = await _highest_rate(drive)
+            yield Line("end_to_end_rate", highest, "activities/s")
             for percent in (20, 80):
                 yield await _tail(drive, highest, percent)
         for name in ("scoring", "handoff"):
             yield Line(f"memory_{name}", resident_mib(stack.process(name).pid), "MiB")
+        for line in await _stored(stack):
+            yield line
+
+
+async def _stored(stack: Stack) -> list[Line]:
+    """What an activity takes on disk, with all that follows from it."""
+    conn = await asyncpg.connect(stack.addresses.database_url)
+    try:
+        count = await conn.fetchval("SELECT count(*) FROM scoring.activity")
+        tables = await conn.fetchval("SELECT pg_database_size(current_database())")
+    finally:
+        await conn.close()
+    logs = sum(path.stat().st_size for path in stack.data.kafka.rglob("*.log"))
+    return [
+        Line("stored_postgres", tables / count, "bytes"),
+        Line("stored_kafka", logs / count, "bytes"),
+    ]
 
 
 async def _highest_rate(drive: Drive) -> float:

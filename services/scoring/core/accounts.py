@@ -138,7 +138,8 @@ def account_score(contacts: Iterable[Contact], model: str, rules: Accounts, at: 
     active = [score for _, score, is_on in scored if is_on]
     scores: dict[str, int | None] = dict.fromkeys(METHODS)
     if values:
-        damped = sum((Fraction(value, 2**place) for place, value in enumerate(values[:TOP])), Fraction())
+        # Each counts half of the one before it: in sixteenths, so that one rounding is all.
+        damped = Fraction(sum(value << (TOP - 1 - place) for place, value in enumerate(values[:TOP])), 1 << (TOP - 1))
         average = Fraction(sum(active), len(active)) if active else Fraction()
         scores = {"damped": round(damped), "max": values[0], "average": round(average), "sum": sum(values)}
     top = tuple((lead_id, score) for lead_id, score, _ in scored[:TOP])
@@ -191,9 +192,8 @@ def cause_of(changed: Iterable[Contact]) -> str:
     return next((cause for cause in causes if cause not in SILENT), causes[0] if causes else "time")
 
 
-def account_state(contacts: Sequence[Contact], models: Models, at: datetime) -> dict[str, Any]:
+def account_state(account: Account, contacts: Sequence[Contact], models: Models, at: datetime) -> dict[str, Any]:
     """What is published of an account beside its id, version, cause and instant."""
-    account = describe(contacts)
     return {
         "name": account.name,
         "domains": list(account.domains),
