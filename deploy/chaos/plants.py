@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 from aiokafka import TopicPartition
 
+from deploy.chaos.model_plants import MODEL_PLANTS
 from deploy.chaos.plan import Fault
 from services.handoff.core import crossing, judging
 from services.ingest.spool import files as spool_files
@@ -278,4 +279,5 @@ PLANTS: dict[str, Plant] = {
     "merge-without-lock": Plant("merges are not looked for after locking", _merge_without_lock),
     "dead-letter-dropped": Plant("records that cannot be read are dropped", _dead_letter_dropped),
     "restart-at-end": Plant("a restart goes on at the newest record", _restart_at_the_end, _kills("scoring")),
+    **{name: Plant(about, plant) for name, (about, plant) in MODEL_PLANTS.items()},
 }

@@ -42,7 +42,7 @@ class _Search:
 
     def first_after(self, at: int) -> int:
         now = self.signature(at)
-        self.highest = _highest_sum(self.model, self.state, at)
+        self.highest = highest_sum(self.model, self.state, at)
         for _ in range(_MOST_STEPS):
             step = min(self.inactive_next(at), *steps(self.model, self.state, at, self.manual))
             end = min(step - 1, self.fading_until)
@@ -137,7 +137,7 @@ class _Search:
         return [*levels, *self.model.engagement_marks, *(mark - others for mark in self.model.total_marks)]
 
 
-def _highest_sum(model: CompiledModel, state: State, at: int) -> int:
+def highest_sum(model: CompiledModel, state: State, at: int) -> int:
     """What the engagement sum can never exceed by time alone: gains only fade, losses at best vanish."""
     earned = worths(model, state, at)
     best = [

@@ -52,7 +52,9 @@ def is_never_late(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
     model = compile_model(model_from(tree))
     state = fold(model, new_state(model), until(map(to_activity, acts), at))
     published = evaluate(model, state, at)
-    check = next_check_at(model, state, at, published, published)
+    soonest = next_check_at(model, state, at, published, published)
+    check = next_check_at(model, state, at, published, published, exact=True)
+    assert check is None or (soonest is not None and soonest <= check)
     end = check - timedelta(minutes=1) if check else at + 400 * DAY
     for part in range(1, 40):
         instant = at + max(end - at, timedelta()) * part // 40
