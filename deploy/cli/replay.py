@@ -100,6 +100,5 @@ def _print(found: Replay) -> None:
     if len(found.differences) > MOST_SHOWN:
         print(f"… and {len(found.differences) - MOST_SHOWN} more; --json shows all")
     waiting = f", {found.waiting} about to change by themselves" if found.waiting else ""
-    print(
-        f"{found.leads:,} leads of {found.activities:,} activities, {found.accounts:,} accounts: {len(found.differences)} differences{waiting}"
-    )
+    of = f"{found.leads:,} leads of {found.activities:,} activities, {found.accounts:,} accounts"
+    print(f"{of}: {len(found.differences)} differences{waiting}")
