@@ -4,6 +4,7 @@ To draw a lead anew costs Hypothesis ten times what it costs to score and to che
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.oracle import scoring as oracle
+from tests.oracle.fading import span
 from tests.unit.scoring.core import strategies
 from tests.unit.scoring.core.choices import Rolled
 from tests.unit.scoring.core.crowds import TREE, leads_are_the_oracles, names
@@ -22,6 +24,8 @@ from tests.unit.scoring.core.lives import agrees, holds_for_any_path, permuted_a
 T = TypeVar("T")
 POOL = 1_000
 LATER = timedelta(days=70)
+EDGES = [timedelta(), *map(span, strategies.SPANS), timedelta(days=31)]
+"""Ages at which windows, repeats, cells and silence change something."""
 
 
 def examples(least: int = 3_000) -> int:
@@ -107,9 +111,12 @@ class Pools:
         beside = timedelta(microseconds=dice.choice([0, 0, 0, 1, -1]))
         return strategies.START + timedelta(hours=3 * dice.randint(0, 480)) + beside
 
-    def readings(self, dice: Random) -> list[datetime]:
-        """One to four instants, sometimes long after the last activity."""
-        return [self.instant(dice) + dice.choice([timedelta(), LATER]) for _ in range(dice.randint(1, 4))]
+    def readings(self, dice: Random, acts: Sequence[oracle.Act], entered: Sequence[oracle.Entry]) -> list[datetime]:
+        """One to four instants, sometimes long after the last activity; half of them where something begins or ends."""
+        edges = [one.at + dice.choice(EDGES) for one in acts]
+        edges += [edge for one in entered for edge in (one.at, getattr(one, "until", None)) if edge is not None]
+        free = [self.instant(dice) + dice.choice([timedelta(), LATER]) for _ in range(4)]
+        return [dice.choice(edges) if edges and dice.randint(0, 1) else one for one in free[: dice.randint(1, 4)]]
 
     def crowd(self, dice: Random) -> list[oracle.Act]:
         """Activities of several people."""
@@ -129,18 +136,20 @@ class Pools:
 
 def oracle_agrees(pools: Pools, dice: Random) -> None:
     """Of the whole set at once."""
-    agrees(pools.tree(dice), pools.lead(dice, 40), pools.readings(dice)[0], dice.choice(pools.entries))
+    tree, lead, entered = pools.tree(dice), pools.lead(dice, 40), dice.choice(pools.entries)
+    agrees(tree, lead, pools.readings(dice, lead, entered)[0], entered)
 
 
 def any_path(pools: Pools, dice: Random) -> None:
     """However it came."""
     tree, lead, entered = pools.tree(dice), pools.lead(dice), dice.choice(pools.entries)
-    holds_for_any_path(tree, lead, entered, pools.readings(dice), Rolled(dice))
+    holds_for_any_path(tree, lead, entered, pools.readings(dice, lead, entered), Rolled(dice))
 
 
 def any_order(pools: Pools, dice: Random) -> None:
     """Whatever the order and the cuts."""
-    permuted_and_cut(pools.tree(dice), pools.lead(dice), pools.readings(dice)[0], Rolled(dice))
+    tree, lead = pools.tree(dice), pools.lead(dice)
+    permuted_and_cut(tree, lead, pools.readings(dice, lead, ())[0], Rolled(dice))
 
 
 def everybody(pools: Pools, dice: Random) -> None:
