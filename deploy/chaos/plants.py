@@ -14,6 +14,7 @@ import asyncpg
 from aiokafka import TopicPartition
 
 from deploy.chaos.delivery_plants import DELIVERY_PLANTS
+from deploy.chaos.model_plants import MODEL_PLANTS
 from deploy.chaos.plan import Fault
 from deploy.chaos.planting import WINDOW_S, Plant, exchange, kills
 from services.handoff.core import crossing, judging
@@ -251,4 +252,6 @@ PLANTS: dict[str, Plant] = {
     "merge-without-lock": Plant("merges are not looked for after locking", _merge_without_lock),
     "dead-letter-dropped": Plant("records that cannot be read are dropped", _dead_letter_dropped),
     "restart-at-end": Plant("a restart goes on at the newest record", _restart_at_the_end, kills("scoring")),
-} | DELIVERY_PLANTS
+    **DELIVERY_PLANTS,
+    **{name: Plant(about, plant) for name, (about, plant) in MODEL_PLANTS.items()},
+}

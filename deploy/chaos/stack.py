@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx2
 import psutil
 
+from deploy.chaos.fading_model import campaign_config
 from deploy.chaos.gates import Gates
 from deploy.chaos.plan import LINKS, SECOND, SERVICES, SUPERVISOR
 from deploy.chaos.receiver import SECRET, Receiver
@@ -64,11 +65,13 @@ class Setup:
 class SufferingStack:
     """The stack from outside: pids, kills, freezes, clocks, full disks."""
 
-    def __init__(self, folder: Path, plant: str, seed: int) -> None:
+    def __init__(self, folder: Path, plant: str, seed: int, *, fading: bool = False) -> None:
         self.data = DataFolder.at(folder)
         self.data.create()
         block, behind, before = free_blocks(3)
-        self._options = StackOptions(data_dir=folder, config_dir=ROOT / "config", port_base=block.base)
+        self._options = StackOptions(
+            data_dir=folder, config_dir=campaign_config(folder) if fading else ROOT / "config", port_base=block.base
+        )
         gates = dict(zip(LINKS, before.all, strict=False))
         ports = iter(behind.all)
         inner, second = dict(zip(SERVICES, ports, strict=False)), dict(zip(SECOND, ports, strict=False))
@@ -148,9 +151,11 @@ class SufferingStack:
 
 
 @contextmanager
-def suffering_stack(folder: Path, report: Report, *, seed: int, plant: str = "") -> Iterator[SufferingStack]:
+def suffering_stack(
+    folder: Path, report: Report, *, seed: int, plant: str = "", fading: bool = False
+) -> Iterator[SufferingStack]:
     """A started stack, ended afterwards."""
-    stack = SufferingStack(folder, plant, seed)
+    stack = SufferingStack(folder, plant, seed, fading=fading)
     try:
         stack.start(report)
         stack.deliver()

@@ -12,7 +12,7 @@ from services.scoring.core.compile import CompiledModel, CompiledRule
 from services.scoring.core.earned import combine
 from services.scoring.core.evaluate import fit_sums, idle_periods, manual_in_force
 from services.scoring.core.evaluation import Evaluation, ManualPoints, as_points
-from services.scoring.core.next_change import Search, steps
+from services.scoring.core.next_change import Search, highest_sum, steps
 from services.scoring.core.state import State
 from shared.clock import from_micros, to_micros, to_rfc3339
 
@@ -112,7 +112,7 @@ class _Falls(Search):
 
     def _walked(self, mark: int, at: int) -> int:
         """From jump to jump, and through what fades between two; NEVER where none is found in bearable time."""
-        self.highest = self.highest_sum(at)
+        self.highest = highest_sum(self.model, self.state, at)
         for _ in range(_MOST_STEPS):
             step = min(self.inactive_next(at), *steps(self.model, self.state, at, self.manual))
             fading = min(step - 1, self.fading_until, self.end)

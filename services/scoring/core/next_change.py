@@ -44,7 +44,7 @@ class Search:
 
     def first_after(self, at: int) -> int:
         now = self.signature(at)
-        self.highest = self.highest_sum(at)
+        self.highest = highest_sum(self.model, self.state, at)
         for _ in range(_MOST_STEPS):
             step = min(self.inactive_next(at), *steps(self.model, self.state, at, self.manual))
             end = min(step - 1, self.fading_until)
@@ -66,16 +66,6 @@ class Search:
         if self.highest - idle * abs(rule.points) <= rule.floor:
             return NEVER
         return self.state.last_active + (idle + 1) * self.model.idle_span
-
-    def highest_sum(self, at: int) -> int:
-        """What the engagement sum can never exceed by time alone: gains only fade, losses at best vanish."""
-        earned = worths(self.model, self.state, at)
-        best = [
-            max([points, 0, *(cell.points for cell in rule.cells)])
-            for rule, (points, _) in zip(self.model.rules, earned, strict=True)
-        ]
-        sums = combine(self.model, best, 0)
-        return sums.total - sums.clamp
 
     def points(self, at: int) -> list[int]:
         """Per rule in cents, recycling included."""
@@ -147,6 +137,17 @@ class Search:
         others = fit + sum(one.points for one in manual_in_force(self.manual, from_micros(at)))
         levels = [bound for _, bound in self.model.levels]
         return [*levels, *self.model.engagement_marks, *(mark - others for mark in self.model.total_marks)]
+
+
+def highest_sum(model: CompiledModel, state: State, at: int) -> int:
+    """What the engagement sum can never exceed by time alone: gains only fade, losses at best vanish."""
+    earned = worths(model, state, at)
+    best = [
+        max([points, 0, *(cell.points for cell in rule.cells)])
+        for rule, (points, _) in zip(model.rules, earned, strict=True)
+    ]
+    sums = combine(model, best, 0)
+    return sums.total - sums.clamp
 
 
 def _ends_of_fading(model: CompiledModel, state: State) -> Iterator[int]:
