@@ -66,13 +66,13 @@ class ScoringRepository:
     def __init__(self, conn: asyncpg.Connection) -> None:
         self._conn = conn
 
-    async def add_keys(self, activities: Iterable[Activity]) -> tuple[set[Key], int]:
-        """Claim the keys of `activities`; returns those that are new, and how many known ones had another body."""
-        ordered = sorted(activities, key=lambda item: (item.source, item.id))
+    async def add_keys(self, fingerprints: Mapping[Key, bytes]) -> tuple[set[Key], int]:
+        """Claim the keys of activities; returns those that are new, and how many known ones had another body."""
+        ordered = sorted(fingerprints)
         columns = (
-            [item.source for item in ordered],
-            [item.id for item in ordered],
-            [item.fingerprint() for item in ordered],
+            [source for source, _ in ordered],
+            [id_ for _, id_ in ordered],
+            [fingerprints[key] for key in ordered],
         )
         rows = await self._conn.fetch(
             "INSERT INTO scoring.activity_key (source, id, fingerprint)"

@@ -85,7 +85,10 @@ async def test_another_process_takes_a_publication_up_with_its_next_batch(desk: 
     assert (other.primary.version, await elsewhere.score_of(TARO)) == (2, 8)
 
 
-async def test_a_refold_goes_on_where_it_was_in_whatever_process(desk: Desk, api: httpx2.AsyncClient) -> None:
+async def test_a_refold_goes_on_where_it_was_in_whatever_process(
+    desk: Desk, api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.scoring.refold.CHUNK", 50)
     people = [f"p{number}@example.co.jp" for number in range(120)]
     await desk.receive(*(download(f"d{number}", email) for number, email in enumerate(people)))
     await fold(desk)
