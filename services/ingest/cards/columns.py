@@ -17,7 +17,7 @@ MOST_REMEMBERED, MOST_CHARACTERS = 8_192, 262_144
 """Different cells of a column that are kept in mind, and how long they may be together."""
 _LONGEST_ADDRESS = 64
 
-# What begins as a formula may, may be none; runs of space are squeezed in some records.
+# What begins like a formula may be none, and runs of space are squeezed in some records only.
 _DOUBTFUL = ("  ", *(f"\n{space}{sign}" for space in ("", " ") for sign in FORMULA_SIGNS))
 _LABEL = "[a-z0-9]+(?:-[a-z0-9]+)*"
 # A part of what `shared.identity.normalise_email` takes as it is.
