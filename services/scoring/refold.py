@@ -79,16 +79,16 @@ class _Lead:
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """The leads that come after `after`, as they stood when they were read; `last` is the last of them."""
+    """Leads in the order of their ids, as they stood when they were read."""
 
-    after: str
-    rows: Mapping[str, LeadRow]
+    rows: dict[str, LeadRow]
     states: Mapping[str, LeadState]
     history: Mapping[str, Sequence[Activity]]
     entries: Mapping[str, Sequence[Entry]]
 
     @property
     def last(self) -> str:
+        """The id of the last of them."""
         return next(reversed(self.rows))
 
 
@@ -170,7 +170,7 @@ class Refolder:
             behind = [lead_id for lead_id, state in states.items() if not is_current(self._models.current, state)]
             history = await ScoringRepository(conn).activities_of(behind) if behind else {}
             entries = await EntryRepository(conn).of(behind) if behind else {}
-            return _Chunk(after, rows, states, history, entries)
+            return _Chunk(rows, states, history, entries)
 
 
 @dataclass(frozen=True, slots=True)
