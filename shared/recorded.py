@@ -24,7 +24,7 @@ def _as_written(raw: Any, region: str) -> Activity | None:
     """The activity, None where it takes more to tell what `raw` is."""
     if type(raw) is not dict or not raw.keys() <= _KEYS or raw.get("consent") is not None:
         return None
-    get = raw.get
+    get: Any = raw.get
     id_, source, kind, flags, signals = get("id"), get("source"), get("type"), get("flags"), get("signals")
     if not (type(id_) is type(source) is type(kind) is str and 0 < len(id_) <= 256 and 0 < len(source) <= 128):
         return None

@@ -79,9 +79,11 @@ class _Lead:
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """The leads that come after `after`, as they stood when they were read; `last` is the last of them."""
+    """Leads in the order of their ids, as they stood when they were read; and the history of those that `models` have
+    not folded.
+    """
 
-    after: str
+    models: Models
     rows: dict[str, LeadRow]
     states: Mapping[str, LeadState]
     history: Mapping[str, Sequence[Activity]]
@@ -89,6 +91,7 @@ class _Chunk:
 
     @property
     def last(self) -> str:
+        """The id of the last of them."""
         return next(reversed(self.rows))
 
 
@@ -119,6 +122,11 @@ class Refolder:
                     await repository.count(job)
             return await self._fold(conn, turn)
 
+    async def read_ahead(self) -> None:
+        """Wait until the next chunk is read."""
+        if self._ahead is not None:
+            await asyncio.wait({self._ahead[1]})
+
     async def forget_ahead(self) -> None:
         """Let go of what was read ahead."""
         if self._ahead is not None:
@@ -133,28 +141,30 @@ class Refolder:
         return _Turn(conn, RefoldRepository(conn), job, models, self._clock(), self._partitions)
 
     async def _fold(self, conn: asyncpg.Connection, turn: "_Turn") -> bool:
-        chunk = await self._next_chunk(turn.job.after)
+        chunk = await self._next_chunk(turn.job.after, turn.models)
         if not chunk.rows:
             async with conn.transaction():
                 await turn.repository.folded(turn.job, turn.now)
             log.info("refolded", leads=turn.job.done, model=turn.job.name, version=turn.job.version)
             return True
-        self._ahead = chunk.last, asyncio.create_task(self._read(chunk.last))
+        self._ahead = chunk.last, asyncio.create_task(self._read(chunk.last, turn.models))
         leads = await turn.fold(chunk)
         async with conn.transaction():
             if await self._models.pin(conn) is turn.models:
                 await turn.switch_chunk(chunk, leads)
         return True
 
-    async def _next_chunk(self, after: str) -> _Chunk:
+    async def _next_chunk(self, after: str, models: Models) -> _Chunk:
         if self._ahead is not None and self._ahead[0] == after:
             _, task = self._ahead
             self._ahead = None
-            return await task
+            chunk = await task
+            if chunk.models is models:
+                return chunk
         await self.forget_ahead()
-        return await self._read(after)
+        return await self._read(after, models)
 
-    async def _read(self, after: str) -> _Chunk:
+    async def _read(self, after: str, models: Models) -> _Chunk:
         """Read what comes next, without a lock. Of leads that need not be folded nothing but the rows is read."""
         async with self._pool.acquire() as conn:
             slices, activities = Slices(), 0
@@ -167,10 +177,10 @@ class Refolder:
                 if rows and activities > MOST_ACTIVITIES:
                     break
                 rows[row.id], states[row.id] = row, state
-            behind = [lead_id for lead_id, state in states.items() if not is_current(self._models.current, state)]
+            behind = [lead_id for lead_id, state in states.items() if not is_current(models, state)]
             history = await ScoringRepository(conn).activities_of(behind) if behind else {}
             entries = await EntryRepository(conn).of(behind) if behind else {}
-            return _Chunk(after, rows, states, history, entries)
+            return _Chunk(models, rows, states, history, entries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,10 @@ from services.scoring.core.resolution import Order
 from shared.activity import Activity, parse_stored
 from shared.errors import TransientError
 from shared.identity import Identifier
+from shared.slices import Slices
 
+AT_ONCE = 50
+"""So many stored activities are read before somebody else may have a turn."""
 Key = tuple[str, str]
 """What makes an activity unique: source and id."""
 
@@ -207,7 +210,10 @@ class ScoringRepository:
             "SELECT lead_id::text, body FROM scoring.activity WHERE lead_id = ANY($1::uuid[])", list(lead_ids)
         )
         found: dict[str, list[Activity]] = {lead_id: [] for lead_id in lead_ids}
-        for lead_id, body in rows:
+        slices = Slices()
+        for number, (lead_id, body) in enumerate(rows):
+            if number % AT_ONCE == 0:
+                await slices.give_way()
             found[lead_id].append(parse_stored(orjson.loads(body)))
         return found
 

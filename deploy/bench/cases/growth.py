@@ -8,7 +8,7 @@ import asyncpg
 
 from deploy.bench.measuring import Line, line_of
 from deploy.bench.rig import stack_of
-from deploy.bench.sample import activities, activity
+from deploy.bench.sample import PEOPLE, activities, activity
 from deploy.bench.scoring_rig import Desk, fill, fresh_desk, kafka_of
 from services.scoring.settings import ScoringSection
 from shared.clock import system_clock
@@ -83,19 +83,22 @@ _PROTOTYPES = """
     FROM scoring.lead l JOIN scoring.identifier i ON i.lead_id = l.id WHERE i.kind = 'email'
 """
 _COPIES = f"""
-    FROM (SELECT n, md5('lead' || n)::uuid AS id FROM generate_series($1::int, $2::int) AS n ORDER BY 2) AS copy
+    FROM (
+      SELECT n, md5('lead' || n)::uuid AS id, 'lead-' || n || '@company-' || n / {PEOPLE} || '.example.co.jp' AS email
+      FROM generate_series($1::int, $2::int) AS n ORDER BY 2
+    ) AS copy
     JOIN public.prototype p ON p.number = copy.n % {PROTOTYPES}
 """  # noqa: S608 - constants of this file
 _FILL = (
     f"""
     INSERT INTO scoring.lead (id, merged_into, epoch, version, has_email, score, search, state)
-    SELECT copy.id, NULL, p.epoch, p.version, p.has_email, p.score, 'lead-' || n || '@example.co.jp',
-      convert_to(replace(convert_from(p.state, 'UTF8'), p.email, 'lead-' || n || '@example.co.jp'), 'UTF8')
+    SELECT copy.id, NULL, p.epoch, p.version, p.has_email, p.score, copy.email,
+      convert_to(replace(convert_from(p.state, 'UTF8'), p.email, copy.email), 'UTF8')
     {_COPIES}
     """,
     f"""
     INSERT INTO scoring.identifier (kind, value, lead_id)
-    SELECT 'email', 'lead-' || n || '@example.co.jp', copy.id {_COPIES}
+    SELECT 'email', copy.email, copy.id {_COPIES}
     """,
     f"""
     INSERT INTO scoring.activity (lead_id, occurred_at, recorded_at, source, id, type, body)
