@@ -90,7 +90,7 @@ async def check_fading(books: Books, fading: Fading, kafka: KafkaSettings, datab
         if states[-1].email.endswith(DOMAIN):
             fading.people, fading.states = fading.people + 1, fading.states + len(states)
             fading.by_time += sum(one.state["cause"] == "time" for one in states)
-            differences += _lead_differs(states, fading, end)
+            differences += lead_differs(states, fading, end)
     return differences
 
 
@@ -126,7 +126,8 @@ def _versions_differ(published: Mapping[str, Sequence[Published]], fading: Fadin
             yield f"{lead_id}: ends with the models {got}, expected {wanted}"
 
 
-def _lead_differs(states: Sequence[Published], fading: Fading, end: float) -> Iterator[str]:
+def lead_differs(states: Sequence[Published], fading: Fading, end: float) -> Iterator[str]:
+    """What is wrong with the states of one person; `end` is the last moment that is looked at."""
     email = states[-1].email
     for one in states:
         model = one.state["models"][MODEL]

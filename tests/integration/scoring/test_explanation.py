@@ -134,14 +134,16 @@ async def test_what_people_said_since_was_not_known_then(desk: Desk, api: httpx2
     """Joined by hand three days ago and taken apart yesterday; points were given to the one that joined."""
     desk.now = NOW - timedelta(days=5)
     await desk.receive(
-        posted("t1", "document_downloaded", 6, properties={"document": "a"}),
+        posted("t1", "document_downloaded", 6.5, properties={"document": "a"}),
         posted("h1", "document_downloaded", 6, properties={"document": "b"}, lead={"email": "hanako@example.com"}),
     )
+    keys = desk.settings.key_store_path.read_bytes()
     async with desk.http() as http:
         await http.post(f"/v1/leads/{HANAKO}/points", json={"points": 7, "reason": "met", "id": "p"})
         desk.now = NOW
         await http.post(f"/v1/leads/{TARO}/merge", json={"with": HANAKO})
         await http.post(f"/v1/leads/{TARO}/unmerge", json={"with": HANAKO})
+    desk.settings.key_store_path.write_bytes(keys)
     for kind, days in (("joined", 3), ("parted", 1)):
         await desk.pool.execute(
             "UPDATE scoring.link SET recorded_at = $2 WHERE kind = $1", kind, NOW - timedelta(days=days)
