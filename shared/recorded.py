@@ -31,7 +31,9 @@ def _as_written(raw: Any, region: str) -> Activity | None:
     if not ((kind in KNOWN_TYPES or is_activity_type(kind)) and _are_flags(flags)):
         return None
     attributes, properties = get("attributes"), get("properties")
-    plain = type(attributes) is type(properties) is dict and ("signals" not in raw or is_plain_signals(signals))
+    if type(attributes) is not dict or type(properties) is not dict:
+        return None
+    plain = "signals" not in raw or is_plain_signals(signals)
     occurred_at, received_at, names = _instant(get("occurred_at")), _instant(get("received_at")), _names(raw, region)
     if not plain or occurred_at is None or received_at is None or names is None:
         return None

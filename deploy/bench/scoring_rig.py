@@ -30,7 +30,7 @@ from shared.clock import system_clock
 from shared.identity import lead_id_for
 from shared.kafka.admin import ClusterView, ensure_topics
 from shared.kafka.client import client_options
-from shared.kafka.consumer import ConsumerLoop
+from shared.kafka.consumer import BatchHandler, ConsumerLoop
 from shared.kafka.partition import partition_for
 from shared.kafka.records import Batch
 from shared.migrate import upgrade
@@ -48,7 +48,7 @@ _numbers = itertools.count(1)
 class Timed:
     """A handler that notes when its first record came and its last was done; `done` is set after `wanted` records."""
 
-    inner: ActivityHandler
+    inner: BatchHandler
     wanted: int
     started: float = 0.0
     ended: float = 0.0

@@ -114,7 +114,7 @@ class BatchScoring:
         if work.redirects:
             await self._repository.redirect(work.redirects)
             await self._repository.note_merges(work.merged)
-        return [*work.published, *(tombstone(lead_id) for lead_id in work.merged)]
+        return [*work.published, *(tombstone(lead_id, into) for lead_id, into in work.merged.items())]
 
     async def _place(self, fresh: Mapping[Key, Activity]) -> Work:
         known = await self._repository.owners(identifiers_of(fresh.values()))
@@ -274,9 +274,9 @@ class BatchScoring:
 
     async def _renew(self, work: Work, lead_ids: Iterable[str]) -> None:
         """Bring the rows of these leads up to their states, and make the records of that."""
-        merged_from: dict[str, list[str]] = defaultdict(list)
+        merged_from: dict[str, dict[str, int]] = defaultdict(dict)
         for lead_id, survivor in sorted(work.merged.items()):
-            merged_from[survivor].append(lead_id)
+            merged_from[survivor][lead_id] = work.rows[lead_id].version
         slices = Slices()
         for lead_id in lead_ids:
             await slices.give_way()

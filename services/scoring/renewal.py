@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from services.scoring.core.accounts import contact_of
 from services.scoring.core.evaluation import Evaluation
@@ -11,6 +12,8 @@ from services.scoring.core.timing import evaluations_at, next_look_at
 from services.scoring.repository import LeadRow
 from shared.identity import EMAIL
 
+NOBODY: Mapping[str, int] = MappingProxyType({})
+
 
 def renew(
     row: LeadRow,
@@ -18,7 +21,7 @@ def renew(
     models: Models,
     cause: str,
     now: datetime,
-    merged_from: Sequence[str] = (),
+    merged_from: Mapping[str, int] = NOBODY,
     signals: Sequence[SignalFired] = (),
     *,
     silent: bool | None = None,
@@ -50,6 +53,7 @@ def renew(
         signals,
         stages=moved,
         shadows=shadows,
+        falls=state.forecasts(models, at, evaluations),
         silent=silent,
     )
 

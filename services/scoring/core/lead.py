@@ -13,6 +13,7 @@ from services.scoring.core.entries import Entry, manual_of, recyclings_of
 from services.scoring.core.evaluate import evaluate
 from services.scoring.core.evaluation import Evaluation, ManualPoints
 from services.scoring.core.fold import fold, new_state
+from services.scoring.core.forecast import Fall, forecast
 from services.scoring.core.profile import Profile
 from services.scoring.core.state import State, decode, encode
 from services.scoring.core.verdicts import Hit, Judgement, judge
@@ -143,6 +144,14 @@ class LeadState:
     def evaluation(self, model: LiveModel, at: datetime) -> Evaluation:
         """The lead under one of its models at `at`, which is not before what is folded."""
         return evaluate(model.compiled, self.folds[model.key][1], at, self.manual)
+
+    def forecasts(self, models: Models, at: datetime, now: Mapping[str, Evaluation]) -> dict[str, tuple[Fall, ...]]:
+        """When the lead will fall below watched totals, for each model that wants it told; `now` is how it stands."""
+        return {
+            model.name: forecast(model.compiled, self.folds[model.key][1], at, now[model.name], self.manual)
+            for model in models.live
+            if model.compiled.model.forecast
+        }
 
     def instant(self, now: datetime) -> datetime:
         """When to evaluate: now, but never before what is folded, should the clock have gone back."""
