@@ -1,10 +1,12 @@
 """JSON in and out, as strict as the contract asks."""
 
+from itertools import chain
 from typing import Any
 
 import orjson
 
 MAX_DEPTH = 32
+_NESTING = frozenset({dict, list})
 
 encode = orjson.dumps
 
@@ -29,21 +31,15 @@ def decode(body: bytes) -> Any:
 
 
 def _depth(value: Any) -> int:
-    """Nesting of arrays and objects; iterative, since the parser accepts more levels than Python's stack."""
-    deepest, todo = 0, [(value, 1)]
-    while todo:
-        node, depth = todo.pop()
-        if isinstance(node, dict):
-            children = node.values()
-        elif isinstance(node, list):
-            children = node  # type: ignore[assignment]
-        else:
-            continue
-        deepest = max(deepest, depth)
-        if deepest > MAX_DEPTH:
-            break
-        todo.extend((child, depth + 1) for child in children)
-    return deepest
+    """Nesting of arrays and objects, or more than MAX_DEPTH; level by level, since the parser accepts more levels than
+    Python's stack.
+    """
+    depth, level = 0, [value] if type(value) in _NESTING else []
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        children = chain.from_iterable(node.values() if type(node) is dict else node for node in level)
+        level = [child for child in children if type(child) in _NESTING]
+    return depth
 
 
 def has_nul(value: Any) -> bool:

@@ -83,7 +83,7 @@ class RecordedActivity(PostedActivity):
     signals: RecordedSignals | None = None
 
 
-_TEXTS = (("id", 256), ("source", 128), ("occurred_at", 512))
+_TEXT = frozenset({str})
 _POSTED = frozenset(PostedActivity.model_fields)
 _RECORDED = frozenset(RecordedActivity.model_fields)
 _LEAD = frozenset(PostedLead.model_fields)
@@ -107,17 +107,18 @@ def is_plain_record(raw: Any) -> bool:
     return (
         type(raw) is dict
         and raw.keys() <= _RECORDED
-        and all(type(raw.get(name)) is str for name, _ in _TEXTS)
+        and type(raw.get("id")) is type(raw.get("source")) is type(raw.get("occurred_at")) is str
         and type(raw.get("received_at", "")) is str
         and "claimed_at" not in raw
         and type(flags := raw.get("flags", [])) is list
         and all(type(flag) is str for flag in flags)
-        and ("signals" not in raw or _is_plain_signals(raw["signals"]))
+        and ("signals" not in raw or is_plain_signals(raw["signals"]))
         and _is_plain_body(raw)
     )
 
 
-def _is_plain_signals(signals: Any) -> bool:
+def is_plain_signals(signals: Any) -> bool:
+    """Whether `signals` are certainly RecordedSignals, without a key of a later ingest."""
     if type(signals) is not dict:
         return False
     for name, value in signals.items():
@@ -137,19 +138,20 @@ def _is_plain_signals(signals: Any) -> bool:
 
 
 def _is_plain_body(raw: dict[str, Any]) -> bool:
-    kind = raw.get("type")
-    if type(kind) is not str or len(kind) > 64:
-        return False
-    for name, longest in _TEXTS:
-        text = raw.get(name)
-        if text is not None and (type(text) is not str or not 0 < len(text) <= longest):
-            return False
-    for name in ("attributes", "properties"):
-        value = raw.get(name)
-        if value is not None and (type(value) is not dict or not all(type(key) is str for key in value)):
-            return False
-    consent = raw.get("consent")
-    return (consent is None or _is_plain_consent(consent)) and _is_plain_lead(raw.get("lead"))
+    # Written out, as every activity goes through here.
+    kind, id_, source, said = raw.get("type"), raw.get("id"), raw.get("source"), raw.get("occurred_at")
+    attributes, properties, consent = raw.get("attributes"), raw.get("properties"), raw.get("consent")
+    return (
+        type(kind) is str
+        and len(kind) <= 64
+        and (id_ is None or (type(id_) is str and 0 < len(id_) <= 256))
+        and (source is None or (type(source) is str and 0 < len(source) <= 128))
+        and (said is None or (type(said) is str and len(said) <= 512))
+        and (attributes is None or (type(attributes) is dict and _TEXT.issuperset(map(type, attributes))))
+        and (properties is None or (type(properties) is dict and _TEXT.issuperset(map(type, properties))))
+        and (consent is None or _is_plain_consent(consent))
+        and _is_plain_lead(raw.get("lead"))
+    )
 
 
 def _is_plain_consent(consent: Any) -> bool:

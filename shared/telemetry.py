@@ -29,7 +29,8 @@ class LateCounts(Collector):
     event loop; asked first by the registry, it then hands everything over.
     """
 
-    KEEP = 4_096
+    KEEP = 256
+    """Durations kept at most; handing over many at once would hold up every request in hand for milliseconds."""
 
     def __init__(self) -> None:
         self._counts: dict[Counter, int] = {}

@@ -9,27 +9,26 @@ from services.scoring import refold, repository
 
 def _switched_without_a_refold() -> None:
     """A lead gets the number of the new version, and keeps what the earlier one had folded."""
-    right = refold._Turn._load
+    right = refold._Turn._folded
 
-    async def load(self: Any, ids: Any) -> Any:
-        leads = await right(self, ids)
-        for lead in leads:
-            for key, (version, _) in list(lead.after.folds.items()):
-                if key in lead.before.folds:
-                    lead.after.folds[key] = (version, lead.before.folds[key][1])
-        return leads
+    def folded(self: Any, row: Any, before: Any, history: Any, entries: Any) -> Any:
+        lead = right(self, row, before, history, entries)
+        for key, (version, _) in list(lead.after.folds.items()):
+            if key in before.folds:
+                lead.after.folds[key] = (version, before.folds[key][1])
+        return lead
 
-    setattr(refold._Turn, "_load", load)  # noqa: B010 - not to be checked against the class
+    setattr(refold._Turn, "_folded", folded)  # noqa: B010 - not to be checked against the class
 
 
 def _left_with_the_earlier_version() -> None:
     """The last lead of every chunk is taken for done."""
-    right = refold._Turn._load
+    right = refold._Turn._unchanged
 
-    async def load(self: Any, ids: Any) -> Any:
-        return (await right(self, ids))[:-1]
+    async def unchanged(self: Any, chunk: Any, folded: Any) -> Any:
+        return (await right(self, chunk, folded))[:-1]
 
-    setattr(refold._Turn, "_load", load)  # noqa: B010
+    setattr(refold._Turn, "_unchanged", unchanged)  # noqa: B010
 
 
 def _due_forgotten() -> None:

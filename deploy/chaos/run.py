@@ -19,6 +19,7 @@ from deploy.chaos.fading import Fading, beside
 from deploy.chaos.fading_check import check_fading, until_quiet
 from deploy.chaos.load import Load, wave
 from deploy.chaos.plan import Fault, draw
+from deploy.chaos.settling import until_delivered
 from deploy.chaos.stack import SufferingStack, suffering_stack
 from deploy.demo.expectation import MODEL
 from deploy.demo.feed import Sent
@@ -58,6 +59,8 @@ class Verdict:
     activities: int = 0
     leads: int = 0
     qualified: int = 0
+    delivered: int = 0
+    attempts: int = 0
     seconds: float = 0.0
     settled_s: float = 0.0
     faded: Fading | None = None
@@ -146,11 +149,16 @@ async def _check(options: Options, stack: SufferingStack, load_: Load, report: R
             except KizashiError as error:
                 verdict.differences.append(str(error))
     with report.part("Books", "checked"):
-        books = await read_books(settings.kafka, database)
+        database = settings.database.url.get_secret_value()
+        if not await until_delivered(stack, database):
+            verdict.differences.append("deliveries do not come to an end")
+        books = await read_books(settings.kafka, database, stack.receiver.seen)
         if verdict.faded is not None:
             verdict.differences += await check_fading(books, verdict.faded, settings.kafka, database)
         books.left["files in the spool"] = spool_files(stack.data.path / "spool")
         verdict.qualified = len(books.qualified)
+        seen = stack.receiver.seen
+        verdict.delivered, verdict.attempts = len(seen.answered), seen.attempts.total()
         verdict.differences += check(books, expected, load_.broken, load_.doubtful)
 
 

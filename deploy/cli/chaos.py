@@ -75,6 +75,8 @@ def to_json(verdict: Verdict) -> dict[str, object]:
         "leads": verdict.leads,
         "fading": _faded(verdict.faded) if verdict.faded else None,
         "qualified": verdict.qualified,
+        "delivered": verdict.delivered,
+        "delivery_attempts": verdict.attempts,
         "seconds": round(verdict.seconds, 1),
         "settled_seconds": round(verdict.settled_s, 1),
         "differences": verdict.differences,
@@ -108,5 +110,6 @@ def _show(verdict: Verdict) -> None:
         print(f"FAILED: {len(verdict.differences):,} differences; again with --seed {verdict.options.seed}")
     else:
         print(
-            f"nothing lost, nothing twice: {verdict.leads:,} leads exact, {verdict.qualified:,} handed over once each"
+            f"nothing lost, nothing twice: {verdict.leads:,} leads exact, {verdict.qualified:,} handed over once each,"
+            f" {verdict.delivered:,} delivered in {verdict.attempts:,} attempts"
         )

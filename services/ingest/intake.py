@@ -56,50 +56,76 @@ class Intake:
     records: list[OutgoingRecord]
 
 
+@dataclass(slots=True)
+class Unwrapped:
+    """The activities of a body as posted; `events` where they came as CloudEvents, one for each."""
+
+    raws: list[Any]
+    events: list[Wrapped] | None = None
+    single: bool = False
+
+    def locate(self, index: int, fault: FieldFault) -> FieldFault:
+        """A fault of the activity at `index` with its pointer as seen from the whole body."""
+        if self.events is not None:
+            return self.events[index].locate(fault)
+        return fault if self.single else FieldFault(f"/{index}{fault.pointer}", fault.detail)
+
+
 def take(body: Any, size: int, arrival: Arrival, terms: Terms) -> Intake:
     """Every activity of a decoded `body` (of `size` bytes), or none.
 
     Raises ProblemError: 413 `too_large` or `too_many_items`, 422 `invalid_fields` with all faults.
     """
-    wrapped = _unwrap(body, arrival, terms)
+    unwrapped = _unwrap(body, arrival, terms)
     if size > terms.max_activity_bytes:
-        _check_sizes(wrapped, terms.max_activity_bytes)
-    intake = Intake([], [], [])
+        _check_sizes(unwrapped, terms.max_activity_bytes)
+    ids: list[str] = []
+    sources: list[str] = []
+    records: list[OutgoingRecord] = []
     faults: list[FieldFault] = []
-    for index, item in enumerate(wrapped):
+    received_at, trace = arrival.received_at, arrival.trace
+    for index, raw in enumerate(unwrapped.raws):
         try:
-            activity = _parse(item.raw, index, arrival, terms)
+            activity = parse_posted(
+                raw, id_if_absent="", source_if_absent=DEFAULT_SOURCE, received_at=received_at, region=terms.region
+            )
         except ActivityFaults as error:
-            faults.extend(item.locate(fault) for fault in error.faults)
+            faults.extend(unwrapped.locate(index, fault) for fault in error.faults)
             continue
-        intake.ids.append(activity.id)
-        intake.sources.append(activity.source)
-        intake.records.append(record_of(activity, terms.identity_key, arrival.trace))
+        if not activity.id:
+            activity.id = _made_id(activity.source, index, arrival, terms)
+        ids.append(activity.id)
+        sources.append(activity.source)
+        records.append(record_of(activity, terms.identity_key, trace))
     if faults:
         raise _refused(faults)
-    return intake
+    return Intake(ids, sources, records)
 
 
-def _unwrap(body: Any, arrival: Arrival, terms: Terms) -> list[Wrapped]:
+def _made_id(source: str, index: int, arrival: Arrival, terms: Terms) -> str:
+    if arrival.idempotency_key:
+        return id_for_retry(arrival.idempotency_key, source, index)
+    return terms.new_id(arrival.received_at)
+
+
+def _unwrap(body: Any, arrival: Arrival, terms: Terms) -> Unwrapped:
     try:
         if arrival.media_type == cloudevents.STRUCTURED_TYPE:
-            return [cloudevents.unwrap_structured(body)]
+            return _of_events([cloudevents.unwrap_structured(body)])
         if arrival.media_type == JSON_TYPE and cloudevents.is_binary(arrival.headers):
-            return [cloudevents.unwrap_binary(arrival.headers, body)]
+            return _of_events([cloudevents.unwrap_binary(arrival.headers, body)])
     except ActivityFaults as error:
         raise _refused(error.faults) from None
     if not isinstance(body, list):
         if arrival.media_type == cloudevents.BATCH_TYPE:
             raise _refused([FieldFault("", "a batch is a JSON array of events")])
-        return [Wrapped(body)]
+        return Unwrapped([body], single=True)
     if len(body) > terms.max_items:
         raise ProblemError(413, "too_many_items", f"At most {terms.max_items:,} activities go into one request.")
-    if arrival.media_type == JSON_TYPE:
-        return [Wrapped(item, f"/{index}") for index, item in enumerate(body)]
-    return _unwrap_batch(body)
+    return Unwrapped(body) if arrival.media_type == JSON_TYPE else _unwrap_batch(body)
 
 
-def _unwrap_batch(events: list[Any]) -> list[Wrapped]:
+def _unwrap_batch(events: list[Any]) -> Unwrapped:
     wrapped, faults = [], []
     for index, event in enumerate(events):
         try:
@@ -108,26 +134,22 @@ def _unwrap_batch(events: list[Any]) -> list[Wrapped]:
             faults.extend(error.faults)
     if faults:
         raise _refused(faults)
-    return wrapped
+    return _of_events(wrapped)
 
 
-def _check_sizes(wrapped: Sequence[Wrapped], limit: int) -> None:
+def _of_events(events: list[Wrapped]) -> Unwrapped:
+    return Unwrapped([event.raw for event in events], events)
+
+
+def _check_sizes(unwrapped: Unwrapped, limit: int) -> None:
     """An activity counts as it is stored: compact, in UTF-8."""
     faults = [
-        FieldFault(item.prefix, f"is larger than {limit:,} bytes") for item in wrapped if len(encode(item.raw)) > limit
+        unwrapped.locate(index, FieldFault("", f"is larger than {limit:,} bytes"))
+        for index, raw in enumerate(unwrapped.raws)
+        if len(encode(raw)) > limit
     ]
     if faults:
         raise ProblemError(413, "too_large", f"One activity may hold {limit:,} bytes.", faults)
-
-
-def _parse(raw: Any, index: int, arrival: Arrival, terms: Terms) -> Activity:
-    activity = parse_posted(
-        raw, id_if_absent="", source_if_absent=DEFAULT_SOURCE, received_at=arrival.received_at, region=terms.region
-    )
-    if not activity.id:
-        retry_of = arrival.idempotency_key
-        activity.id = id_for_retry(retry_of, activity.source, index) if retry_of else terms.new_id(arrival.received_at)
-    return activity
 
 
 def record_of(activity: Activity, identity_key: bytes, trace: Sequence[tuple[str, bytes]]) -> OutgoingRecord:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from services.ingest.durable import NotDurable, OutgoingRecord
+from shared.kafka.partition import partition_for
 
 ROUND_LIMIT_S = 0.05
 """A partition slower than this no longer holds up the others."""
@@ -38,12 +39,18 @@ class Ticket:
 
 
 class Lane:
-    """The queue of one partition, and whether a batch of it is under way: never two, so that none can overtake."""
+    """What waits for one partition, and whether a batch of it is under way: never two, so that none can overtake.
 
-    __slots__ = ("busy", "waiting")
+    `full` are the batches that were filled before the one that is filling, each with the tickets of its records.
+    """
 
-    def __init__(self) -> None:
-        self.waiting: deque[tuple[Ticket, OutgoingRecord]] = deque()
+    __slots__ = ("batch", "busy", "full", "partition", "tickets")
+
+    def __init__(self, partition: TopicPartition) -> None:
+        self.partition = partition
+        self.batch: Any = None
+        self.tickets: list[Ticket] = []
+        self.full: deque[tuple[Any, list[Ticket]]] = deque()
         self.busy = False
 
 
@@ -52,23 +59,37 @@ class Lanes:
 
     The client has one request under way per broker, so the records of all partitions travel in rounds: at once when
     nothing is under way, else together as soon as the round before is acknowledged. No timer sets the pace, and under
-    load the batches grow.
+    load the batches grow. A record is encoded into its batch when it comes, and is not kept beside it.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, max_bytes: int, on_failure: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, producer: AIOKafkaProducer, partitions: Mapping[str, int], on_failure: Callable[[BaseException], None]
+    ) -> None:
         self._producer = producer
-        self._max_bytes = max_bytes
         self._on_failure = on_failure
-        self._lanes: dict[TopicPartition, Lane] = {}
+        self._lanes = {
+            topic: [Lane(TopicPartition(topic, number)) for number in range(count)]
+            for topic, count in partitions.items()
+        }
+        self._all = [lane for lanes in self._lanes.values() for lane in lanes]
         self._wake = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
-    def add(self, partition: TopicPartition, ticket: Ticket, record: OutgoingRecord) -> None:
-        """Queue one record of `ticket`."""
-        lane = self._lanes.get(partition)
-        if lane is None:
-            lane = self._lanes[partition] = Lane()
-        lane.waiting.append((ticket, record))
+    def add(self, ticket: Ticket, records: Sequence[OutgoingRecord]) -> None:
+        """Queue the records of `ticket`, each in the lane of its partition."""
+        for record in records:
+            lanes = self._lanes[record.topic]
+            lane = lanes[partition_for(record.key, len(lanes))]
+            while True:
+                if lane.batch is None:
+                    lane.batch = self._producer.create_batch()
+                added = lane.batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers)
+                if added is not None:
+                    break
+                # Full; an empty one takes any record.
+                lane.full.append((lane.batch, lane.tickets))
+                lane.batch, lane.tickets = None, []
+            lane.tickets.append(ticket)
         self._wake.set()
 
     def cancel(self) -> None:
@@ -80,22 +101,23 @@ class Lanes:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                sent = [
-                    await self._send(partition, lane)
-                    for partition, lane in list(self._lanes.items())
-                    if lane.waiting and not lane.busy
-                ]
+                sent = [await self._send(lane) for lane in self._all if lane.tickets and not lane.busy]
                 if sent:
                     await asyncio.wait(sent, timeout=ROUND_LIMIT_S)
         except Exception as error:
             self._on_failure(error)
 
-    async def _send(self, partition: TopicPartition, lane: Lane) -> "asyncio.Future[Any]":
-        batch, tickets = self._fill(lane)
+    async def _send(self, lane: Lane) -> "asyncio.Future[Any]":
+        if lane.full:
+            batch, tickets = lane.full.popleft()
+        else:
+            batch, tickets = lane.batch, lane.tickets
+            lane.batch, lane.tickets = None, []
+        batch.close()
         lane.busy = True
         # Takes no time: the client holds no other batch of this partition.
         sent: asyncio.Future[Any] = await self._producer.send_batch(
-            batch, partition.topic, partition=partition.partition
+            batch, lane.partition.topic, partition=lane.partition.partition
         )
         sent.add_done_callback(partial(self._settle, lane, tickets))
         return sent
@@ -110,22 +132,5 @@ class Lanes:
         for ticket in tickets:
             ticket.acknowledge()
         lane.busy = False
-        if lane.waiting:
+        if lane.tickets:
             self._wake.set()
-
-    def _fill(self, lane: Lane) -> tuple[object, list[Ticket]]:
-        batch = self._producer.create_batch()
-        tickets: list[Ticket] = []
-        size = 0
-        while lane.waiting:
-            ticket, record = lane.waiting[0]
-            size += record.size
-            if tickets and size > self._max_bytes:
-                break
-            added = batch.append(key=record.key, value=record.value, timestamp=None, headers=record.headers)
-            if added is None:
-                break
-            lane.waiting.popleft()
-            tickets.append(ticket)
-        batch.close()
-        return batch, tickets

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 import structlog
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from services.ingest.durable import NotDurable, OutgoingRecord, Overloaded
@@ -13,7 +13,6 @@ from services.ingest.lanes import Lanes, Ticket
 from services.ingest.settings import IngestLimits
 from shared.kafka.client import client_options
 from shared.kafka.identity import abandon
-from shared.kafka.partition import partition_for
 from shared.settings import KafkaSettings
 from shared.telemetry import INGEST_PENDING_BYTES, PRODUCER_RESTARTS
 
@@ -32,18 +31,11 @@ log = structlog.get_logger()
 class Link:
     """One producer from its start to its end, with the lanes that use it."""
 
-    def __init__(self, producer: AIOKafkaProducer, partitions: dict[str, int], max_bytes: int) -> None:
+    def __init__(self, producer: AIOKafkaProducer, partitions: dict[str, int]) -> None:
         self.producer = producer
-        self._partitions = {
-            topic: [TopicPartition(topic, number) for number in range(count)] for topic, count in partitions.items()
-        }
         self._broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._lanes = Lanes(producer, max_bytes, self.fail)
-
-    def add(self, ticket: Ticket, record: OutgoingRecord) -> None:
-        """Queue one record in the lane of its partition."""
-        partitions = self._partitions[record.topic]
-        self._lanes.add(partitions[partition_for(record.key, len(partitions))], ticket, record)
+        self._lanes = Lanes(producer, partitions, self.fail)
+        self.add = self._lanes.add
 
     def fail(self, error: BaseException) -> None:
         """A batch was refused: the sequences of this producer have a hole now, so it has to go as a whole."""
@@ -108,8 +100,7 @@ class KafkaPublisher:
         self._open[ticket] = None
         self._pending_bytes += size
         try:
-            for record in records:
-                link.add(ticket, record)
+            link.add(ticket, records)
             await ticket.future
         except asyncio.CancelledError:
             # The server is stopping and has no more time; an honest answer is still possible.
@@ -171,7 +162,7 @@ class KafkaPublisher:
         except BaseException:
             await abandon(producer)
             raise
-        return Link(producer, counts, self._limits.record_batch_bytes)
+        return Link(producer, counts)
 
     async def _watch(self, link: Link) -> None:
         self._link = link

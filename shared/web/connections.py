@@ -7,6 +7,7 @@ still between two rounds of the guard, who looks at all of them twice a second.
 
 import asyncio
 from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -14,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from shared.errors import ProblemError
 from shared.settings import HttpSettings
 from shared.telemetry import HTTP_CONNECTIONS, HTTP_CUT_OFF
+from shared.web.exchange import Exchange
 from shared.web.problems import problem
 
 ROUND_S = 0.5
@@ -117,6 +119,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """See asyncio.Protocol."""
         self._guard.forget(self)
         super().connection_lost(exc)
+        if self.cycle is not None and self.cycle.response_complete:
+            self.cycle = None  # type: ignore[assignment] # they hold each other
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """A client that has said all it has to say may still wait for its answer."""
@@ -149,12 +153,30 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
-        """Request line and headers are there; the application is called from here."""
+        """Request line and headers are there; the application is called from here. As in the base class, with an
+        exchange of our own.
+        """
         if len(self.headers) > MAX_HEADERS or self._head_bytes + len(self._chunk) > self._limits.max_header_bytes:
             self._check_head()
-        super().on_headers_complete()
-        if self.parser.should_upgrade():
+        parser, scope = self.parser, cast(dict[str, Any], self.scope)
+        version = parser.get_http_version()
+        scope["method"] = parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        if parser.should_upgrade():
             return
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+        before = self.cycle
+        exchange = Exchange(self, scope, keep_alive=version != "1.0" and parser.should_keep_alive())
+        self.cycle = exchange  # type: ignore[assignment]
+        if before is None or before.response_complete:
+            self._start_asgi_task(exchange, self.app)  # type: ignore[arg-type]
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
         self.phase = BODY
         self.since = self._body_since = self._guard.now
         self._body_bytes = self._seen_bytes = self._excess_bytes = 0

@@ -27,12 +27,14 @@ def next_change_at(
     `at` lies at or after the last folded activity. Gives up on pathological models with an instant before which
     nothing changes.
     """
-    search = _Search(model, state, manual)
+    search = Search(model, state, manual)
     found = search.first_after(to_micros(at))
     return None if found >= NEVER else from_micros(found)
 
 
-class _Search:
+class Search:
+    """One lead under one model as time goes on."""
+
     def __init__(self, model: CompiledModel, state: State, manual: Sequence[ManualPoints]) -> None:
         self.model, self.state, self.manual = model, state, manual
         self.probes = 0

@@ -51,6 +51,9 @@ async def test_two_addresses_of_one_person_become_one_lead(desk: Desk) -> None:
     state, tombstone = published[-2][1], published[-1][1]
     assert state
     assert (state["cause"], state["merged_from"], tombstone) == ("merge", [YAMADA], None)
+    assert state["merged_versions"] == {YAMADA: 1}
+    header = await desk.pool.fetchval("SELECT headers FROM scoring.outbox WHERE value IS NULL")
+    assert orjson.loads(header) == [["merged_into", TARO]]
     (merged,) = await told(desk)
     assert (merged["author"], merged["anchors"]) == ("marketing", {"survivor": TARO, "other": YAMADA})
     async with desk.http() as http:
@@ -92,6 +95,8 @@ async def test_a_merge_by_hand_is_undone(desk: Desk) -> None:
     assert await desk.resolve(YAMADA) == YAMADA
     last = {key: value for key, value in await desk.published() if value}
     assert last[YAMADA]["unmerged_from"] == TARO
+    merge = next(value for _, value in await desk.published() if value and value["merged_from"])
+    assert last[YAMADA]["version"] > merge["merged_versions"][YAMADA]
     assert "unmerged_from" not in last[TARO]
     assert ((await told(desk))[-1]["lead_id"], (await told(desk))[-1]["unmerged_from"]) == (YAMADA, TARO)
     assert (await desk.replayed()).differences == []
@@ -189,6 +194,7 @@ async def test_what_was_refused_while_two_were_one_joins_once_they_are_apart(des
     assert await desk.resolve(BROWSER) == hanako
     assert [one.get("unmerged_from") for one in await told(desk)] == [None, TARO, None]
     last = dict(await desk.published())
-    assert last[hanako]
-    assert (last[BROWSER], last[hanako]["merged_from"]) == (None, [BROWSER])
+    survivor = last[hanako]
+    assert survivor is not None
+    assert (last[BROWSER], survivor["merged_from"]) == (None, [BROWSER])
     assert (await desk.replayed()).differences == []

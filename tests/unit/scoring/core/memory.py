@@ -131,7 +131,7 @@ class Memory:
         items = [item for lead_id in cluster for item in (*self.stored[lead_id], *fresh.get(lead_id, ()))]
         names = identifiers_of(items)
         foreign = {i for i in names if self.owners[i].lead_id not in cluster}
-        said = links_among([one for one in self.links if _about(one, names)], names, id_for)
+        said = links_among([one for one in self.links if _about(one, set(names))], names, id_for)
         former = [lead_id for lead_id in cluster if lead_id in self.merged_into]
         resolved = resolve_cluster(held, items, foreign, id_for, said.joined, said.parted, former)
         self._place_entries(cluster, resolved)
