@@ -1,7 +1,7 @@
 """What the database holds of leads, in memory, moved by the same pure decisions as the consumer's and the API's."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -166,6 +166,6 @@ def _anchor(standing: Standing) -> str:
     return standing.lead_id if standing.lead_id in hashes else hashes[0]
 
 
-def _about(link: Link, names: Sequence[Identifier] | set[Identifier]) -> bool:
+def _about(link: Link, names: Iterable[Identifier]) -> bool:
     hashes = set(map(id_for, names))
     return link.survivor in hashes or link.other in hashes
