@@ -41,6 +41,7 @@ chaos: setup ## the fault campaign
 	@.venv/bin/kizashi chaos
 
 test-long: dev ## the long property, fuzz and fault runs
+	PROPERTY_EXAMPLES=1000 $(PYTEST) tests/unit -m "property and not long" --timeout=3600
 	$(PYTEST) tests -m long --timeout=3600
 
 test-browser: dev ## tests in a real browser (needs Chromium)

@@ -143,16 +143,22 @@ def parse_stored(raw: Mapping[str, Any]) -> Activity:
 
 
 def _known_names(lead: Mapping[str, Any], region: str) -> Names | None:
-    if lead.get("external_ids"):
-        return None
-    return _named(lead.get("email"), lead.get("phone"), lead.get("anonymous_id"), region)
+    external = lead.get("external_ids")
+    known_as = tuple(external.items()) if external else ()
+    return names_of(lead.get("email"), lead.get("phone"), lead.get("anonymous_id"), known_as, region)
 
 
 @lru_cache(maxsize=32_768)
-def _named(email: str | None, phone: str | None, anonymous_id: str | None, region: str) -> Names | None:
-    """What these normalise to; None where they have a fault, or where a lead goes by a name among its attributes."""
+def names_of(
+    email: str | None,
+    phone: str | None,
+    anonymous_id: str | None,
+    external_ids: tuple[tuple[str, str], ...],
+    region: str,
+) -> Names | None:
+    """What a lead's names normalise to; None where they have a fault or it takes the attributes to tell."""
+    lead = {"email": email, "phone": phone, "anonymous_id": anonymous_id, "external_ids": dict(external_ids)}
     faults: list[FieldFault] = []
-    lead = {"email": email, "phone": phone, "anonymous_id": anonymous_id}
     names = _identify({"lead": lead}, region, faults)
     return None if faults or names[2][0].kind == MAILBOX else names
 

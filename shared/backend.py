@@ -12,7 +12,7 @@ import asyncpg
 from fastapi import APIRouter, FastAPI, Request, Response
 from sqlalchemy.exc import DBAPIError
 
-from shared.background import or_die, running
+from shared.background import or_die, running, settle
 from shared.clock import Clock
 from shared.errors import ProblemError
 from shared.kafka.admin import ClusterView, ensure_topics, topics_ready
@@ -65,6 +65,7 @@ class Backend(ABC):
             await until_it_works(lambda: self._prepare(app, pool), self._note("postgres"))
             cluster = await until_it_works(self._prepare_kafka, self._note("kafka"))
             self.consumers = self.make_consumers(pool, cluster)
+            settle()
             async with asyncio.TaskGroup() as tasks:
                 for loop in (*self._common_loops(), *self.loops(pool)):
                     tasks.create_task(or_die(loop))

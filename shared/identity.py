@@ -36,7 +36,8 @@ _LEGACY_CARRIER = re.compile(
 )
 _UNREADABLE = re.compile(r"[?*＊？〓�]")
 # 0800 is a toll-free prefix, not a mobile one.
-_MOBILE_JP = re.compile(r"\+81(?:[679]0\d|80[1-9])\d{7}")
+MOBILE_JP = re.compile(r"\+81(?:[679]0\d|80[1-9])\d{7}")
+"""A Japanese mobile number in E.164."""
 _EXTENSION_JP = re.compile(r"\s*[(（]?\s*内線\s*[:：]?\s*(\d+)\s*[)）]?")
 
 # Names that never resolve on the public net still stand in samples and intranets.
@@ -116,7 +117,7 @@ def normalise_phone(text: str, region: str = "JP") -> Phone:
 
     Raises ValueError when it cannot be a phone number.
     """
-    if _MOBILE_JP.fullmatch(text):
+    if MOBILE_JP.fullmatch(text):
         return Phone(text, identifies=True)
     if region == "JP" and (plain := plain_phone(text)):
         return plain
@@ -128,7 +129,7 @@ def normalise_phone(text: str, region: str = "JP") -> Phone:
     if not phonenumbers.is_possible_number(number):
         raise ValueError("is not a phone number (wrong count of digits)")
     e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    mobile = phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.MOBILE or bool(_MOBILE_JP.fullmatch(e164))
+    mobile = phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.MOBILE or bool(MOBILE_JP.fullmatch(e164))
     return Phone(e164, identifies=mobile and not number.extension)
 
 

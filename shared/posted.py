@@ -112,12 +112,13 @@ def is_plain_record(raw: Any) -> bool:
         and "claimed_at" not in raw
         and type(flags := raw.get("flags", [])) is list
         and all(type(flag) is str for flag in flags)
-        and ("signals" not in raw or _is_plain_signals(raw["signals"]))
+        and ("signals" not in raw or is_plain_signals(raw["signals"]))
         and _is_plain_body(raw)
     )
 
 
-def _is_plain_signals(signals: Any) -> bool:
+def is_plain_signals(signals: Any) -> bool:
+    """Whether `signals` are certainly RecordedSignals, without a key of a later ingest."""
     if type(signals) is not dict:
         return False
     for name, value in signals.items():

@@ -145,8 +145,10 @@ class Relay:
                     claimed,
                 )
         if not claimed:
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes together with what it waits for.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
         return claimed
 
     async def _rows(self, conn: asyncpg.Connection, ids: Sequence[int]) -> list[asyncpg.Record]:

@@ -30,7 +30,7 @@ def summary(line: Line, goals: Sequence[Goal]) -> str:
     """One line as soon as it is measured."""
     figures = [f"{of} {figure:.2f}" for of in ("ratio", "factor") if (figure := line.figure(of)) is not None]
     return "  ".join(
-        [f"{line.name:<26}{_number(line.value)} {line.unit}", *figures, line.problem or _verdicts(line, goals)]
+        [f"{line.name:<26}{number(line.value)} {line.unit}", *figures, line.problem or _verdicts(line, goals)]
     )
 
 
@@ -41,18 +41,19 @@ def _verdicts(line: Line, goals: Sequence[Goal]) -> str:
 def _cells(line: Line, goals: Sequence[Goal]) -> list[str]:
     return [
         line.name,
-        _number(line.value),
+        number(line.value),
         line.unit,
-        _number(line.limit),
+        number(line.limit),
         "" if line.ratio is None else f"{line.ratio:.2f}",
-        _number(line.naive),
+        number(line.naive),
         "" if line.factor is None else f"{line.factor:.1f}",
         f"{line.spread:.0%}",
         line.problem or _verdicts(line, goals),
     ]
 
 
-def _number(figure: float | None) -> str:
+def number(figure: float | None) -> str:
+    """A figure as tables show it; nothing for none."""
     if figure is None:
         return ""
     return f"{figure:,.0f}" if figure >= 1000 else f"{figure:.1f}"

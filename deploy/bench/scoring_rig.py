@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -24,11 +25,12 @@ from services.scoring.partitions import ensure_partitions
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
 from shared.activity import parse_posted, to_record
+from shared.background import settle
 from shared.clock import system_clock
 from shared.identity import lead_id_for
 from shared.kafka.admin import ClusterView, ensure_topics
 from shared.kafka.client import client_options
-from shared.kafka.consumer import ConsumerLoop
+from shared.kafka.consumer import BatchHandler, ConsumerLoop
 from shared.kafka.partition import partition_for
 from shared.kafka.records import Batch
 from shared.migrate import upgrade
@@ -46,7 +48,7 @@ _numbers = itertools.count(1)
 class Timed:
     """A handler that notes when its first record came and its last was done; `done` is set after `wanted` records."""
 
-    inner: ActivityHandler
+    inner: BatchHandler
     wanted: int
     started: float = 0.0
     ended: float = 0.0
@@ -86,11 +88,12 @@ class Desk:
 
     async def consume(self, topic: str, wanted: int, max_records: int, pool: Any = None) -> float:
         """Score `wanted` records of `topic` as the service does, publishing meanwhile; records per second."""
-        timed = Timed(
-            ActivityHandler(pool or self.pool, self.settings, self.models, ClusterView("bench"), system_clock), wanted
-        )
+        handler = ActivityHandler(pool or self.pool, self.settings, self.models, ClusterView("bench"), system_clock)
+        timed = Timed(handler, wanted)
         group = f"bench-{next(_numbers)}-{time.time_ns()}"
-        loop = ConsumerLoop(self.settings.kafka, [topic], group, timed, max_records=max_records)
+        loop = ConsumerLoop(
+            self.settings.kafka, [topic], group, timed, max_records=max_records, prepare=handler.prepare
+        )
         async with _running(loop.run()), _running(Relay(self.settings, SCHEMA).run()):
             await asyncio.wait_for(timed.done.wait(), WITHIN_S)
         return timed.per_second
@@ -108,14 +111,14 @@ async def _running(work: Any) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def fresh_desk(stack: Stack) -> AsyncIterator[Desk]:
-    """A database of its own on the stack's PostgreSQL, removed in the end."""
+async def fresh_desk(stack: Stack, config: Path = CONFIG) -> AsyncIterator[Desk]:
+    """A database of its own on the stack's PostgreSQL, with the model in `config`, removed in the end."""
     url = stack.addresses.database_url
     name = f"bench_{next(_numbers)}"
     admin = await asyncpg.connect(url)
     try:
         await admin.execute(f"CREATE DATABASE {name}")
-        async with _desk_on(stack, f"{url.rpartition('/')[0]}/{name}") as desk:
+        async with _desk_on(stack, f"{url.rpartition('/')[0]}/{name}", config) as desk:
             yield desk
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
@@ -123,10 +126,10 @@ async def fresh_desk(stack: Stack) -> AsyncIterator[Desk]:
 
 
 @asynccontextmanager
-async def _desk_on(stack: Stack, url: str) -> AsyncIterator[Desk]:
+async def _desk_on(stack: Stack, url: str, config: Path) -> AsyncIterator[Desk]:
     settings = ScoringSettings(
         identity_secret=SECRET,
-        config_dir=CONFIG,
+        config_dir=config,
         kafka=kafka_of(stack),
         database=DatabaseSettings(url=url),
     )
@@ -135,7 +138,8 @@ async def _desk_on(stack: Stack, url: str) -> AsyncIterator[Desk]:
     try:
         async with pool.acquire() as conn:
             await ensure_partitions(conn, system_clock())
-            models = await model_store.publish(conn, model_store.read_models(CONFIG))
+            models = await model_store.publish(conn, model_store.read_models(config))
+        settle()
         yield Desk(settings, pool, models)
     finally:
         await pool.close()

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import orjson
 
+from deploy.chaos.receiver import Deliveries
 from deploy.demo.judging import label_of
 from shared.kafka.reading import reading
 from shared.settings import KafkaSettings
@@ -21,6 +22,7 @@ _COUNTS = {
 _LEFT = {
     "rows in scoring's outbox": "SELECT count(*) FROM scoring.outbox",
     "rows in handoff's outbox": "SELECT count(*) FROM handoff.outbox",
+    "deliveries that are not made": "SELECT count(*) FROM handoff.delivery WHERE state <> 'delivered'",
     "locks that somebody waits for": "SELECT count(*) FROM pg_locks WHERE NOT granted",
     "transactions open for over five seconds": (
         "SELECT count(*) FROM pg_stat_activity"
@@ -35,7 +37,8 @@ _CYCLES = "SELECT lead_id::text, rule, cycle FROM handoff.handoff"
 class Books:
     """`states`: last published state by label, as bytes; `versions`: every version of a lead id, as published;
     `qualified`: records that a reader of committed data sees; `uncommitted`: how many there are for any reader;
-    `order`: by record key, each activity ("source id") where it first stands; `letters`: values of dead activities.
+    `order`: by record key, each activity ("source id") where it first stands; `letters`: values of dead activities;
+    `delivered`: what the receiver of webhooks saw, if there is one.
     """
 
     states: dict[str, bytes] = field(default_factory=dict)
@@ -49,11 +52,12 @@ class Books:
     letters: Counter[bytes] = field(default_factory=Counter)
     counts: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)
+    delivered: Deliveries | None = None
 
 
-async def read_books(kafka: KafkaSettings, database: str) -> Books:
+async def read_books(kafka: KafkaSettings, database: str, delivered: Deliveries | None = None) -> Books:
     """Read everything once. The stack must be quiet."""
-    books = Books()
+    books = Books(delivered=delivered)
     await _read_states(kafka, books)
     books.qualified = [orjson.loads(value) async for _, value in _records(kafka, QUALIFIED_LEADS.name) if value]
     async with reading(kafka, QUALIFIED_LEADS.name, "read_uncommitted") as opened:

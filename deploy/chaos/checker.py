@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from deploy.chaos.books import Books
+from deploy.chaos.receiver import name_of
 from deploy.demo.expectation import ENTER, MODEL, Outcome, score
 from deploy.demo.grouping import group, in_order
 from deploy.demo.judging import check_lead, check_records, label_of
@@ -62,6 +63,7 @@ def check(
     ]
     differences += check_records(books.qualified, hot, RULE)
     differences += _records_differ(books)
+    differences += _deliveries_differ(books)
     differences += _versions_differ(books)
     differences += _order_differs(books, sent)
     differences += _letters_differ(books, broken, doubtful)
@@ -87,6 +89,24 @@ def _records_differ(books: Books) -> Iterator[str]:
     for record in books.qualified:
         if not record["lead"].get("identifiers"):
             yield f"{label_of(record['lead'])}: handed over without identifiers"
+
+
+def _deliveries_differ(books: Books) -> Iterator[str]:
+    """Every record at least once, always under one id of its own, as it stands on the topic; and nothing else."""
+    seen, records = books.delivered, {name_of(record): record for record in books.qualified}
+    if seen is None:
+        return
+    for name in records.keys() - seen.answered:
+        yield f"{name}: on the topic, but not delivered"
+    for name, bodies in seen.bodies.items():
+        if name not in records:
+            yield f"{name}: delivered, but not on the topic"
+        elif bodies != [records[name]]:
+            yield f"{name}: delivered otherwise than it stands on the topic"
+    yield from (f"{name}: delivered under {len(ids)} ids" for name, ids in seen.ids.items() if len(ids) > 1)
+    yield from (f"{id_}: the id of {len(names)} leads" for id_, names in seen.events.items() if len(names) > 1)
+    if seen.forged:
+        yield f"{seen.forged:,} deliveries with a wrong signature"
 
 
 def _order_differs(books: Books, sent: Mapping[str, int]) -> Iterator[str]:

@@ -104,7 +104,8 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def _rest_cancelled() -> None:
+async def rest_cancelled() -> None:
+    """Cancel every other task of this loop."""
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
         task.cancel()
@@ -146,7 +147,7 @@ class Gates:
         """End all connections, the loop and the thread."""
         for gate in self._gates.values():
             self._run(gate.close())
-        self._run(_rest_cancelled())
+        self._run(rest_cancelled())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()

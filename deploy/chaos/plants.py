@@ -6,14 +6,17 @@ A bug is put into the running process by replacing one function of the service; 
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 from aiokafka import TopicPartition
 
+from deploy.chaos.delivery_plants import DELIVERY_PLANTS
+from deploy.chaos.model_plants import MODEL_PLANTS
 from deploy.chaos.plan import Fault
+from deploy.chaos.planting import WINDOW_S, Plant, exchange, kills
 from services.handoff.core import crossing, judging
 from services.ingest.spool import files as spool_files
 from services.ingest.spool import spool
@@ -25,27 +28,6 @@ from shared.kafka.admin import view_cluster
 from shared.kafka.identity import start_producer
 from shared.kafka.records import Batch
 
-WINDOW_S = 0.2
-"""How long a bug keeps its window open, so that the faults of a short run hit it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plant:
-    """A bug: what it is in words, how it is put in, and the faults that lure it out (nothing: any plan does)."""
-
-    about: str
-    plant: Callable[[], None]
-    lure: tuple[Fault, ...] = ()
-
-
-def _kills(*targets: str) -> tuple[Fault, ...]:
-    """With time enough in between for the process to be at work again."""
-    return tuple(Fault("kill", target, pause=4.0) for target in targets)
-
-
-def _replace(owner: Any, name: str, value: Any) -> None:
-    setattr(owner, name, value)
-
 
 def _offsets_before_the_work() -> None:
     right = offsets.advance
@@ -56,36 +38,30 @@ def _offsets_before_the_work() -> None:
         await asyncio.sleep(WINDOW_S)
         await conn.execute("BEGIN")
 
-    _replace(offsets, "advance", advance)
+    exchange(offsets, "advance", advance)
 
 
 def _no_dedupe() -> None:
     right = repository.ScoringRepository.add_keys
 
-    async def add_keys(self: Any, activities: Any) -> Any:
-        known = list(activities)
-        await right(self, known)
-        return {(item.source, item.id) for item in known}, 0
+    async def add_keys(self: Any, fingerprints: Any) -> Any:
+        await right(self, fingerprints)
+        return set(fingerprints), 0
 
-    _replace(repository.ScoringRepository, "add_keys", add_keys)
+    exchange(repository.ScoringRepository, "add_keys", add_keys)
 
 
 def _dedupe_by_arrival() -> None:
     """As with an index that has the day of arrival in its key; here the second, so that a run is long enough."""
     right = repository.ScoringRepository.add_keys
 
-    async def add_keys(self: Any, activities: Any) -> Any:
-        stamped = {}
-        for item in activities:
-            at = int(item.received_at.timestamp())
-            stamped[item.source, f"{item.id}@{at}"] = item
-        new, conflicts = await right(self, [replace_id(item, key[1]) for key, item in stamped.items()])
-        return {(stamped[key].source, stamped[key].id) for key in new}, conflicts
+    async def add_keys(self: Any, fingerprints: Any) -> Any:
+        at = int(time.time())
+        stamped = {(source, f"{id_}@{at}"): print_ for (source, id_), print_ in fingerprints.items()}
+        new, conflicts = await right(self, stamped)
+        return {(source, id_.rpartition("@")[0]) for source, id_ in new}, conflicts
 
-    def replace_id(item: Any, id_: str) -> Any:
-        return replace(item, id=id_)
-
-    _replace(repository.ScoringRepository, "add_keys", add_keys)
+    exchange(repository.ScoringRepository, "add_keys", add_keys)
 
 
 def _relay_without_memory() -> None:
@@ -104,8 +80,8 @@ def _relay_without_memory() -> None:
         await right(self, *arguments)
         await asyncio.sleep(WINDOW_S)
 
-    _replace(relay.Relay, "_resume", resume)
-    _replace(relay.Relay, "_send", send)
+    exchange(relay.Relay, "_resume", resume)
+    exchange(relay.Relay, "_send", send)
 
 
 def _relay_by_cursor() -> None:
@@ -125,8 +101,8 @@ def _relay_by_cursor() -> None:
         await asyncio.sleep(random.uniform(0, 2 * WINDOW_S))  # noqa: S311 - no secret
 
     append = outbox.append
-    _replace(relay.Relay, "_next_round", next_round)
-    _replace(outbox, "append", slow_append)
+    exchange(relay.Relay, "_next_round", next_round)
+    exchange(outbox, "append", slow_append)
 
 
 def _events_after_the_commit() -> None:
@@ -140,7 +116,7 @@ def _events_after_the_commit() -> None:
         await right(conn, *arguments)
 
     right = outbox.append
-    _replace(outbox, "append", append)
+    exchange(outbox, "append", append)
 
 
 def _spool_before_the_sync() -> None:
@@ -154,7 +130,7 @@ def _spool_before_the_sync() -> None:
         await right(self)
 
     right = spool.Spool._flush
-    _replace(spool.Spool, "_flush", flush)
+    exchange(spool.Spool, "_flush", flush)
 
 
 def _spool_out_of_order() -> None:
@@ -164,7 +140,7 @@ def _spool_out_of_order() -> None:
         return reading
 
     right = spool_files.Files.read
-    _replace(spool_files.Files, "read", read)
+    exchange(spool_files.Files, "read", read)
 
 
 def _crossing_again() -> None:
@@ -174,7 +150,7 @@ def _crossing_again() -> None:
     def judge(rule: Any, memory: Any, *arguments: Any, **named: Any) -> Any:
         return right(rule, replace(memory, armed=True), *arguments, **named)
 
-    _replace(judging, "judge", judge)
+    exchange(judging, "judge", judge)
 
 
 def _version_outside_the_lock() -> None:
@@ -187,7 +163,7 @@ def _version_outside_the_lock() -> None:
         await asyncio.sleep(2 * WINDOW_S)
         return {row[0]: repository.LeadRow(*row) for row in rows}
 
-    _replace(repository.ScoringRepository, "lock_leads", lock_leads)
+    exchange(repository.ScoringRepository, "lock_leads", lock_leads)
 
 
 def _merge_without_lock() -> None:
@@ -203,8 +179,8 @@ def _merge_without_lock() -> None:
         await asyncio.sleep(2 * WINDOW_S)
         return found
 
-    _replace(scoring_batch, "_check_unmoved", unmoved)
-    _replace(repository.ScoringRepository, "owners", owners)
+    exchange(scoring_batch, "_check_unmoved", unmoved)
+    exchange(repository.ScoringRepository, "owners", owners)
 
 
 def _dead_letter_dropped() -> None:
@@ -214,7 +190,7 @@ def _dead_letter_dropped() -> None:
         return found
 
     right = incoming.read_records
-    _replace(handlers, "read_records", read_records)
+    exchange(handlers, "read_records", read_records)
 
 
 def _restart_at_the_end() -> None:
@@ -238,7 +214,7 @@ def _restart_at_the_end() -> None:
         return ends
 
     right = kafka_consumer.ConsumerLoop._load
-    _replace(kafka_consumer.ConsumerLoop, "_load", load)
+    exchange(kafka_consumer.ConsumerLoop, "_load", load)
 
 
 def _qualified_twice() -> None:
@@ -251,7 +227,7 @@ def _qualified_twice() -> None:
         if self.rounds % 7 == 0:
             await right(self, conn, producer, rows)
 
-    _replace(relay.Relay, "_send", send)
+    exchange(relay.Relay, "_send", send)
 
 
 _SPOOLING = (
@@ -260,22 +236,22 @@ _SPOOLING = (
 )
 
 PLANTS: dict[str, Plant] = {
-    "offsets-before-work": Plant(
-        "positions are committed before the work", _offsets_before_the_work, _kills("scoring")
-    ),
+    "offsets-before-work": Plant("positions are committed before the work", _offsets_before_the_work, kills("scoring")),
     "no-dedupe": Plant("a known activity counts again", _no_dedupe),
     "dedupe-by-arrival": Plant("an activity is known by its id and when it arrived", _dedupe_by_arrival),
     "relay-without-memory": Plant(
-        "a restarted relay sends its last round anew", _relay_without_memory, _kills("scoring", "scoring-2")
+        "a restarted relay sends its last round anew", _relay_without_memory, kills("scoring", "scoring-2")
     ),
     "relay-by-cursor": Plant("the relay reads ids above the last one only", _relay_by_cursor),
     "relay-repeats": Plant("the relay repeats a round under new sequences", _qualified_twice),
-    "events-after-commit": Plant("events are written after the commit", _events_after_the_commit, _kills("scoring")),
+    "events-after-commit": Plant("events are written after the commit", _events_after_the_commit, kills("scoring")),
     "spool-before-sync": Plant("the spool answers before the sync", _spool_before_the_sync, _SPOOLING),
     "spool-out-of-order": Plant("the spool is drained backwards", _spool_out_of_order, _SPOOLING[:1]),
     "crossing-again": Plant("a later state crosses again", _crossing_again),
     "version-outside-lock": Plant("versions are taken without the lead's lock", _version_outside_the_lock),
     "merge-without-lock": Plant("merges are not looked for after locking", _merge_without_lock),
     "dead-letter-dropped": Plant("records that cannot be read are dropped", _dead_letter_dropped),
-    "restart-at-end": Plant("a restart goes on at the newest record", _restart_at_the_end, _kills("scoring")),
+    "restart-at-end": Plant("a restart goes on at the newest record", _restart_at_the_end, kills("scoring")),
+    **DELIVERY_PLANTS,
+    **{name: Plant(about, plant) for name, (about, plant) in MODEL_PLANTS.items()},
 }

@@ -7,21 +7,25 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from deploy.chaos.books import read_books, spool_files
 from deploy.chaos.checker import check, expect
 from deploy.chaos.disturber import AGAIN_S, Disturber
+from deploy.chaos.fading import Fading, beside
+from deploy.chaos.fading_check import check_fading, until_quiet
 from deploy.chaos.load import Load, wave
 from deploy.chaos.plan import Fault, draw
+from deploy.chaos.settling import until_delivered
 from deploy.chaos.stack import SufferingStack, suffering_stack
 from deploy.demo.expectation import MODEL
 from deploy.demo.feed import Sent
 from deploy.demo.plain_model import read_model
 from deploy.demo.watching import Watcher
-from deploy.local.report import Report
+from deploy.local.report import Part, Report
 from deploy.local.services import service_env
 from shared.errors import KizashiError
 from shared.settings import Settings, load
@@ -29,7 +33,10 @@ from shared.settings import Settings, load
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a campaign is asked for; `plant` names a bug that is put in on purpose, `lure` are faults for it."""
+    """What a campaign is asked for; `plant` names a bug that is put in on purpose, `lure` are faults for it.
+
+    With `fading`, time, people and publications change scores meanwhile.
+    """
 
     seed: int
     kills: int
@@ -38,6 +45,7 @@ class Options:
     per_second: float
     plant: str = ""
     lure: Sequence[Fault] = ()
+    fading: bool = False
     data_dir: Path | None = None
 
 
@@ -51,8 +59,11 @@ class Verdict:
     activities: int = 0
     leads: int = 0
     qualified: int = 0
+    delivered: int = 0
+    attempts: int = 0
     seconds: float = 0.0
     settled_s: float = 0.0
+    faded: Fading | None = None
     differences: list[str] = field(default_factory=list)
 
     @property
@@ -67,7 +78,7 @@ def run(options: Options, report: Report) -> Verdict:
     began = time.monotonic()
     with (
         _folder(options.data_dir) as folder,
-        suffering_stack(folder, report, seed=options.seed, plant=options.plant) as stack,
+        suffering_stack(folder, report, seed=options.seed, plant=options.plant, fading=options.fading) as stack,
     ):
         load_ = _suffer(options, stack, report, verdict)
         healed = time.monotonic()
@@ -96,7 +107,8 @@ def _suffer(options: Options, stack: SufferingStack, report: Report, verdict: Ve
         try:
             while sender.is_alive() and not load_.sent.activities:
                 time.sleep(AGAIN_S)
-            disturber.run(plan, lambda done: part.advance(done, len(plan)))
+            with beside(stack, options.seed) if options.fading else nullcontext() as verdict.faded:
+                disturber.run(plan, partial(_advance, part, verdict.faded, len(plan)))
         finally:
             load_.stop.set()
     with report.part("Activities", "sent", options.activities) as part:
@@ -109,6 +121,12 @@ def _suffer(options: Options, stack: SufferingStack, report: Report, verdict: Ve
     return load_
 
 
+def _advance(part: Part, faded: Fading | None, of: int, done: int) -> None:
+    part.advance(done, of)
+    if faded is not None:
+        faded.progress(done, of)
+
+
 async def _check(options: Options, stack: SufferingStack, load_: Load, report: Report, verdict: Verdict) -> None:
     settings = _settings(stack)
     model = read_model(MODEL)
@@ -119,17 +137,28 @@ async def _check(options: Options, stack: SufferingStack, load_: Load, report: R
             part.advance(number + 1, load_.waves)
     verdict.activities = sum(one.activities for one in expected)
     verdict.leads = sum(len(one.outcomes) for one in expected)
-    with report.part("Activities", "counted", verdict.activities) as part:
+    database = settings.database.url.get_secret_value()
+    total = verdict.activities + (len(verdict.faded.sent) if verdict.faded else 0)
+    with report.part("Activities", "counted", total) as part:
         async with Watcher(settings) as watcher:
             try:
-                await watcher.until_counted(verdict.activities, lambda done: part.advance(done, verdict.activities))
+                await watcher.until_counted(total, lambda done: part.advance(done, total))
+                if verdict.faded is not None:
+                    await until_quiet(database)
                 await watcher.until_handed_over(0)
             except KizashiError as error:
                 verdict.differences.append(str(error))
     with report.part("Books", "checked"):
-        books = await read_books(settings.kafka, settings.database.url.get_secret_value())
+        database = settings.database.url.get_secret_value()
+        if not await until_delivered(stack, database):
+            verdict.differences.append("deliveries do not come to an end")
+        books = await read_books(settings.kafka, database, stack.receiver.seen)
+        if verdict.faded is not None:
+            verdict.differences += await check_fading(books, verdict.faded, settings.kafka, database)
         books.left["files in the spool"] = spool_files(stack.data.path / "spool")
         verdict.qualified = len(books.qualified)
+        seen = stack.receiver.seen
+        verdict.delivered, verdict.attempts = len(seen.answered), seen.attempts.total()
         verdict.differences += check(books, expected, load_.broken, load_.doubtful)
 
 

@@ -13,10 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import httpx2
 import psutil
 
+from deploy.chaos.fading_model import campaign_config
 from deploy.chaos.gates import Gates
 from deploy.chaos.plan import LINKS, SECOND, SERVICES, SUPERVISOR
+from deploy.chaos.receiver import SECRET, Receiver
 from deploy.chaos.service import command
 from deploy.local import state
 from deploy.local.end import end_stack
@@ -25,6 +28,7 @@ from deploy.local.ports import HOST, PortBlock, free_blocks
 from deploy.local.report import Lines, Report
 from deploy.local.run import detach, run_until_ended
 from deploy.local.stack import StackOptions
+from shared.errors import KizashiError
 
 SETUP = "chaos.json"
 
@@ -32,14 +36,15 @@ SETUP = "chaos.json"
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What the supervisor needs to know, in a file of the data folder. `gates`: link to port; `inner`: service to the
-    port of the Kafka listener behind its gate; `second`: process to port, of second processes; `plant`: a bug put in
-    on purpose.
+    port of the Kafka listener behind its gate; `second`: process to port, of second processes; `receiver`: the port
+    that webhooks are delivered to; `plant`: a bug put in on purpose.
     """
 
     base: int
     second: dict[str, int]
     gates: dict[str, int]
     inner: dict[str, int]
+    receiver: int = 0
     plant: str = ""
 
     @property
@@ -60,15 +65,18 @@ class Setup:
 class SufferingStack:
     """The stack from outside: pids, kills, freezes, clocks, full disks."""
 
-    def __init__(self, folder: Path, plant: str, seed: int) -> None:
+    def __init__(self, folder: Path, plant: str, seed: int, *, fading: bool = False) -> None:
         self.data = DataFolder.at(folder)
         self.data.create()
         block, behind, before = free_blocks(3)
-        self._options = StackOptions(data_dir=folder, config_dir=ROOT / "config", port_base=block.base)
+        self._options = StackOptions(
+            data_dir=folder, config_dir=campaign_config(folder) if fading else ROOT / "config", port_base=block.base
+        )
         gates = dict(zip(LINKS, before.all, strict=False))
         ports = iter(behind.all)
         inner, second = dict(zip(SERVICES, ports, strict=False)), dict(zip(SECOND, ports, strict=False))
-        self._setup = Setup(block.base, second, gates, inner, plant)
+        self.receiver = Receiver(next(ports), seed)
+        self._setup = Setup(block.base, second, gates, inner, self.receiver.port, plant)
         (folder / SETUP).write_text(json.dumps(asdict(self._setup)), encoding="ascii")
         upstreams = {
             link: (port, inner[link.partition("-")[0]] if link.endswith("kafka") else block.postgres)
@@ -86,6 +94,15 @@ class SufferingStack:
     def start(self, report: Report) -> None:
         """Start, or start again after the supervisor was killed."""
         detach(self._options, report, module="deploy.chaos.stack")
+
+    def deliver(self) -> None:
+        """Make the destination of the campaign: the receiver. Raises KizashiError where it is refused."""
+        spec = {"kind": "webhook", "name": "receiver", "url": self.receiver.url, "secret": SECRET}
+        key = self.data.cli_key.read_text(encoding="ascii").strip()
+        url = f"{self.state.addresses.services['handoff']}/v1/destinations"
+        made = httpx2.post(url, json=spec, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+        if made.status_code != 201:
+            raise KizashiError(f"the receiver of the campaign was refused: {made.text}")
 
     def pids(self, target: str) -> list[int]:
         """The process and its children, of a server or a service; the supervisor alone for itself. May be empty."""
@@ -130,14 +147,18 @@ class SufferingStack:
                 self.thaw(self.pids(target))
             end_stack(self.data)
         self.gates.close()
+        self.receiver.close()
 
 
 @contextmanager
-def suffering_stack(folder: Path, report: Report, *, seed: int, plant: str = "") -> Iterator[SufferingStack]:
+def suffering_stack(
+    folder: Path, report: Report, *, seed: int, plant: str = "", fading: bool = False
+) -> Iterator[SufferingStack]:
     """A started stack, ended afterwards."""
-    stack = SufferingStack(folder, plant, seed)
+    stack = SufferingStack(folder, plant, seed, fading=fading)
     try:
         stack.start(report)
+        stack.deliver()
         yield stack
     finally:
         stack.stop()
@@ -163,8 +184,13 @@ def main(arguments: list[str]) -> int:
         data_dir=given.data_dir,
         config_dir=given.config_dir,
         port_base=given.port_base,
-        # Soon enough for the spool to be needed in most outages.
-        env={**os.environ, "KIZASHI_INGEST__ACK_TIMEOUT_S": "1"},
+        # Soon enough for the spool to be needed in most outages, and for a receiver that hangs to be tried again.
+        env={
+            **os.environ,
+            "KIZASHI_INGEST__ACK_TIMEOUT_S": "1",
+            "KIZASHI_OUTGOING__ALLOW": f"{HOST}:{setup.receiver}",
+            "KIZASHI_HANDOFF__DELIVERY_TIMEOUT_S": "2",
+        },
         command=of,
         more_services=setup.second,
         kafka_settings=setup.kafka_settings,

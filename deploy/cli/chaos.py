@@ -2,10 +2,12 @@
 
 import secrets
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from deploy.chaos.fading import Fading
+from deploy.chaos.fading_model import MODEL
 from deploy.chaos.recovery import Recovery, measure
 from deploy.chaos.run import Options, Verdict, run
 from deploy.cli.common import Json, print_json, progress
@@ -23,6 +25,9 @@ def chaos(
     others: Annotated[int, typer.Option("--faults", min=0, help="Other faults.")] = 18,
     activities: Annotated[int, typer.Option("--activities", min=1, help="Activities sent at least.")] = 20_000,
     per_second: Annotated[float, typer.Option("--rate", min=1, help="Activities sent a second at most.")] = 500,
+    fading: Annotated[
+        bool, typer.Option("--fading/--steady", help="People whose points fade, and models published meanwhile.")
+    ] = True,
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="Keep the stack's data here instead of removing it.")
     ] = None,
@@ -40,7 +45,8 @@ def chaos(
         return
     chosen = secrets.randbelow(1_000_000) if seed is None else seed
     print(f"seed {chosen}", flush=True)
-    verdict = run(Options(chosen, kills, others, activities, per_second, data_dir=data_dir), progress())
+    options = Options(chosen, kills, others, activities, per_second, fading=fading, data_dir=data_dir)
+    verdict = run(options, progress())
     if as_json:
         print_json(to_json(verdict))
     else:
@@ -67,11 +73,20 @@ def to_json(verdict: Verdict) -> dict[str, object]:
         "repeated_requests": verdict.sent.retries,
         "spooled": verdict.sent.spooled,
         "leads": verdict.leads,
+        "fading": _faded(verdict.faded) if verdict.faded else None,
         "qualified": verdict.qualified,
+        "delivered": verdict.delivered,
+        "delivery_attempts": verdict.attempts,
         "seconds": round(verdict.seconds, 1),
         "settled_seconds": round(verdict.settled_s, 1),
         "differences": verdict.differences,
     }
+
+
+def _faded(faded: Fading) -> dict[str, Any]:
+    models = {"b2b-standard": faded.primary, MODEL: max(faded.published)}
+    seen = {"people": faded.people, "states": faded.states, "by_time": faded.by_time}
+    return {"activities": len(faded.sent), **seen, "given": len(faded.given), "joined": faded.joined, "models": models}
 
 
 def _show(verdict: Verdict) -> None:
@@ -81,6 +96,12 @@ def _show(verdict: Verdict) -> None:
         f"{verdict.activities:,} activities, {verdict.sent.retries:,} requests repeated,"
         f" {verdict.sent.spooled:,} activities waited on disk"
     )
+    if verdict.faded:
+        done = _faded(verdict.faded)
+        print(
+            f"{done['people']:,} people who fade in {done['states']:,} states, {done['by_time']:,} by time alone;"
+            f" {done['given']} given points by hand, {done['joined']} joined by hand; models {done['models']}"
+        )
     for difference in verdict.differences[:SHOWN]:
         print(f"  {difference}")
     if len(verdict.differences) > SHOWN:
@@ -89,5 +110,6 @@ def _show(verdict: Verdict) -> None:
         print(f"FAILED: {len(verdict.differences):,} differences; again with --seed {verdict.options.seed}")
     else:
         print(
-            f"nothing lost, nothing twice: {verdict.leads:,} leads exact, {verdict.qualified:,} handed over once each"
+            f"nothing lost, nothing twice: {verdict.leads:,} leads exact, {verdict.qualified:,} handed over once each,"
+            f" {verdict.delivered:,} delivered in {verdict.attempts:,} attempts"
         )

@@ -24,8 +24,8 @@ from services.handoff.config import FILE, read_handoff_file
 from services.handoff.settings import HandoffSettings
 from services.scoring import models as model_store
 from services.scoring.rebuild import rebuild
-from services.scoring.replay import Replay
 from services.scoring.replay import replay as compare
+from services.scoring.replayed import Replay
 from services.scoring.settings import ScoringSettings
 from shared.clock import system_clock
 from shared.errors import KizashiError
@@ -100,4 +100,5 @@ def _print(found: Replay) -> None:
     if len(found.differences) > MOST_SHOWN:
         print(f"… and {len(found.differences) - MOST_SHOWN} more; --json shows all")
     waiting = f", {found.waiting} about to change by themselves" if found.waiting else ""
-    print(f"{found.leads:,} leads of {found.activities:,} activities: {len(found.differences)} differences{waiting}")
+    of = f"{found.leads:,} leads of {found.activities:,} activities, {found.accounts:,} accounts"
+    print(f"{of}: {len(found.differences)} differences{waiting}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from services.handoff.core.rules import Handoffs, RuleFaults, load_rules
+from services.handoff.core.watch import Watched
 from shared.documents import DocumentFaults, read_document
 from shared.errors import ConfigError
 
@@ -32,8 +33,8 @@ def addresses_of(handoffs: Handoffs) -> Mapping[str, str]:
     return {member.name: member.email for member in members if member.email}
 
 
-def watched_totals(config_dir: Path) -> tuple[str | None, Mapping[str, frozenset[Fraction]]]:
-    """The primary model's name, and the totals each model watches.
+def watched_totals(config_dir: Path) -> tuple[str | None, Mapping[str, Watched]]:
+    """The primary model's name, and what each model watches.
 
     The models are scoring's to validate: of a file that cannot be read nothing is said here.
     """
@@ -43,9 +44,10 @@ def watched_totals(config_dir: Path) -> tuple[str | None, Mapping[str, frozenset
     return primary[0] if primary else None, dict(pair for pair in found if pair)
 
 
-def _watch(path: Path) -> tuple[str, frozenset[Fraction]] | None:
+def _watch(path: Path) -> tuple[str, Watched] | None:
     try:
         tree: Any = read_document(path.read_text(encoding="utf-8")).tree
-        return str(tree["model"]), frozenset(Fraction(str(total)) for total in tree.get("watch") or ())
+        totals = frozenset(Fraction(str(total)) for total in tree.get("watch") or ())
+        return str(tree["model"]), Watched(totals, tree.get("forecast") is True)
     except (OSError, DocumentFaults, ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -52,7 +52,7 @@ class DeliveryHandler(Handler):
         repository = DeliveryRepository(conn)
         wishes = await repository.wishes()
         events = [event for event in map(_read, records) if event is not None]
-        erased = {event.lead_id for event in events if event.type == ERASED}
+        erased = {lead_id for event in events if event.type == ERASED for lead_id in _erased_by(event)}
         if erased:
             await repository.forget_leads(erased)
         made = [item for event in events for item in _wanted(wishes, event, erased)]
@@ -67,6 +67,12 @@ class DeliveryHandler(Handler):
         log.error(
             "event_not_delivered", topic=record.topic, partition=record.partition, offset=record.offset, why=reason
         )
+
+
+def _erased_by(event: Event) -> set[str]:
+    """The lead, and those that were merged into it."""
+    merged = event.data.get("lead_ids")
+    return {event.lead_id, *(one for one in (merged if isinstance(merged, list) else ()) if isinstance(one, str))}
 
 
 def _wanted(wishes: Sequence[Wish], event: Event, erased: set[str]) -> list[tuple[Wish, Event, State]]:

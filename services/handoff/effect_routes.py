@@ -11,7 +11,7 @@ from services.handoff.effect_reading import EffectReader, Stretch
 from shared.backend import prepared
 from shared.clock import to_rfc3339
 from shared.spreadsheet import Encoding, charset, header, lines
-from shared.web import instant_in, invalid_parameter, require
+from shared.web import ShareView, instant_in, invalid_parameter, require
 
 router = APIRouter(tags=["reports"], dependencies=[Depends(require("handoffs:read"))])
 
@@ -34,14 +34,9 @@ EFFECT: dict[str, Any] = {
 }
 
 
-class ShareView(BaseModel):
-    """A share with its 95 % interval (Wilson)."""
+class EffectShare(ShareView):
+    """A share of handoffs."""
 
-    value: float | None = Field(description="Null of nothing.")
-    hits: int
-    of: int
-    low: float
-    high: float
     few: bool = Field(description="Below 25: too few to rely on.")
 
 
@@ -60,8 +55,8 @@ class EffectView(BaseModel):
     merged: int
     waiting: int
     rejected_by_reason: dict[str, int]
-    acceptance: ShareView = Field(description="Accepted, of those that sales answered.")
-    conversion: ShareView = Field(description="Converted, of those of which the end is known.")
+    acceptance: EffectShare = Field(description="Accepted, of those that sales answered.")
+    conversion: EffectShare = Field(description="Converted, of those of which the end is known.")
 
 
 class EffectReport(BaseModel):

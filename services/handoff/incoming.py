@@ -13,6 +13,7 @@ from shared.kafka.records import Record
 from shared.outbox import OutboxRow
 
 SILENT_HEADER = "silent"
+MERGED_HEADER = "merged_into"
 GRACE = timedelta(minutes=10)
 """Services of a new stack start within this time of each other; older states stem from leads that were there before."""
 
@@ -51,11 +52,16 @@ class Incoming:
 
 
 def read_states(records: Iterable[Record], first_start: FirstStart) -> Incoming:
-    """Read a batch of `lead-scores`. A tombstone ends a lead that was merged, which its survivor tells, or erased."""
+    """Read a batch of `lead-scores`.
+
+    A tombstone ends a lead that was erased. That of a lead that was merged says so and ends nothing yet: the survivor's
+    record, on another partition, takes the lead over. Until that is read the lead stands as it stood, as if a run in
+    between had come before the merge.
+    """
     incoming = Incoming()
     for record in records:
         if record.value is None:
-            if record.key is not None:
+            if record.key is not None and _header(record, MERGED_HEADER) is None:
                 incoming.ended.add(record.key.decode(errors="replace"))
             continue
         try:
@@ -91,7 +97,10 @@ def asks_for_silence(record: Record) -> bool:
 
 
 def _header(record: Record, name: str) -> bytes | None:
-    return next((value for key, value in record.headers if key == name), None)
+    for key, value in record.headers:
+        if key == name:
+            return value
+    return None
 
 
 def read_answer(record: Record) -> AnswerRecord:

@@ -1,7 +1,7 @@
 """All SQL of consumers and answers: set-wise on plain asyncpg. Locks: leads first, sorted; then handoffs, sorted."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -23,10 +23,17 @@ COLUMNS = ", ".join(_NAMES)
 SELECTED = COLUMNS.replace("id", "id::text", 1)
 """Columns of a handoff in the order of the class's fields."""
 ARRAYS = ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(_TYPES, 1))
-CHANGES = ", ".join(f"{name} = n.{name}" for name in _NAMES if name not in {"id", "lead_id", "rule", "cycle"})
+_BORN_WITH = frozenset("lead_id rule cycle mode model model_version crossed_at rules_version source campaign".split())
+_CHANGING = tuple((name, type_) for name, type_ in zip(_NAMES, _TYPES, strict=True) if name not in _BORN_WITH)
+"""The id, and what the steps of a handoff change."""
+UPDATE = (
+    f"UPDATE handoff.handoff h SET {', '.join(f'{name} = n.{name}' for name, _ in _CHANGING if name != 'id')}"
+    f" FROM unnest({', '.join(f'${number}::{type_}[]' for number, (_, type_) in enumerate(_CHANGING, 1))})"
+    f" AS n({', '.join(name for name, _ in _CHANGING)}) WHERE h.id = n.id"
+)
 MEMORY = (
     "armed, cycle, crossed_at, previous, open_handoff, version, ended, hot, noted_at, settling_since, settle_due,"
-    " triggers"
+    " triggers, cooling_due, cooling_told"
 )
 NEW_MEMORY = ", ".join(f"{name} = excluded.{name}" for name in MEMORY.split(", "))
 
@@ -58,8 +65,8 @@ class HandoffRepository:
             ordered,
         ):
             known, lows = unpack_triggers(row[13])
-            memory = RuleMemory(*row[2:13])
-            rules[row[0]][row[1]] = replace(memory, instants=known, lows=lows) if row[13] else memory
+            values: list[Any] = [*row[2:13], known, lows, *row[14:]]
+            rules[row[0]][row[1]] = RuleMemory(*values)
         return {
             id_: LeadMemory(version, merged_into, stored_state(state) if state else None, rules[id_])
             for id_, version, merged_into, state in leads
@@ -92,7 +99,8 @@ class HandoffRepository:
             f"INSERT INTO handoff.crossing (lead_id, rule, {MEMORY})"
             " SELECT * FROM unnest($1::text[], $2::text[], $3::bool[], $4::int[], $5::timestamptz[], $6::int[],"
             " $7::uuid[], $8::bigint[], $9::text[], $10::bool[], $11::timestamptz[], $12::timestamptz[],"
-            f" $13::timestamptz[], $14::bytea[]) ON CONFLICT (lead_id, rule) DO UPDATE SET {NEW_MEMORY}",
+            " $13::timestamptz[], $14::bytea[], $15::timestamptz[], $16::timestamptz[])"
+            f" ON CONFLICT (lead_id, rule) DO UPDATE SET {NEW_MEMORY}",
             [lead_id for lead_id, _, _ in rows],
             [rule for _, rule, _ in rows],
             *(list(column) for column in zip(*(_columns(memory) for memory in memories), strict=True)),
@@ -177,6 +185,13 @@ class HandoffRepository:
         )
         return [row[0] for row in rows]
 
+    async def cooling(self, now: datetime, limit: int) -> list[str]:
+        """Leads of which it is to be told now that they will cool."""
+        rows = await self._conn.fetch(
+            "SELECT DISTINCT lead_id FROM handoff.crossing WHERE cooling_due <= $1 LIMIT $2", now, limit
+        )
+        return [row[0] for row in rows]
+
     async def leads_of(self, handoff_ids: Collection[str], rules: Collection[str]) -> list[str]:
         """The leads of those handoffs that were raised by one of `rules`."""
         rows = await self._conn.fetch(
@@ -195,8 +210,7 @@ class HandoffRepository:
             )
         if ledger.changed:
             await self._conn.execute(
-                f"UPDATE handoff.handoff h SET {CHANGES} FROM unnest({ARRAYS}) AS n({COLUMNS}) WHERE h.id = n.id",
-                *([getattr(handoff, name) for handoff in ledger.changed.values()] for name in _NAMES),
+                UPDATE, *([getattr(handoff, name) for handoff in ledger.changed.values()] for name, _ in _CHANGING)
             )
         if ledger.history:
             await self._add_history(ledger.history)
@@ -238,4 +252,6 @@ def _columns(memory: RuleMemory) -> tuple[Any, ...]:
         memory.settling_since,
         memory.settle_due,
         pack_triggers(memory.instants, memory.lows),
+        memory.cooling_due,
+        memory.cooling_told,
     )

@@ -74,8 +74,11 @@ crossing = Table(
     Column("settling_since", DateTime(timezone=True)),
     Column("settle_due", DateTime(timezone=True)),
     Column("triggers", LargeBinary),
+    Column("cooling_due", DateTime(timezone=True)),
+    Column("cooling_told", DateTime(timezone=True)),
     postgresql_with={"fillfactor": "70"},
 )
+Index("crossing_cooling_due_idx", crossing.c.cooling_due, postgresql_where=text("cooling_due IS NOT NULL"))
 Index("crossing_settle_due_idx", crossing.c.settle_due, postgresql_where=text("settle_due IS NOT NULL"))
 Index("crossing_rule_previous_idx", crossing.c.rule, crossing.c.previous)
 

@@ -42,7 +42,7 @@ class Timers:
     @property
     def steps(self) -> tuple[Callable[[asyncpg.Connection, datetime], Awaitable[tuple[int, Ledger]]], ...]:
         """Expiry before deadlines: what nobody answered for good is not given to somebody else first."""
-        return (self._settle, self._expire, self._breach, self._assign)
+        return (self._settle, self._cool, self._expire, self._breach, self._assign)
 
     async def tick(self) -> int:
         """Every step once; returns how many leads or handoffs were touched."""
@@ -65,6 +65,17 @@ class Timers:
         judging = await load(conn, self._book, due, (), now)
         for lead_id in due:
             judging.settle(lead_id)
+        await save(conn, judging)
+        return len(due), judging.ledger
+
+    async def _cool(self, conn: asyncpg.Connection, now: datetime) -> tuple[int, Ledger]:
+        """Tell of leads that will fall below a rule's `leave` soon."""
+        due = await HandoffRepository(conn).cooling(now, CHUNK)
+        if not due:
+            return 0, Ledger((), self._book)
+        judging = await load(conn, self._book, due, (), now)
+        for lead_id in due:
+            judging.cool(lead_id)
         await save(conn, judging)
         return len(due), judging.ledger
 

@@ -125,6 +125,32 @@ class AccountRepository:
             for id_, version, contacts, score, search, state, due_at in rows
         }
 
+    async def stored_contacts(self, lead_ids: Collection[str]) -> dict[str, tuple[str | None, bytes]]:
+        """By lead the account it stands under and its packed contact."""
+        rows = await self._conn.fetch(
+            "SELECT lead_id::text, account_id::text, contact FROM scoring.account_lead WHERE lead_id = ANY($1::uuid[])",
+            list(lead_ids),
+        )
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    async def about_to_tell(self, lead_ids: Collection[str]) -> set[str]:
+        """Leads of these of which an account has yet to hear."""
+        rows = await self._conn.fetch(
+            "SELECT DISTINCT lead_id::text FROM scoring.account_todo WHERE lead_id = ANY($1::uuid[])", list(lead_ids)
+        )
+        return {row[0] for row in rows}
+
+    async def after(self, account_id: str, limit: int) -> list[str]:
+        """The next accounts that have contacts, none of which is about to tell something new."""
+        rows = await self._conn.fetch(
+            "SELECT id::text FROM scoring.account a WHERE id > $1::uuid AND contacts > 0 AND NOT EXISTS (SELECT FROM"
+            " scoring.account_lead l JOIN scoring.account_todo USING (lead_id) WHERE l.account_id = a.id)"
+            " ORDER BY id LIMIT $2",
+            account_id,
+            limit,
+        )
+        return [row[0] for row in rows]
+
     async def due(self, now: datetime, limit: int) -> list[str]:
         """Accounts of which a contact has stopped being active."""
         rows = await self._conn.fetch(

@@ -34,7 +34,7 @@ from shared.backend import Backend
 from shared.clock import Clock, system_clock
 from shared.identity import lead_id_for
 from shared.kafka.admin import ClusterView
-from shared.kafka.consumer import ConsumerLoop
+from shared.kafka.consumer import ConsumerLoop, Prepare
 from shared.settings import load
 from shared.telemetry import configure_logging
 
@@ -81,11 +81,11 @@ class ScoringService(Backend):
         activities = ActivityHandler(pool, settings, self._models, cluster, self.clock)
         outcomes = OutcomeHandler(pool, settings, self._models, cluster, self.clock)
         return {
-            "consumer": self._consumer(activities, group),
+            "consumer": self._consumer(activities, group, activities.prepare),
             "outcomes": self._consumer(outcomes, f"{group}-outcomes"),
         }
 
-    def _consumer(self, handler: Handler, group: str) -> ConsumerLoop:
+    def _consumer(self, handler: Handler, group: str, prepare: Prepare | None = None) -> ConsumerLoop:
         section = self._settings.scoring
         return ConsumerLoop(
             self._settings.kafka,
@@ -94,6 +94,7 @@ class ScoringService(Backend):
             handler,
             instance=section.instance,
             max_records=section.max_records,
+            prepare=prepare,
         )
 
     def loops(self, pool: asyncpg.Pool) -> Sequence[Coroutine[Any, Any, None]]:

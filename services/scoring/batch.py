@@ -1,9 +1,11 @@
 """New activities of a batch to new states of their leads, inside one transaction.
 
 The order is: whom do they belong to, lock those leads, fold, write. What is decided is decided in core; here it is only
-loaded and saved, set-wise.
+loaded and saved, set-wise. The activities themselves are stored while their leads are folded: the database works on the
+one while this process does the other.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +24,7 @@ from services.scoring.repository import Key, KnownOwners, LeadRow, LostRaceError
 from shared.activity import SILENT, Activity
 from shared.identity import Identifier
 from shared.outbox import OutboxRow
+from shared.slices import Slices
 
 
 @dataclass(slots=True)
@@ -41,15 +44,14 @@ class Work:
     word: Word | None = None
     serving: dict[str, Models] = field(default_factory=dict)
     """The models of leads that were not switched to those in force yet."""
+    by_lead: dict[str, list[Activity]] = field(default_factory=dict)
+    published: list[OutboxRow] = field(default_factory=list)
 
-    def fresh_of(self) -> dict[str, list[Activity]]:
-        """The new activities by lead, in fold order."""
-        by_lead: dict[str, list[Activity]] = defaultdict(list)
-        for key, activity in self.fresh.items():
-            by_lead[self.placement.lead_of[key]].append(activity)
-        for activities in by_lead.values():
-            activities.sort(key=lambda activity: activity.order)
-        return by_lead
+    def sort_by_lead(self) -> None:
+        """Note the new activities by lead, in fold order: that in which they were placed."""
+        self.by_lead = defaultdict(list)
+        for key, lead_id in self.placement.lead_of.items():
+            self.by_lead[lead_id].append(self.fresh[key])
 
 
 class BatchScoring:
@@ -77,8 +79,21 @@ class BatchScoring:
         work = await self._place(fresh)
         if work.placement.clusters:
             await self._resolve(work)
-        await self._fold_others(work)
-        return await self._write(work, bodies)
+            work.sort_by_lead()
+        waiting = await self._waiting(work)
+        storing = asyncio.ensure_future(self._store(work, bodies))
+        try:
+            again = await self._fold_others(work, waiting)
+        finally:
+            await storing
+        if again:
+            await self._fold_again(work, again)
+        return await self._write(work)
+
+    async def _store(self, work: Work, bodies: Mapping[Key, str]) -> None:
+        lead_of = work.placement.lead_of
+        placed = [(lead_of[key], activity) for key, activity in work.fresh.items()]
+        await self._repository.add_activities(placed, bodies, self._now)
 
     async def resolve_again(self, rows: Mapping[str, LeadRow], word: Word | None = None) -> list[OutboxRow]:
         """Resolve and fold these locked leads anew, after somebody's `word`; returns what is to be published.
@@ -88,21 +103,18 @@ class BatchScoring:
         placement = Placement(clusters=[set(rows)])
         work = Work({}, placement, {}, dict(rows), word=word)
         await self._resolve(work)
-        return await self._write(work, {})
+        await self._renew(work, work.states)
+        return await self._write(work)
 
-    async def _write(self, work: Work, bodies: Mapping[Key, str]) -> list[OutboxRow]:
+    async def _write(self, work: Work) -> list[OutboxRow]:
         await self._repository.put_owners(work.placement.owners, work.known)
-        changes = self._changes(work)
         await self._repository.put_leads(work.rows.values())
-        await self._repository.add_activities(
-            [(work.placement.lead_of[key], activity) for key, activity in work.fresh.items()], bodies, self._now
-        )
         await self._repository.move_activities(work.moves)
         await self._note_verdicts(work)
         if work.redirects:
             await self._repository.redirect(work.redirects)
             await self._repository.note_merges(work.merged)
-        return [*changes, *(tombstone(lead_id) for lead_id in work.merged)]
+        return [*work.published, *(tombstone(lead_id, into) for lead_id, into in work.merged.items())]
 
     async def _place(self, fresh: Mapping[Key, Activity]) -> Work:
         known = await self._repository.owners(identifiers_of(fresh.values()))
@@ -110,7 +122,9 @@ class BatchScoring:
         touched = {*placement.lead_of.values(), *(lead_id for cluster in placement.clusters for lead_id in cluster)}
         rows = await self._repository.lock_leads(touched)
         _check_unmoved(known, touched, rows)
-        return Work(fresh, placement, dict(known.owners), rows)
+        work = Work(fresh, placement, dict(known.owners), rows)
+        work.sort_by_lead()
+        return work
 
     async def _resolve(self, work: Work) -> None:
         """Resolve the leads of every cluster again from all their activities, and fold each anew."""
@@ -121,7 +135,7 @@ class BatchScoring:
             if lead_id in clustered and row.state
         }
         history, stored = await self._repository.activities_of(states), await self._entries.of(states)
-        fresh = work.fresh_of()
+        fresh = work.by_lead
         activities = {lead_id: [*history.get(lead_id, ()), *fresh.get(lead_id, ())] for lead_id in clustered}
         owners = await self._owners_of(work, identifiers_of(item for items in activities.values() for item in items))
         links = await self._links(identifiers_of(item for items in activities.values() for item in items))
@@ -202,16 +216,20 @@ class BatchScoring:
         work.merged.update(resolved.merged)
         work.clustered.update(resolved.groups)
 
-    async def _fold_others(self, work: Work) -> None:
-        """Fold the new activities of every lead that is in no cluster; from all stored ones where that is needed."""
+    async def _fold_others(self, work: Work, waiting: Mapping[str, Sequence[Entry]]) -> set[str]:
+        """Bring all leads up to date; of those in no cluster the new activities alone are folded.
+
+        Returns those of which that is not enough.
+        """
         claimed: dict[str, list[Identifier]] = defaultdict(list)
         for identifier, owner in work.placement.owners.items():
             claimed[owner.lead_id].append(identifier)
-        waiting = await self._waiting(work)
-        again: dict[str, list[Activity]] = {}
-        for lead_id, activities in work.fresh_of().items():
+        again: set[str] = set()
+        slices = Slices()
+        for lead_id, activities in work.by_lead.items():
             if lead_id in work.clustered:
                 continue
+            await slices.give_way()
             row = work.rows.get(lead_id)
             if row is None or not row.state:
                 work.rows[lead_id] = row or _new_row(lead_id)
@@ -225,17 +243,21 @@ class BatchScoring:
             work.states[lead_id] = state
             work.serving[lead_id] = self._models.serving(state)
             if lead_id in waiting or not advance(work.serving[lead_id], state, activities, self._now):
-                again[lead_id] = activities
+                again.add(lead_id)
                 if state.judgement.taken_back:
                     work.taken_back.add(lead_id)
-        if not again:
-            return
+        await self._renew(work, [lead_id for lead_id in work.states if lead_id not in again])
+        return again
+
+    async def _fold_again(self, work: Work, again: Collection[str]) -> None:
+        """Fold leads from all that is stored of them, which what came new is by now."""
         history, entries = await self._repository.activities_of(again), await self._entries.of(again)
-        for lead_id, activities in again.items():
+        for lead_id in again:
             identifiers = work.states[lead_id].profile.identifiers
             work.states[lead_id] = refold(
-                work.serving[lead_id], [*history[lead_id], *activities], identifiers, self._now, entries[lead_id]
+                work.serving[lead_id], history[lead_id], identifiers, self._now, entries[lead_id]
             )
+        await self._renew(work, again)
 
     async def _waiting(self, work: Work) -> Mapping[str, Sequence[Entry]]:
         """Entries that came before the activities of their lead, as they do where a database is filled again."""
@@ -250,25 +272,26 @@ class BatchScoring:
         if found:
             await self._entries.add_verdicts(found, self._now)
 
-    def _changes(self, work: Work) -> list[OutboxRow]:
-        """Bring the rows up to date and make the records of the new states."""
-        published: list[OutboxRow] = []
-        merged_from: dict[str, list[str]] = defaultdict(list)
+    async def _renew(self, work: Work, lead_ids: Iterable[str]) -> None:
+        """Bring the rows of these leads up to their states, and make the records of that."""
+        merged_from: dict[str, dict[str, int]] = defaultdict(dict)
         for lead_id, survivor in sorted(work.merged.items()):
-            merged_from[survivor].append(lead_id)
-        fresh = work.fresh_of()
-        for lead_id, state in work.states.items():
-            row = work.rows[lead_id]
+            merged_from[survivor][lead_id] = work.rows[lead_id].version
+        slices = Slices()
+        for lead_id in lead_ids:
+            await slices.give_way()
+            state, row = work.states[lead_id], work.rows[lead_id]
             cause = "merge" if merged_from[lead_id] or work.word else "activity"
             cause = "verdict" if lead_id in work.taken_back else cause
-            models, activities = work.serving.get(lead_id, self._models), fresh.get(lead_id, ())
+            models, activities = work.serving.get(lead_id, self._models), work.by_lead.get(lead_id, ())
             signals = self._signals(models, state, activities)
             silent = True if activities and _all_silent(activities) else None
             change = renew(row, state, models, cause, self._now, merged_from[lead_id], signals, silent=silent)
-            published += told(replace(change, word=work.word) if work.word else change, models)
-        return published
+            work.published += told(replace(change, word=work.word) if work.word else change, models)
 
     def _signals(self, models: Models, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:
+        if not any(model.compiled.model.signals for model in models.live):
+            return []
         return [
             SignalFired(signal, activity.source, activity.id, activity.occurred_at)
             for activity in fresh

@@ -11,6 +11,7 @@ import orjson
 from services.scoring.core.entries import Entry
 from services.scoring.core.links import Link
 from services.scoring.core.verdicts import DETECTOR, Verdict
+from shared.identity import ANONYMOUS, EXTERNAL, PHONE
 
 
 class EntryRepository:
@@ -110,6 +111,23 @@ class EntryRepository:
             list(anchors),
         )
         return [Link(*row) for row in rows]
+
+    async def leads_naming(self, lead_id: str) -> list[str]:
+        """Other leads with activities that name a telephone, a browser or an id of this one, which was refused them.
+
+        Reads every stored activity: only for what people do by hand.
+        """
+        rows = await self._conn.fetch(
+            "WITH own AS (SELECT array_agg(value) AS values FROM scoring.identifier"
+            " WHERE lead_id = $1::uuid AND kind = ANY($2::text[]))"
+            " SELECT DISTINCT a.lead_id::text FROM scoring.activity a, own WHERE a.lead_id <> $1::uuid"
+            " AND (a.body->'lead'->>'anonymous_id' = ANY(own.values) OR a.body->'lead'->>'phone' = ANY(own.values)"
+            " OR EXISTS (SELECT FROM jsonb_each_text(a.body->'lead'->'external_ids') AS e"
+            " WHERE e.key || ':' || e.value = ANY(own.values)))",
+            lead_id,
+            [EXTERNAL, PHONE, ANONYMOUS],
+        )
+        return [row[0] for row in rows]
 
     async def add_verdicts(self, found: Mapping[tuple[str, str], Verdict], recorded_at: datetime) -> None:
         """Store verdicts under which activities earn nothing; those that are known stay as they are."""

@@ -1,21 +1,23 @@
 """Explanations of stored leads: load what was stored, choose what counts at the instant asked for, explain it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Text, cast, select
+from sqlalchemy import Text, cast, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.scoring.core.difference import Difference, difference
 from services.scoring.core.entries import Entry, manual_of, recyclings_of
 from services.scoring.core.explain import Explanation, explain
 from services.scoring.core.knowledge import OCCURRED, Knowledge, Recorded, happened_by, known_by
+from services.scoring.core.links import Link
+from services.scoring.core.profile import identifiers_of
 from services.scoring.model_history import InForce, ModelHistory
 from services.scoring.models import ModelsInForce
-from services.scoring.tables import activity, entry, lead
+from services.scoring.tables import activity, entry, lead, link
 from shared.activity import Activity, parse_stored
 from shared.errors import ProblemError
 from shared.identity import Identifier
@@ -48,6 +50,23 @@ class Explained:
     difference: Difference | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What is stored: activities, entries and links, each with when it was."""
+
+    activities: list[Recorded]
+    entries: list[tuple[Entry, datetime]]
+    links: Sequence[tuple[Link, datetime]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What counts at an instant."""
+
+    activities: Sequence[Activity]
+    entries: Sequence[Entry]
+
+
 class Explainer:
     """Reads and explains; each call is one short transaction."""
 
@@ -64,15 +83,15 @@ class Explainer:
                 return None
             in_force = await self._in_force(conn, question.model, question.at)
             before = await self._in_force(conn, question.model, question.since) if question.since else None
-            stored, entries = await _stored(conn, lead_id), await _entries(conn, lead_id)
-        counted = self._counted(question, stored, question.at)
-        explanation = _explain(in_force, counted, entries, question, question.at)
+            kept = await self._stored(conn, lead_id, question)
+        counted = self._known(question, kept, question.at)
+        explanation = _explain(in_force, counted, question.at)
         found = None
         if before and question.since:
-            earlier = self._counted(question, stored, question.since)
-            found = difference(_explain(before, earlier, entries, question, question.since), explanation)
-        recorded = {(one.activity.source, one.activity.id): one.recorded_at for one in stored}
-        return Explained(lead_id, question, in_force, explanation, len(counted), recorded, before, found)
+            earlier = self._known(question, kept, question.since)
+            found = difference(_explain(before, earlier, question.since), explanation)
+        recorded = {(one.activity.source, one.activity.id): one.recorded_at for one in kept.activities}
+        return Explained(lead_id, question, in_force, explanation, len(counted.activities), recorded, before, found)
 
     async def _in_force(self, conn: AsyncConnection, name: str, at: datetime) -> InForce:
         found = await self._history.in_force(conn, name, at)
@@ -80,10 +99,31 @@ class Explainer:
             raise ProblemError(404, "model_not_found", "There is no scoring model with this name.")
         return found
 
-    def _counted(self, question: Question, stored: Sequence[Recorded], at: datetime) -> list[Activity]:
+    async def _stored(self, conn: AsyncConnection, lead_id: str, question: Question) -> _Stored:
+        """What is stored of the lead; for what was known, also of those it was one with, or may have been."""
+        activities, entries = await _activities(conn, lead_id), await _entries(conn, lead_id)
         if question.knowledge == OCCURRED:
-            return happened_by(stored, at)
-        return known_by(stored, at, question.lead_id, self._lead_id_for)
+            return _Stored(activities, entries, ())
+        seen, links = {lead_id}, dict[int, tuple[Link, datetime]]()
+        while True:
+            names = identifiers_of(one.activity for one in activities)
+            links |= await _links(conn, {self._lead_id_for(name) for name in names})
+            anchors = {anchor for link, _ in links.values() for anchor in (link.survivor, link.other)}
+            others = {found for anchor in anchors if (found := await _survivor(conn, anchor))} - seen
+            if not others:
+                return _Stored(activities, entries, [links[seq] for seq in sorted(links)])
+            for other in others:
+                activities += await _activities(conn, other)
+                entries += await _entries(conn, other)
+            seen |= others
+
+    def _known(self, question: Question, lead: _Stored, at: datetime) -> _Counted:
+        if question.knowledge == OCCURRED:
+            return _Counted(happened_by(lead.activities, at), [entry for entry, _ in lead.entries])
+        said = [link for link, recorded_at in lead.links if recorded_at <= at]
+        known = known_by(lead.activities, at, question.lead_id, self._lead_id_for, said)
+        entries = [entry for entry, recorded_at in lead.entries if recorded_at <= at and entry.anchor in known.anchors]
+        return _Counted(known.activities, entries)
 
 
 async def _survivor(conn: AsyncConnection, lead_id: str) -> str | None:
@@ -95,17 +135,18 @@ async def _survivor(conn: AsyncConnection, lead_id: str) -> str | None:
     return None if row is None else str(row[0] or key)
 
 
-def _explain(
-    in_force: InForce,
-    counted: Sequence[Activity],
-    entries: Sequence[tuple[Entry, datetime]],
-    question: Question,
-    at: datetime,
-) -> Explanation:
+def _explain(in_force: InForce, counted: _Counted, at: datetime) -> Explanation:
     model = in_force.model.compiled
-    known = [entry for entry, recorded_at in entries if question.knowledge == OCCURRED or recorded_at <= at]
-    recyclings = recyclings_of(known, model.model.recycle)
-    return explain(model, counted, at, manual=manual_of(known), recyclings=recyclings)
+    recyclings = recyclings_of(counted.entries, model.model.recycle)
+    return explain(model, counted.activities, at, manual=manual_of(counted.entries), recyclings=recyclings)
+
+
+async def _links(conn: AsyncConnection, anchors: Collection[str]) -> dict[int, tuple[Link, datetime]]:
+    """What people said about these anchors, by its place in order, with when it was stored."""
+    keys = [UUID(anchor) for anchor in anchors]
+    about = or_(link.c.survivor.in_(keys), link.c.other.in_(keys))
+    rows = (await conn.execute(select(link).where(about))).all()
+    return {row.seq: (Link(row.kind, str(row.survivor), str(row.other)), row.recorded_at) for row in rows}
 
 
 async def _entries(conn: AsyncConnection, lead_id: str) -> list[tuple[Entry, datetime]]:
@@ -114,7 +155,7 @@ async def _entries(conn: AsyncConnection, lead_id: str) -> list[tuple[Entry, dat
     return [(Entry(kind, id_, str(anchor), at, body), recorded) for kind, id_, anchor, at, body, recorded in rows]
 
 
-async def _stored(conn: AsyncConnection, lead_id: str) -> list[Recorded]:
+async def _activities(conn: AsyncConnection, lead_id: str) -> list[Recorded]:
     query = select(cast(activity.c.body, Text), activity.c.recorded_at).where(activity.c.lead_id == UUID(lead_id))
     rows = (await conn.execute(query)).all()
     return [Recorded(parse_stored(orjson.loads(body)), recorded_at) for body, recorded_at in rows]

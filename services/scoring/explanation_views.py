@@ -1,11 +1,15 @@
 """An explanation as the API documents it: the body itself is made in `explanations`."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.scoring.views import ModelView, ReasonView
+
+_EXAMPLE = orjson.loads(Path(__file__).with_name("explanation_example.json").read_bytes())
 
 
 class ModelInForce(ModelView):
@@ -193,6 +197,8 @@ class DifferenceView(BaseModel):
 
 class ExplanationView(BaseModel):
     """Everything behind a score. The reasons add up to it, and everything else adds up to the reasons."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
 
     lead_id: str
     at: datetime

@@ -2,30 +2,43 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 from uuid import UUID
 
 from services.scoring.core.entries import RECYCLED, Entry, factor_of
 from shared import codec
-from shared.activity import Activity, parse_recorded
+from shared.activity import Activity
 from shared.clock import from_rfc3339
 from shared.errors import InvalidMessage
 from shared.kafka.dead_letter import dead_letter
 from shared.kafka.records import Record
 from shared.outbox import OutboxRow
 from shared.posted import ActivityFaults
+from shared.recorded import parse_written
 
 Key = tuple[str, str]
 
 
+class Read(NamedTuple):
+    """What one record carries: the activity, its body as JSON, and its fingerprint."""
+
+    activity: Activity
+    body: str
+    fingerprint: bytes
+
+
 @dataclass(slots=True)
 class Incoming:
-    """The activities of a batch by key (source, id), each once, with their bodies as JSON; and the dead letters."""
+    """The activities of a batch by key (source, id), each once, with their bodies as JSON and their fingerprints; and
+    the dead letters.
+    """
 
     activities: dict[Key, Activity] = field(default_factory=dict)
     bodies: dict[Key, str] = field(default_factory=dict)
-    repeated: int = 0
+    fingerprints: dict[Key, bytes] = field(default_factory=dict)
     letters: list[OutboxRow] = field(default_factory=list)
 
 
@@ -34,30 +47,36 @@ def read_records(records: Iterable[Record], region: str) -> Incoming:
     incoming = Incoming()
     for record in records:
         try:
-            activity, body = read_record(record, region)
+            read = record.content or read_record(record, region)
         except InvalidMessage as error:
             incoming.letters.append(dead_letter(record, str(error)))
             continue
+        activity = read.activity
         key = (activity.source, activity.id)
-        if key in incoming.activities:
-            incoming.repeated += 1
-            continue
-        incoming.activities[key] = activity
-        incoming.bodies[key] = body
+        if key not in incoming.activities:
+            incoming.activities[key], incoming.bodies[key], incoming.fingerprints[key] = read
     return incoming
 
 
-def read_record(record: Record, region: str) -> tuple[Activity, str]:
-    """The activity a record carries and its body as text. Raises InvalidMessage saying what is wrong with it."""
+def read_ahead(records: Iterable[Record], region: str) -> None:
+    """Read records that `read_records` will get later; what is wrong with one is told then."""
+    for record in records:
+        with suppress(InvalidMessage):
+            record.content = read_record(record, region)
+
+
+def read_record(record: Record, region: str) -> Read:
+    """The activity a record carries. Raises InvalidMessage saying what is wrong with it."""
     if record.value is None:
         raise InvalidMessage("has no value")
     try:
         raw = codec.decode(record.value)
         if b"\\u0000" in record.value and codec.has_nul(raw):
             raise InvalidMessage("holds a NUL character")
-        return parse_recorded(raw, region=region), record.value.decode()
+        activity = parse_written(raw, region=region)
     except (codec.JsonFault, ActivityFaults) as error:
         raise InvalidMessage(str(error)) from error
+    return Read(activity, record.value.decode(), activity.fingerprint())
 
 
 @dataclass(slots=True)

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.web import ShareView
+
 
 class NamedLead(BaseModel):
     """A lead that crosses the threshold from one version to the other."""
@@ -86,16 +88,6 @@ class PreviewRequest(BaseModel):
     threshold: Annotated[float, Field(ge=-1_000_000, le=1_000_000, allow_inf_nan=False)] | None = Field(
         None, description="By default the highest total the model watches, else 50."
     )
-
-
-class ShareView(BaseModel):
-    """A share, its sample, and its 95 % interval (Wilson)."""
-
-    value: float | None
-    hits: int
-    of: int
-    low: float
-    high: float
 
 
 class JudgedView(BaseModel):

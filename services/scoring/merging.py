@@ -1,6 +1,6 @@
 """Leads joined by hand and taken apart again: the word is stored, and the leads it is about are resolved anew."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from services.scoring.batch import BatchScoring
@@ -8,6 +8,7 @@ from services.scoring.core.events import Word
 from services.scoring.core.lead import LeadState
 from services.scoring.core.linking import Standing
 from services.scoring.core.links import JOINED, PARTED, Link
+from services.scoring.core.profile import identifiers_of
 from services.scoring.entering import Work, not_found
 from services.scoring.entry_repository import EntryRepository
 from services.scoring.repository import LeadRow, LostRaceError, ScoringRepository
@@ -41,25 +42,45 @@ async def unmerge(work: Work, lead_id: str, other_id: str, author: str) -> list[
     """
     repository = ScoringRepository(work.conn)
     survivor_id = await _standing_id(repository, lead_id)
-    rows = await repository.lock_leads([survivor_id, other_id])
-    other = rows.get(other_id)
-    if other is None:
+    refused = await _refused(work, survivor_id)
+    locked = await repository.lock_leads({survivor_id, other_id, *refused})
+    rows = {one: locked[one] for one in (survivor_id, other_id) if one in locked}
+    if other_id not in rows:
         raise not_found()
-    if other.merged_into != survivor_id or not rows[survivor_id].state:
+    if rows[other_id].merged_into != survivor_id or not rows[survivor_id].state:
         raise ProblemError(409, "not_merged", "The other lead is not merged into this one.")
     standing = _standing(rows[survivor_id])
     own = {work.lead_id_for(identifier) for identifier in standing.identifiers}
     if other_id not in own:
         raise ProblemError(409, "not_separable", "No identifier of the lead tells which activities were the other's.")
     link = Link(PARTED, _anchor(work, standing), other_id)
-    return await _say(work, Word(link, survivor_id, other_id, author), rows)
+    told = await _say(work, Word(link, survivor_id, other_id, author), rows)
+    # What was refused to others while the two were one may join them now.
+    return [*told, *await _resolve_again(work, locked)] if refused else told
+
+
+async def _refused(work: Work, lead_id: str) -> set[str]:
+    """Leads that share an identifier with the activities of this one, which was refused to one of the two."""
+    repository = ScoringRepository(work.conn)
+    named = identifiers_of((await repository.activities_of([lead_id]))[lead_id])
+    owning = {owner.lead_id for owner in (await repository.owners(named)).owners.values()}
+    return owning.union(await EntryRepository(work.conn).leads_naming(lead_id)) - {lead_id}
 
 
 async def _say(work: Work, word: Word, rows: Mapping[str, LeadRow]) -> list[OutboxRow]:
-    entries = EntryRepository(work.conn)
-    await entries.add_link(word.link, word.author)
-    scoring = BatchScoring(ScoringRepository(work.conn), entries, work.models, work.lead_id_for, work.now)
-    return await scoring.resolve_again(rows, word)
+    await EntryRepository(work.conn).add_link(word.link, word.author)
+    return await _scoring(work).resolve_again(rows, word)
+
+
+async def _resolve_again(work: Work, ids: Iterable[str]) -> list[OutboxRow]:
+    rows = await ScoringRepository(work.conn).lock_leads(list(ids))
+    return await _scoring(work).resolve_again(rows)
+
+
+def _scoring(work: Work) -> BatchScoring:
+    return BatchScoring(
+        ScoringRepository(work.conn), EntryRepository(work.conn), work.models, work.lead_id_for, work.now
+    )
 
 
 async def _standing_id(repository: ScoringRepository, lead_id: str) -> str:

@@ -74,4 +74,5 @@ async def _loop(pool: asyncpg.Pool, settings: ScoringSettings, clock: Clock) -> 
         handler,
         instance=section.instance,
         max_records=section.max_records,
+        prepare=handler.prepare,
     )

@@ -7,6 +7,8 @@ from typing import Any
 
 import asyncpg
 
+from services.scoring.repository import LeadRow
+
 _LOCK = "hashtext('scoring.refold')"
 _JOB = (
     "SELECT id, name, version, release_per_minute, after::text, leads, done, switched, released, released_at,"
@@ -67,8 +69,10 @@ class RefoldRepository:
         return found
 
     async def claim(self) -> RefoldJob | None:
-        """The job in hand, for this transaction alone; None if there is none or another process works on it."""
-        if not await self._conn.fetchval(f"SELECT pg_try_advisory_xact_lock({_LOCK})"):
+        """The job in hand, for this session alone until it goes back to its pool, which releases its locks; None if
+        there is none or another process works on it.
+        """
+        if not await self._conn.fetchval(f"SELECT pg_try_advisory_lock({_LOCK})"):
             return None
         row = await self._conn.fetchrow(f"{_JOB} WHERE finished_at IS NULL ORDER BY id DESC LIMIT 1")
         return None if row is None else RefoldJob(**row)
@@ -88,15 +92,24 @@ class RefoldRepository:
             job.id,
         )
 
-    async def next_ids(self, after: str, limit: int) -> list[str]:
-        """The next leads to look at."""
+    async def next_leads(self, after: str, limit: int) -> list[LeadRow]:
+        """The next leads to look at, not locked."""
         rows = await self._conn.fetch(
-            "SELECT id::text FROM scoring.lead WHERE id > $1 AND merged_into IS NULL AND state <> ''"
-            " ORDER BY id LIMIT $2",
+            "SELECT id::text, merged_into::text, epoch, version, has_email, state FROM scoring.lead"
+            " WHERE id > $1 AND merged_into IS NULL AND state <> '' ORDER BY id LIMIT $2",
             after,
             limit,
         )
-        return [row[0] for row in rows]
+        return [LeadRow(*row) for row in rows]
+
+    async def lock_versions(self, ids: Collection[str]) -> dict[str, tuple[int, int]]:
+        """Lock leads; returns epoch and version of those that are still there and were not merged away."""
+        rows = await self._conn.fetch(
+            "SELECT id::text, epoch, version, merged_into FROM scoring.lead WHERE id = ANY($1::uuid[])"
+            " ORDER BY id FOR UPDATE",
+            sorted(ids),
+        )
+        return {row[0]: (row[1], row[2]) for row in rows if row[3] is None}
 
     async def looked_at(self, job: RefoldJob, after: str, leads: int, switched: int) -> None:
         """Move on."""

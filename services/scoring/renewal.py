@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
-from services.scoring.core.accounts import account_of, contact_of
+from services.scoring.core.accounts import contact_of
 from services.scoring.core.evaluation import Evaluation
 from services.scoring.core.events import Change, SignalFired, StageChange
 from services.scoring.core.lead import LeadState, Models
 from services.scoring.core.timing import evaluations_at, next_look_at
 from services.scoring.repository import LeadRow
 from shared.identity import EMAIL
+
+NOBODY: Mapping[str, int] = MappingProxyType({})
 
 
 def renew(
@@ -18,7 +21,7 @@ def renew(
     models: Models,
     cause: str,
     now: datetime,
-    merged_from: Sequence[str] = (),
+    merged_from: Mapping[str, int] = NOBODY,
     signals: Sequence[SignalFired] = (),
     *,
     silent: bool | None = None,
@@ -37,8 +40,8 @@ def renew(
     fill(row, state, models, evaluations)
     shadows = {model.key: state.evaluation(model, at) for model in models.shadows}
     # Most leads of a busy site are browsers without a name: they belong to no account.
-    tells = account_of(state, models) is not None
-    row.contact = contact_of(row.id, state, models, evaluations, cause, at).pack() if tells else b""
+    contact = contact_of(row.id, state, models, evaluations, cause, at)
+    row.contact = b"" if contact.key is None else contact.pack()
     return Change(
         row.id,
         row.version,
@@ -50,6 +53,7 @@ def renew(
         signals,
         stages=moved,
         shadows=shadows,
+        falls=state.forecasts(models, at, evaluations),
         silent=silent,
     )
 

@@ -1,55 +1,22 @@
 """Folding every stored lead again from nothing and comparing: what `kizashi replay` does. Reads only."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 
+from services.scoring.account_replay import compare_accounts, compare_contacts
 from services.scoring.core.entries import Entry
 from services.scoring.core.lead import LeadState, Models, is_current, refold
 from services.scoring.entry_repository import EntryRepository
 from services.scoring.models import ModelsInForce
+from services.scoring.replayed import FIRST, Difference, Replay
 from services.scoring.repository import ScoringRepository
 from shared.activity import Activity
 from shared.clock import to_rfc3339
 
 CHUNK = 500
-_FIRST = "00000000-0000-0000-0000-000000000000"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A lead whose stored fold is not what its stored activities give; `stored` and `folded` are what differs."""
-
-    lead_id: str
-    what: str
-    stored: Any
-    folded: Any
-
-    def to_json(self) -> dict[str, Any]:
-        """As printed."""
-        return {"lead_id": self.lead_id, "what": self.what, "stored": self.stored, "folded": self.folded}
-
-
-@dataclass(slots=True)
-class Replay:
-    """What was found. `waiting` leads are about to be brought up to date by the service and were not compared."""
-
-    leads: int = 0
-    activities: int = 0
-    waiting: int = 0
-    differences: list[Difference] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """As printed with --json."""
-        return {
-            "leads": self.leads,
-            "activities": self.activities,
-            "waiting": self.waiting,
-            "differences": [one.to_json() for one in self.differences],
-        }
 
 
 async def replay(
@@ -60,10 +27,12 @@ async def replay(
     async with pool.acquire() as conn:
         total = await conn.fetchval("SELECT count(*) FROM scoring.lead WHERE merged_into IS NULL AND state <> ''")
         found.differences += await _uneven(conn)
-        after, seen = _FIRST, 0
+        after, seen = FIRST, 0
         while chunk := await _compare_chunk(conn, models.current, now, after, found):
             after, seen = chunk[-1], seen + len(chunk)
             progress(seen, max(seen, total))
+        found.accounts, differing = await compare_accounts(conn, models.current, now)
+        found.differences += differing
     return found
 
 
@@ -93,8 +62,12 @@ async def _compare_chunk(
         ids = [row[0] for row in rows]
         history = await ScoringRepository(conn).activities_of(ids) if ids else {}
         entries = await EntryRepository(conn).of(ids) if ids else {}
-    for lead_id, packed in rows:
-        _compare(models, lead_id, LeadState.unpack(packed), (history[lead_id], entries[lead_id]), now, found)
+        folded: dict[str, LeadState] = {}
+        for lead_id, packed in rows:
+            state, stored = LeadState.unpack(packed), (history[lead_id], entries[lead_id])
+            if (again := _compare(models, lead_id, state, stored, now, found)) is not None:
+                folded[lead_id] = again
+        found.differences += await compare_contacts(conn, models, folded)
     return ids
 
 
@@ -105,18 +78,20 @@ def _compare(
     history: tuple[Collection[Activity], Collection[Entry]],
     now: datetime,
     found: Replay,
-) -> None:
+) -> LeadState | None:
+    """Returns the lead folded again, None where it was not compared."""
     activities, entries = history
     found.leads += 1
     found.activities += len(activities)
     if not is_current(models, stored) or (stored.ahead_at is not None and stored.ahead_at <= now):
         found.waiting += 1
-        return
+        return None
     folded = refold(models, activities, stored.profile.identifiers, now, entries)
     ours, theirs = _shown(models, stored, now), _shown(models, folded, now)
     found.differences += [
         Difference(lead_id, what, ours[what], theirs[what]) for what in ours if ours[what] != theirs[what]
     ]
+    return folded
 
 
 def _shown(models: Models, state: LeadState, now: datetime) -> Mapping[str, Any]:

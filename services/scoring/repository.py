@@ -16,7 +16,10 @@ from services.scoring.core.resolution import Order
 from shared.activity import Activity, parse_stored
 from shared.errors import TransientError
 from shared.identity import Identifier
+from shared.slices import Slices
 
+AT_ONCE = 50
+"""So many stored activities are read before somebody else may have a turn."""
 Key = tuple[str, str]
 """What makes an activity unique: source and id."""
 
@@ -66,13 +69,13 @@ class ScoringRepository:
     def __init__(self, conn: asyncpg.Connection) -> None:
         self._conn = conn
 
-    async def add_keys(self, activities: Iterable[Activity]) -> tuple[set[Key], int]:
-        """Claim the keys of `activities`; returns those that are new, and how many known ones had another body."""
-        ordered = sorted(activities, key=lambda item: (item.source, item.id))
+    async def add_keys(self, fingerprints: Mapping[Key, bytes]) -> tuple[set[Key], int]:
+        """Claim the keys of activities; returns those that are new, and how many known ones had another body."""
+        ordered = sorted(fingerprints)
         columns = (
-            [item.source for item in ordered],
-            [item.id for item in ordered],
-            [item.fingerprint() for item in ordered],
+            [source for source, _ in ordered],
+            [id_ for _, id_ in ordered],
+            [fingerprints[key] for key in ordered],
         )
         rows = await self._conn.fetch(
             "INSERT INTO scoring.activity_key (source, id, fingerprint)"
@@ -207,7 +210,10 @@ class ScoringRepository:
             "SELECT lead_id::text, body FROM scoring.activity WHERE lead_id = ANY($1::uuid[])", list(lead_ids)
         )
         found: dict[str, list[Activity]] = {lead_id: [] for lead_id in lead_ids}
-        for lead_id, body in rows:
+        slices = Slices()
+        for number, (lead_id, body) in enumerate(rows):
+            if number % AT_ONCE == 0:
+                await slices.give_way()
             found[lead_id].append(parse_stored(orjson.loads(body)))
         return found
 

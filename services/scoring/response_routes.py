@@ -11,7 +11,7 @@ from services.scoring.response_reading import ResponseReader
 from shared.backend import prepared
 from shared.durations import parse_duration
 from shared.shares import Difference, Share
-from shared.web import instant_in, invalid_parameter, require
+from shared.web import DifferenceView, ShareView, instant_in, invalid_parameter, require
 
 router = APIRouter(tags=["reports"], dependencies=[Depends(require("leads:read"))])
 
@@ -33,24 +33,6 @@ Text = Annotated[str | None, Query(min_length=1, max_length=512)]
 Instant = Annotated[str | None, Query(max_length=64)]
 
 
-class ResponseShare(BaseModel):
-    """A share with its 95 % interval (Wilson)."""
-
-    value: float | None = Field(description="Null of nothing.")
-    hits: int = Field(description="Leads with an appointment.")
-    of: int = Field(description="Leads in all.")
-    low: float
-    high: float
-
-
-class DifferenceView(BaseModel):
-    """Responded less not responded, with its 95 % interval (Newcombe's hybrid score)."""
-
-    value: float | None
-    low: float
-    high: float
-
-
 class ResponseReport(BaseModel):
     """Appointments of those who clicked in a mail, beside those who got it and did not."""
 
@@ -63,9 +45,9 @@ class ResponseReport(BaseModel):
     within: str
     from_: datetime | None = Field(alias="from")
     to: datetime | None
-    responded: ResponseShare
-    not_responded: ResponseShare
-    difference: DifferenceView
+    responded: ShareView = Field(description="Leads with an appointment, of all who clicked.")
+    not_responded: ShareView = Field(description="The same of those who did not.")
+    difference: DifferenceView = Field(description="Responded less not responded.")
     warnings: list[str] = Field(description="What the figures do not say, and whether they rest on too little.")
 
 

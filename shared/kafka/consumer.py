@@ -6,7 +6,7 @@ shares out the partitions, and its committed offsets are a hint for lag tools.
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
@@ -15,7 +15,7 @@ from aiokafka.errors import CommitFailedError, KafkaError, NoOffsetForPartitionE
 
 from shared.errors import KizashiError
 from shared.kafka.client import answered, client_options
-from shared.kafka.records import Batch, Record
+from shared.kafka.records import Batch, Fetched, Record
 from shared.offsets import Fenced
 from shared.postgres import is_transient
 from shared.settings import KafkaSettings
@@ -27,6 +27,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 1.0
 STUCK_AFTER_S = 30.0
 
 T = TypeVar("T")
+Prepare = Callable[[Sequence[Record]], Awaitable[None]]
+"""Gets records that will be handled next, while the batch before them is; whatever it does has to give way often."""
 
 log = structlog.get_logger()
 
@@ -53,7 +55,10 @@ class StuckError(KizashiError):
 
 
 class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Reads `topics` as a member of `group` and gives the records to `handler`."""
+    """Reads `topics` as a member of `group` and gives the records to `handler`, batch after batch.
+
+    While one batch is handled the next is fetched, and given to `prepare`.
+    """
 
     def __init__(
         self,
@@ -64,11 +69,13 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         *,
         instance: str | None = None,
         max_records: int = MAX_RECORDS,
+        prepare: Prepare | None = None,
     ) -> None:
         self._topics = list(topics)
         self.group = group
         self._handler = handler
         self._max_records = max_records
+        self._prepare = prepare
         self._options = {
             **client_options(kafka),
             "group_id": group,
@@ -84,6 +91,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer: AIOKafkaConsumer | None = None
         self._positions: dict[TopicPartition, int] = {}
         self._lost_positions = False
+        self._resumed = 0
         self._committed_at = 0.0
         self._progress_at = time.monotonic()
         self.polled_at = 0.0
@@ -142,33 +150,52 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             log.info("left_without_goodbye", problem=type(error).__name__)
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
-        while True:
-            if self._lost_positions:
-                await self._resume(consumer.assignment())
-            try:
-                fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._max_records)
-            except NoOffsetForPartitionError:
-                # The fetcher looked for a position before the rebalance listener had set it.
-                self._lost_positions = True
-                continue
-            self.polled_at = time.monotonic()
-            batch = self._batch(fetched)
-            if batch is not None:
-                await self._handle(batch)
-            await self._commit_hint(consumer)
-            await self._check_progress(consumer)
+        ahead: asyncio.Task[Fetched] | None = None
+        try:
+            while True:
+                if self._lost_positions:
+                    await _drop(ahead)
+                    ahead = None
+                    await self._resume(consumer.assignment())
+                fetched, ahead = await (ahead or self._fetch(consumer)), None
+                batch = self._batch(await self._filled_up(consumer, fetched))
+                if batch is not None:
+                    ahead = asyncio.create_task(self._fetch(consumer))
+                    await self._handle(batch)
+                await self._commit_hint(consumer)
+                await self._check_progress(consumer)
+        finally:
+            await _drop(ahead)
 
-    def _batch(self, fetched: "Mapping[TopicPartition, Sequence[object]]") -> Batch | None:
-        """The fetched records this process may handle; those below the known position were handled before."""
-        records, expected, following = [], {}, {}
-        for tp in sorted(fetched):
-            at = self._positions.get(tp)
-            fresh = [Record.of(raw) for raw in fetched[tp] if at is not None and raw.offset >= at]  # type: ignore[attr-defined]
-            if at is not None and fresh:
-                records.extend(fresh)
-                expected[tp] = at
-                following[tp] = fresh[-1].offset + 1
-        return Batch(records, expected, following) if records else None
+    async def _fetch(self, consumer: AIOKafkaConsumer, *, wait_ms: int = POLL_MS, most: int | None = None) -> Fetched:
+        """The next records, of which the handler has seen what is in them."""
+        try:
+            raw = await consumer.getmany(timeout_ms=wait_ms, max_records=most or self._max_records)
+        except NoOffsetForPartitionError:
+            # The fetcher looked for a position before the rebalance listener had set it.
+            self._lost_positions = True
+            return Fetched({}, self._resumed)
+        self.polled_at = time.monotonic()
+        fetched = Fetched.of(raw, self._resumed)
+        if self._prepare is not None:
+            for records in fetched.records.values():
+                await self._prepare(records)
+        return fetched
+
+    async def _filled_up(self, consumer: AIOKafkaConsumer, fetched: Fetched) -> Fetched:
+        """With what came while the batch before was handled, as far as there is room: batches grow under load."""
+        room = self._max_records - fetched.count
+        if room <= 0 or not fetched.records:
+            return fetched
+        return fetched.with_more(await self._fetch(consumer, wait_ms=0, most=room))
+
+    def _batch(self, fetched: Fetched) -> Batch | None:
+        """The fetched records this process may handle."""
+        if fetched.resumed != self._resumed and fetched.records:
+            # Positions were set since: what lies between them and these records may be missing.
+            self._lost_positions = True
+            return None
+        return fetched.batch(self._positions)
 
     async def _handle(self, batch: Batch) -> None:
         pause = FIRST_PAUSE_S
@@ -227,6 +254,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             if tp in consumer.assignment():
                 consumer.seek(tp, at)
                 self._positions[tp] = at
+        self._resumed += 1
         self._lost_positions = False
         self._progress_at = time.monotonic()
         self.problem = None
@@ -279,3 +307,12 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             silent_s = time.monotonic() - self.polled_at
             if self.polled_at and self.problem is None and silent_s > 2 * STUCK_AFTER_S:
                 raise StuckError(f"Kafka was not asked for {silent_s:.0f} s")
+
+
+async def _drop(ahead: "asyncio.Task[Fetched] | None") -> None:
+    """Fetch no further; what was fetched is forgotten."""
+    if ahead is not None:
+        ahead.cancel()
+        await asyncio.wait({ahead})
+        if not ahead.cancelled():
+            ahead.exception()  # asked for, so that nobody complains that it was not

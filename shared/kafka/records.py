@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -17,11 +18,50 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
+    content: Any = None
+    """What a handler has read in it ahead of time."""
 
     @classmethod
     def of(cls, raw: "ConsumerRecord[bytes, bytes]") -> "Record":
         """The same record as aiokafka hands it out."""
         return cls(raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Records by partition as Kafka gave them; `resumed` is how often positions had been set when they were taken."""
+
+    records: Mapping[TopicPartition, Sequence[Record]]
+    resumed: int
+
+    @classmethod
+    def of(cls, raw: "Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]", resumed: int) -> "Fetched":
+        """The same records as aiokafka hands them out."""
+        return cls({tp: list(map(Record.of, raw[tp])) for tp in sorted(raw)}, resumed)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(map(len, self.records.values()))
+
+    def with_more(self, more: "Fetched") -> "Fetched":
+        """These, and then those that were fetched after them."""
+        partitions = sorted({*self.records, *more.records})
+        together = {tp: [*self.records.get(tp, ()), *more.records.get(tp, ())] for tp in partitions}
+        return Fetched(together, self.resumed)
+
+    def batch(self, positions: Mapping[TopicPartition, int]) -> "Batch | None":
+        """Those in partitions that have a position, from there on: what lies below was handled before."""
+        records: list[Record] = []
+        expected, following = {}, {}
+        for tp, found in self.records.items():
+            at = positions.get(tp)
+            fresh = [record for record in found if at is not None and record.offset >= at]
+            if at is not None and fresh:
+                records += fresh
+                expected[tp] = at
+                following[tp] = fresh[-1].offset + 1
+        return Batch(records, expected, following) if records else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,10 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpcore2
@@ -94,7 +97,7 @@ class _CheckedNetwork(httpcore2.AsyncNetworkBackend):
 
 
 class Outgoing:
-    """A pool of checked connections. Follows no redirect, reads no proxy from the environment, inflates nothing.
+    """Checked connections. Follows no redirect, reads no proxy from the environment, inflates nothing.
 
     `timeout_s` is for one call as a whole, from the resolver to the last byte; `max_bytes` for an answer's body. Where
     the status alone matters (`cut_off`), a longer body is cut instead of refused, and a compressed one is left so.
@@ -114,19 +117,18 @@ class Outgoing:
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._cut_off = cut_off
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls or httpcore2.default_ssl_context(),
-            max_connections=MAX_CONNECTIONS,
-            keepalive_expiry=KEPT_OPEN_S,
-            network_backend=_CheckedNetwork(rules, resolver),
-        )
+        self._tls = tls or httpcore2.default_ssl_context()
+        self._network = _CheckedNetwork(rules, resolver)
+        self._free = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._lines: set[httpcore2.AsyncConnectionPool] = set()
+        self._idle: deque[tuple[float, httpcore2.AsyncConnectionPool]] = deque()
 
     async def send(self, call: Call) -> Answer:
         """Make one call. Raises AddressRefused, Unanswered, TooLong."""
         self._rules.target(call.url)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._send(call)
+            async with asyncio.timeout(self._timeout_s), self._free, self._line() as line:
+                return await self._send(line, call)
         except TimeoutError:
             raise Unanswered(f"no whole answer within {self._timeout_s:g} s") from None
         except (
@@ -139,12 +141,42 @@ class Outgoing:
 
     async def aclose(self) -> None:
         """Close what is open."""
-        await self._pool.aclose()
+        self._idle.clear()
+        while self._lines:
+            await self._lines.pop().aclose()
 
-    async def _send(self, call: Call) -> Answer:
+    @asynccontextmanager
+    async def _line(self) -> AsyncIterator[httpcore2.AsyncConnectionPool]:
+        """One connection at a time, the one used last first. Those unused for long are closed by whoever comes next.
+
+        Each is a pool of its own: a common one looks through all its connections at every request, which at sixteen
+        of them costs as much as the request.
+        """
+        while self._idle and self._idle[0][0] < time.monotonic() - KEPT_OPEN_S:
+            _, old = self._idle.popleft()
+            self._lines.discard(old)
+            await old.aclose()
+        line = self._idle.pop()[1] if self._idle else self._opened()
+        try:
+            yield line
+        finally:
+            if line in self._lines:
+                self._idle.append((time.monotonic(), line))
+
+    def _opened(self) -> httpcore2.AsyncConnectionPool:
+        line = httpcore2.AsyncConnectionPool(
+            ssl_context=self._tls,
+            max_connections=1,
+            keepalive_expiry=KEPT_OPEN_S,
+            network_backend=self._network,
+        )
+        self._lines.add(line)
+        return line
+
+    async def _send(self, line: httpcore2.AsyncConnectionPool, call: Call) -> Answer:
         headers = {"User-Agent": "Kizashi", "Accept-Encoding": "identity", **call.headers}
-        lines: list[tuple[bytes | str, bytes | str]] = list(headers.items())
-        async with self._pool.stream(call.method, call.url, headers=lines, content=call.body) as response:
+        named: list[tuple[bytes | str, bytes | str]] = list(headers.items())
+        async with line.stream(call.method, call.url, headers=named, content=call.body) as response:
             told = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
             if told.get("content-encoding", "identity").lower() != "identity" and not self._cut_off:
                 raise Unanswered("the answer is compressed, which was not asked for")

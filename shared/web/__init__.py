@@ -18,6 +18,7 @@ from shared.web.pages import MAX_LIMIT, Page, PageQuery, decode_cursor, encode_c
 from shared.web.problems import Answer, RawHeaders, pointer, problem
 from shared.web.queries import instant_in, invalid_parameter
 from shared.web.server import serve
+from shared.web.shares import DifferenceView, ShareView
 
 __all__ = [
     "DEGRADED",
@@ -26,6 +27,7 @@ __all__ = [
     "PROBLEM_RESPONSE",
     "Answer",
     "ClientGone",
+    "DifferenceView",
     "LeanHandler",
     "LeanRequest",
     "LeanRoute",
@@ -34,6 +36,7 @@ __all__ = [
     "PageQuery",
     "RawHeaders",
     "Readiness",
+    "ShareView",
     "StreamedAnswer",
     "check_json",
     "committed_form",

@@ -79,8 +79,28 @@ def document(app: FastAPI, lean: Sequence[LeanRoute]) -> dict[str, Any]:
                 method.lower(): dict(operation) for method, operation in route.operations.items()
             }
         _name_problems(schema)
+        schemas = schema["components"]["schemas"]
+        for described in schemas.values():
+            if "example" in described:
+                described["example"] = _with_nulls(described["example"], described, schemas)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _with_nulls(example: Any, described: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
+    """The example as it was written: the framework leaves out what is null, required or not."""
+    if "$ref" in described:
+        return _with_nulls(example, schemas[described["$ref"].rpartition("/")[2]], schemas)
+    if "anyOf" in described:
+        # One kind and null: all that there is of alternatives.
+        return _with_nulls(example, described["anyOf"][0], schemas)
+    if isinstance(example, list):
+        return [_with_nulls(item, described.get("items", {}), schemas) for item in example]
+    if not isinstance(example, dict):
+        return example
+    known = described.get("properties", {})
+    filled = dict.fromkeys(name for name in described.get("required", ()) if name not in example)
+    return filled | {name: _with_nulls(value, known.get(name, {}), schemas) for name, value in example.items()}
 
 
 def committed_form(described: Mapping[str, Any]) -> bytes:

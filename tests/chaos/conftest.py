@@ -13,6 +13,7 @@ import pytest
 from deploy.chaos.books import read_books, spool_files
 from deploy.chaos.checker import check, expect
 from deploy.chaos.load import Load, wave
+from deploy.chaos.settling import until_delivered
 from deploy.chaos.stack import SufferingStack, suffering_stack
 from deploy.demo.watching import Watcher
 from deploy.local.report import Silent
@@ -57,6 +58,7 @@ async def under_load(stack: SufferingStack, per_second: float, at_least: int) ->
     async with Watcher(settings) as watcher:
         await watcher.until_counted(sum(one.activities for one in expected), lambda _: None)
         await watcher.until_handed_over(0)
-    books = await read_books(settings.kafka, settings.database.url.get_secret_value())
+    assert await until_delivered(stack, settings.database.url.get_secret_value())
+    books = await read_books(settings.kafka, settings.database.url.get_secret_value(), stack.receiver.seen)
     books.left["files in the spool"] = spool_files(stack.data.path / "spool")
     assert check(books, expected, sent.broken, sent.doubtful) == []

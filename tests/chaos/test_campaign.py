@@ -12,4 +12,5 @@ def test_nothing_is_lost_and_nothing_counts_twice() -> None:
     verdict = run(Options(seed, kills=16, others=16, activities=15_000, per_second=400), Silent())
     assert verdict.differences == []
     assert verdict.kills == 16
-    assert verdict.qualified > 50
+    assert verdict.delivered == verdict.qualified > 50
+    assert verdict.attempts > verdict.delivered

@@ -88,7 +88,7 @@ def test_an_activity_as_ingest_writes_it_fits() -> None:
     activity = parse_posted(POSTED, id_if_absent="", source_if_absent="api", received_at=received_at, region="JP")
     written = orjson.dumps(to_record(activity))
     validator(ACTIVITY).validate(orjson.loads(written))
-    back, _ = read_activity(written)
+    back = read_activity(written).activity
     assert back.identifiers == activity.identifiers
 
 
@@ -99,14 +99,14 @@ def changed(cause: str = "activity") -> OutboxRow:
     folded = refold(models, [activity], activity.identifiers, NOON)
     evaluations = {"test": evaluate(model, folded.folds["test"][1], NOON)}
     fired = [SignalFired("price", "web", activity.id, NOON)]
-    return score_changed(Change(LEAD, 7, cause, folded.profile, evaluations, NOON, [], fired), models)
+    return score_changed(Change(LEAD, 7, cause, folded.profile, evaluations, NOON, {}, fired), models)
 
 
 def merged() -> OutboxRow:
     """A merge as scoring writes it."""
     other = "0b54ae0c-9f0e-8d53-a0a7-5d0b8e9f1c11"
     word = Word(Link(JOINED, LEAD, other), LEAD, other, "marketing")
-    return lead_merged(Change(LEAD, 2, "merge", Profile(), {}, NOON, [other], word=word))
+    return lead_merged(Change(LEAD, 2, "merge", Profile(), {}, NOON, {other: 4}, word=word))
 
 
 def test_a_score_as_scoring_writes_it_fits_and_handoff_reads_it() -> None:

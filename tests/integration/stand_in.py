@@ -1,6 +1,7 @@
 """A server that behaves as badly as told: it answers, fails, hangs, redirects, and lies about lengths."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -49,6 +50,23 @@ async def hang(writer: asyncio.StreamWriter) -> None:
 
 async def close(writer: asyncio.StreamWriter) -> None:
     """The connection is closed without an answer."""
+
+
+async def reset(writer: asyncio.StreamWriter) -> None:
+    """The connection is reset without an answer."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    writer.transport.abort()
+
+
+def cut_off(head: bytes) -> Behaviour:
+    """The beginning of an answer, then a reset."""
+
+    async def behave(writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        await writer.drain()
+        await reset(writer)
+
+    return behave
 
 
 def then_hang(head: bytes) -> Behaviour:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
 
@@ -10,19 +11,19 @@ FLAGS = {"machine_open", "proxy_open", "prefetched", "synthetic", "machine_click
 
 @dataclass(frozen=True)
 class Hit:
-    """An activity, as far as the judgement looks at it; `at` in seconds."""
+    """An activity, as far as the judgement looks at it."""
 
     key: tuple[str, str]
     type: str
-    at: float
+    at: datetime
     properties: dict[str, Any]
     signals: dict[str, Any]
 
     @classmethod
     def of(cls, activity: Any) -> "Hit":
         """From anything that looks like an activity."""
-        at = activity.occurred_at.timestamp()
-        return cls((activity.source, activity.id), activity.type, at, activity.properties, activity.signals or {})
+        key, signals = (activity.source, activity.id), activity.signals or {}
+        return cls(key, activity.type, activity.occurred_at, activity.properties, signals)
 
     @property
     def link(self) -> str | None:
@@ -43,12 +44,21 @@ def unpaid(hits: Sequence[Hit]) -> set[tuple[str, str]]:
     found = {one.key for one in hits if _says_so_itself(one)}
     for mail in {one.mail for one in hits}:
         clicks = [one for one in hits if one.link and one.mail == mail]
-        found |= _bursts([(one, one.link) for one in clicks], 10)
-    found |= _bursts([(one, one.signals["network"]) for one in hits if one.signals.get("network")], 120)
-    found |= _bursts([(one, one.properties["ip_network"]) for one in hits if one.properties.get("ip_network")], 120)
+        found |= _bursts([(one, one.link) for one in clicks], timedelta(seconds=10))
+    found |= _bursts(
+        [(one, one.signals["network"]) for one in hits if one.signals.get("network")], timedelta(seconds=120)
+    )
+    found |= _bursts(
+        [(one, one.properties["ip_network"]) for one in hits if one.properties.get("ip_network")],
+        timedelta(seconds=120),
+    )
     for one, other in combinations(hits, 2):
         mails = {one.mail, other.mail} - {None}
-        if abs(one.at - other.at) <= 60.0000001 and len(mails) < 2 and one.unsubscribes != other.unsubscribes:
+        if (
+            abs(one.at - other.at) <= timedelta(seconds=60)
+            and len(mails) < 2
+            and one.unsubscribes != other.unsubscribes
+        ):
             content = other if one.unsubscribes else one
             if content.link:
                 found |= {one.key, other.key}
@@ -62,11 +72,11 @@ def _says_so_itself(hit: Hit) -> bool:
     return strong or bool(FLAGS & set(hit.properties.get("bot_signals") or []))
 
 
-def _bursts(values: Sequence[tuple[Hit, Any]], within: float) -> set[tuple[str, str]]:
+def _bursts(values: Sequence[tuple[Hit, Any]], within: timedelta) -> set[tuple[str, str]]:
     """Everything inside a stretch that begins at some hit and holds three different values."""
     found: set[tuple[str, str]] = set()
     for first, _ in values:
-        inside = [(one, value) for one, value in values if 0 <= one.at - first.at <= within + 0.0000001]
+        inside = [(one, value) for one, value in values if timedelta() <= one.at - first.at <= within]
         if len({value for _, value in inside}) >= 3:
             found |= {one.key for one, _ in inside}
     return found

@@ -4,19 +4,18 @@ It takes the model as plain data (what the YAML says) and activities as plain ma
 it judges. Every step starts from the whole set of activities; nothing is remembered, cached or dropped.
 """
 
-import json
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import re2
+from tests.oracle import bots
+from tests.oracle.conditions import dig, object_key, operate
+from tests.oracle.fading import decayed, points_of, span
 
+SHARED_MAILBOXES = {"info", "sales", "contact"}
 NEVER_ACTIVE = {"email_delivered", "email_bounced", "call_missed", "profile_updated", "card_exchanged"}
 
 
@@ -32,6 +31,35 @@ class Act:
     attributes: dict[str, Any] = field(default_factory=dict)
     email: str | None = None
     verdict: str | None = None
+    signals: dict[str, Any] | None = None
+    consent: dict[str, Any] | None = None
+    names: tuple[str, ...] = ()
+    """Its identifiers, the strongest first; only `tests.oracle.people` looks at them."""
+
+    @property
+    def place(self) -> tuple[datetime, str, str]:
+        """In the order of the fold."""
+        return (self.at, self.id, self.source)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points given by hand at `at`, until `until`."""
+
+    points: float
+    at: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Returned:
+    """Sales sent the lead back: `keep`, `reset`, `{"factor": f}`, or None for what the model says."""
+
+    at: datetime
+    policy: Any = None
+
+
+Entry = Points | Returned
 
 
 @dataclass
@@ -41,6 +69,7 @@ class Answer:
     score: Fraction | None
     engagement: Fraction | None
     fit: Fraction | None
+    manual: Fraction
     grade: str | None
     level: str | None
     stage: str | None
@@ -49,21 +78,14 @@ class Answer:
 
 
 def score(
-    model: Mapping[str, Any], acts: Sequence[Act], t: datetime, attributes: Mapping[str, Any] | None = None
+    model: Mapping[str, Any],
+    acts: Sequence[Act],
+    t: datetime,
+    attributes: Mapping[str, Any] | None = None,
+    entries: Sequence[Entry] = (),
 ) -> Answer:
-    """The lead with these activities at `t`; of two with one (source, id) the first given counts."""
-    return _Lead(model, acts, t, attributes or {}).answer()
-
-
-def span(text: str) -> timedelta:
-    """45m, 12h, 30d."""
-    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-    return timedelta(**{units[text[-1]]: int(text[:-1])})
-
-
-def points_of(number: float) -> Fraction:
-    """The decimal number that was written."""
-    return Fraction(Decimal(repr(number)))
+    """The lead with these activities and entries at `t`; of two with one (source, id) the first given counts."""
+    return _Lead(model, acts, t, attributes or {}, entries).answer()
 
 
 def half_even(value: Fraction) -> Fraction:
@@ -71,45 +93,77 @@ def half_even(value: Fraction) -> Fraction:
     return Fraction(round(value * 100), 100)
 
 
-def folded(text: str) -> str:
-    """The form in which texts are compared."""
-    return unicodedata.normalize("NFKC", text).casefold()
+def judged(model: Mapping[str, Any], acts: Sequence[Act], t: datetime) -> "_Lead":
+    """The lead taken apart: `acts` are those that count under consent, `seen` those of them that no machine made."""
+    return _Lead(model, acts, t, {})
 
 
 class _Lead:
-    def __init__(self, model: Mapping[str, Any], acts: Sequence[Act], t: datetime, given: Mapping[str, Any]) -> None:
-        self.model, self.t = model, t
+    def __init__(
+        self,
+        model: Mapping[str, Any],
+        acts: Sequence[Act],
+        t: datetime,
+        given: Mapping[str, Any],
+        entries: Sequence[Entry] = (),
+    ) -> None:
+        self.model, self.t, self.entered = model, t, entries
         distinct: dict[tuple[str, str], Act] = {}
         for act in acts:
             if (act.source, act.id) not in distinct:
                 distinct[act.source, act.id] = act
-        self.acts = sorted((a for a in distinct.values() if a.at <= t), key=lambda a: (a.at, a.id, a.source))
+        happened = sorted((a for a in distinct.values() if a.at <= t), key=lambda a: a.place)
+        self.acts = [act for act in happened if self.agreed(happened, act)]
         self.attributes = {name: value for name, value in given.items() if value is not None and value != ""}
         for act in self.acts:
             for name, value in act.attributes.items():
                 if value is not None and value != "":
                     self.attributes[name] = value
         emails = [act.email for act in self.acts if act.email]
-        self.domain = emails[0].split("@")[1] if emails else None
-        self.seen = [act for act in self.acts if act.verdict not in ("suspected", "scan")]
+        own = [email for email in emails if email.split("@")[0] not in SHARED_MAILBOXES]
+        self.domain = [*own, *emails][0].split("@")[1] if emails else None
+        hits = [bots.Hit((a.source, a.id), a.type, a.at, a.properties, a.signals or {}) for a in happened]
+        machines = bots.unpaid(hits)
+        self.seen = [
+            act
+            for act in self.acts
+            if act.verdict not in ("suspected", "scan") and (act.source, act.id) not in machines
+        ]
         self.zone = ZoneInfo(model.get("timezone", "UTC"))
         self.numbers: dict[str, Any] = {}
+
+    def agreed(self, happened: Sequence[Act], act: Act) -> bool:
+        """Whether the last word about profiling whose instant had come at this activity said yes, if that is asked."""
+        if self.model.get("consent", {}).get("profiling") != "required":
+            return True
+        words = []
+        for one in happened:
+            word = (one.consent or {}).get("profiling")
+            at = datetime.fromisoformat(one.consent["at"]) if one.consent and one.consent.get("at") else one.at
+            if word is not None and at <= act.at:
+                words.append((at, one.place, word))
+        return bool(words) and max(words)[2] is True
 
     # -- the whole ---------------------------------------------------------------------------------------------------
 
     def answer(self) -> Answer:
         reasons: list[tuple[str, Fraction, int]] = []
-        engagement, caps = self.engagement(reasons)
+        earned, caps = self.engagement(reasons, {})
+        engagement, _ = self.engagement([], self.factors())
         fit, cap_fit = self.fit(reasons)
+        given = [one for one in self.entered if isinstance(one, Points) and self.in_force(one)]
+        manual = sum((points_of(one.points) for one in given), Fraction(0))
         groups = [(name, cap) for name, cap in caps if name.startswith("cap:") and name != "cap:engagement"]
         others = dict(caps)
         tail = [*groups, ("cap:engagement", others["cap:engagement"]), ("cap:fit", cap_fit)]
-        tail.append(("inactivity", others["inactivity"]))
+        tail += [("inactivity", others["inactivity"]), ("recycled", engagement - earned)]
         reasons += [(name, value, 1) for name, value in tail if value != 0]
+        if manual != 0:
+            reasons.append(("manual", manual, len(given)))
         grade = self.band(self.model.get("grade"), {"A": 75, "B": 50, "C": 25, "D": 0}, fit)
         level = self.band(self.model.get("level"), {"1": 75, "2": 50, "3": 25, "4": 0}, engagement)
         self.numbers = {
-            "score.total": float(engagement + fit),
+            "score.total": float(engagement + fit + manual),
             "score.engagement": float(engagement),
             "score.fit": float(fit),
             "grade": grade,
@@ -120,9 +174,25 @@ class _Lead:
             if self.holds(stage, None):
                 self.numbers["stage"] = stage["id"]
         if any(self.condition(one, None) for one in self.model.get("exclude", [])):
-            return Answer(None, None, None, None, None, None, self.coverage(), [("excluded", Fraction(0), 1)])
-        stage = self.numbers["stage"]
-        return Answer(engagement + fit, engagement, fit, grade, level, stage, self.coverage(), reasons)
+            nothing = Fraction(0)
+            return Answer(None, None, None, nothing, None, None, None, self.coverage(), [("excluded", nothing, 1)])
+        score, stage = engagement + fit + manual, self.numbers["stage"]
+        return Answer(score, engagement, fit, manual, grade, level, stage, self.coverage(), reasons)
+
+    def in_force(self, given: Points) -> bool:
+        return given.at <= self.t and (given.until is None or self.t < given.until)
+
+    def factors(self) -> dict[tuple[str, str], Fraction]:
+        """What recycling has left of each activity."""
+        left = {}
+        for act in self.seen:
+            left[act.source, act.id] = Fraction(1)
+            for one in self.entered:
+                if isinstance(one, Returned) and act.at < one.at <= self.t:
+                    policy = self.model.get("recycle", "keep") if one.policy is None else one.policy
+                    share = {"keep": 1, "reset": 0}[policy] if isinstance(policy, str) else policy["factor"]
+                    left[act.source, act.id] *= points_of(share)
+        return left
 
     def coverage(self) -> float | None:
         rules = self.model.get("fit", {}).get("rules", [])
@@ -139,11 +209,14 @@ class _Lead:
 
     # -- engagement --------------------------------------------------------------------------------------------------
 
-    def engagement(self, reasons: list[tuple[str, Fraction, int]]) -> tuple[Fraction, list[tuple[str, Fraction]]]:
+    def engagement(
+        self, reasons: list[tuple[str, Fraction, int]], left: Mapping[tuple[str, str], Fraction]
+    ) -> tuple[Fraction, list[tuple[str, Fraction]]]:
+        """The sum, each activity weighed by what is left of it (all of it, where nothing is said)."""
         section = self.model.get("engagement", {})
         loose, grouped = Fraction(0), {name: Fraction(0) for name in section.get("groups", {})}
         for rule in section.get("rules", []):
-            value, count = self.rule(rule)
+            value, count = self.rule(rule, left)
             if value != 0:
                 reasons.append((rule["id"], value, count))
             if rule.get("group"):
@@ -184,9 +257,14 @@ class _Lead:
         types = rule["activity"] if isinstance(rule["activity"], list) else [rule["activity"]]
         return bool("*" in types or act.type in types) and self.holds(rule, act)
 
-    def rule(self, rule: Mapping[str, Any]) -> tuple[Fraction, int]:
+    def rule(self, rule: Mapping[str, Any], left: Mapping[tuple[str, str], Fraction]) -> tuple[Fraction, int]:
         matching = [act for act in self.seen if self.matches(rule, act)]
-        value, count = self.cells(rule, matching) if "cells" in rule else self.entries(rule, matching)
+        weighed = [(act, left.get((act.source, act.id), Fraction(1))) for act in matching]
+        if "cells" in rule:
+            _, count = self.cells(rule, matching)
+            value = self.weighed_cells(rule, weighed)
+        else:
+            value, count = self.entries(rule, weighed)
         return self.clamp(rule, half_even(value)), count
 
     def cells(self, rule: Mapping[str, Any], matching: Sequence[Act]) -> tuple[Fraction, int]:
@@ -196,15 +274,25 @@ class _Lead:
                 return points_of(cell["points"]), len(inside)
         return Fraction(0), 0
 
-    def entries(self, rule: Mapping[str, Any], matching: Sequence[Act]) -> tuple[Fraction, int]:
+    def weighed_cells(self, rule: Mapping[str, Any], weighed: Sequence[tuple[Act, Fraction]]) -> Fraction:
+        """Layer by layer: every share of the points is earned by the activities of which at least so much is left."""
+        total, below = Fraction(0), Fraction(0)
+        for share in sorted({share for _, share in weighed}):
+            points, _ = self.cells(rule, [act for act, left in weighed if left >= share])
+            total += (share - below) * points
+            below = share
+        return total
+
+    def entries(self, rule: Mapping[str, Any], weighed: Sequence[tuple[Act, Fraction]]) -> tuple[Fraction, int]:
         paid: list[Act] = []
-        for act in matching:
+        for act, _ in weighed:
             if self.repeat_allows(rule.get("repeat", "once_per_object"), act, paid):
                 same_day = [one for one in paid if self.day(one) == self.day(act)]
                 if len(same_day) < self.model.get("daily_max", 20):
                     paid.append(act)
-        worth = [self.decayed(rule, act) for act in paid]
-        return sum(worth, Fraction(0)), len([one for one in worth if one != 0])
+        worth = [(decayed(rule, act.at, self.t, self.zone), left) for act, left in weighed if act in paid]
+        total = sum((points * left for points, left in worth), Fraction(0))
+        return total, len([points for points, _ in worth if points != 0])
 
     def day(self, act: Act) -> Any:
         return act.at.astimezone(self.zone).date()
@@ -219,51 +307,6 @@ class _Lead:
         if "once_per" in repeat:
             return all(act.at - one.at >= span(repeat["once_per"]) for one in paid)
         return bool(len([one for one in paid if act.at - one.at < span(repeat["per"])]) < repeat["max"])
-
-    def decayed(self, rule: Mapping[str, Any], act: Act) -> Fraction:
-        points, age, decay = points_of(rule["points"]), self.t - act.at, rule.get("decay")
-        if decay is None:
-            return points
-        if "window" in decay:
-            return points if age < span(decay["window"]) else Fraction(0)
-        if "half_life" in decay:
-            cents = float(points * 100) * 2.0 ** (-(age / span(decay["half_life"])))
-            return Fraction(cents) / 100 if abs(cents) >= 1 else Fraction(0)
-        share, k = Fraction(decay["step"].rstrip("%")) / 100, self.periods(act, decay["every"])
-        if decay.get("curve", "linear") == "linear":
-            return points * max(Fraction(0), 1 - k * share)
-        return points * (1 - share) ** k
-
-    def periods(self, act: Act, every: str) -> int:
-        if not every.endswith("mo"):
-            return (self.t - act.at) // span(every)
-        months, k = int(every[:-2]), 0
-        while self.plus_months(act.at, months * (k + 1)) <= self.t:
-            k += 1
-        return k
-
-    def plus_months(self, start: datetime, months: int) -> datetime:
-        local = start.astimezone(self.zone)
-        month = local.year * 12 + local.month - 1 + months
-        year, month = month // 12, month % 12 + 1
-        day = local.day
-        while True:
-            try:
-                wall = local.replace(year=year, month=month, day=day, tzinfo=None)
-                break
-            except ValueError:
-                day -= 1
-        return self.first_instant(wall)
-
-    def first_instant(self, wall: datetime) -> datetime:
-        """The first instant at which the local clock shows `wall` or, where it skips it, a later time."""
-        instant = wall.replace(tzinfo=self.zone, fold=0).astimezone(UTC)
-        if instant.astimezone(self.zone).replace(tzinfo=None) == wall:
-            return instant
-        minute = instant - timedelta(hours=3)
-        while minute.astimezone(self.zone).replace(tzinfo=None) < wall:
-            minute += timedelta(minutes=1) - timedelta(seconds=minute.second, microseconds=minute.microsecond)
-        return minute
 
     # -- fit and conditions ------------------------------------------------------------------------------------------
 
@@ -308,84 +351,3 @@ class _Lead:
             return self.numbers[name]
         root, path = name.split(".", 1)
         return dig(self.attributes if root == "attributes" else act.properties if act else {}, path)
-
-
-def dig(values: Mapping[str, Any], path: str) -> Any:
-    """A whole key first, else into objects."""
-    if path in values:
-        return values[path]
-    head, _, rest = path.partition(".")
-    return dig(values[head], rest) if rest and isinstance(values.get(head), dict) else None
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equal without coercion."""
-    if isinstance(one, str) and isinstance(other, str):
-        return folded(one) == folded(other)
-    if isinstance(one, bool) or isinstance(other, bool):
-        return isinstance(one, bool) and isinstance(other, bool) and one == other
-    return number(one) and number(other) and bool(one == other)
-
-
-def number(value: Any) -> bool:
-    """A JSON number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def operate(operator: str, value: Any, constant: Any) -> bool:
-    """One operator on a value that is there."""
-    if operator in ("not_equals", "not_in"):
-        return not operate(operator.removeprefix("not_"), value, constant)
-    if operator == "equals":
-        return same(value, constant)
-    if operator == "in":
-        elements = value if isinstance(value, list) else [value]
-        return any(same(element, one) for element in elements for one in constant)
-    if operator == "contains" and isinstance(value, list):
-        return any(same(element, constant) for element in value)
-    if operator in ("gt", "gte", "lt", "lte"):
-        return number(value) and number(constant) and compare(operator, value, constant)
-    if not (isinstance(value, str) and isinstance(constant, str)):
-        return False
-    if operator == "matches":
-        options = re2.Options()
-        options.case_sensitive = False
-        pattern = re.sub("[（）．＋＊？［］｜＾＄]", lambda m: "\\" + unicodedata.normalize("NFKC", m[0]), constant)
-        return bool(
-            re2.compile(unicodedata.normalize("NFKC", pattern), options).search(unicodedata.normalize("NFKC", value))
-        )
-    text, part = folded(value), folded(constant)
-    return {"contains": part in text, "starts_with": text.startswith(part), "ends_with": text.endswith(part)}[operator]
-
-
-def compare(operator: str, value: float, constant: float) -> bool:
-    """Numbers."""
-    return {"gt": value > constant, "gte": value >= constant, "lt": value < constant, "lte": value <= constant}[
-        operator
-    ]
-
-
-def object_key(act: Act) -> tuple[str, ...]:
-    """Which thing it was about."""
-    given = act.properties.get("object_key")
-    if given is not None:
-        return (text(given),)
-    kind = act.type.split("_")[0]
-    if kind == "document":
-        return (text(act.properties.get("document")),)
-    if kind == "page":
-        return (re.split(r"[?#]", text(act.properties.get("url")))[0],)
-    if kind == "form":
-        return (text(act.properties.get("form")),)
-    if act.type == "email_clicked" and text(act.properties.get("link")):
-        return (text(act.properties.get("email_id")), text(act.properties.get("link")))
-    if kind == "email":
-        return (text(act.properties.get("email_id")),)
-    if kind in ("webinar", "seminar", "exhibition"):
-        return (text(act.properties.get("event")),)
-    return ("",)
-
-
-def text(value: Any) -> str:
-    """A text, or the JSON text of a number or boolean."""
-    return "" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import asyncpg
 import httpx2
 import orjson
 from aiokafka import AIOKafkaConsumer
@@ -90,16 +91,34 @@ class Drive:
 
 
 async def measure() -> AsyncIterator[Line]:
-    """end_to_end_p99_20, end_to_end_p99_80, memory_scoring, memory_handoff."""
+    """end_to_end_rate, …_p99_20, …_p99_80, memory_scoring, memory_handoff, stored_postgres, stored_kafka."""
     with stack_of(["ingest", "scoring", "handoff"]) as stack:
         async with _driving(stack) as drive:
             await drive.run(FIRST_RATE, SEARCH_S)
             await drive.settle()
             highest = await _highest_rate(drive)
+            yield Line("end_to_end_rate", highest, "activities/s")
             for percent in (20, 80):
                 yield await _tail(drive, highest, percent)
         for name in ("scoring", "handoff"):
             yield Line(f"memory_{name}", resident_mib(stack.process(name).pid), "MiB")
+        for line in await _stored(stack):
+            yield line
+
+
+async def _stored(stack: Stack) -> list[Line]:
+    """What an activity takes on disk, with all that follows from it."""
+    conn = await asyncpg.connect(stack.addresses.database_url)
+    try:
+        count = await conn.fetchval("SELECT count(*) FROM scoring.activity")
+        tables = await conn.fetchval("SELECT pg_database_size(current_database())")
+    finally:
+        await conn.close()
+    logs = sum(path.stat().st_size for path in stack.data.kafka.rglob("*.log"))
+    return [
+        Line("stored_postgres", tables / count, "bytes"),
+        Line("stored_kafka", logs / count, "bytes"),
+    ]
 
 
 async def _highest_rate(drive: Drive) -> float:

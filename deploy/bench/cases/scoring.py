@@ -10,13 +10,14 @@ import orjson
 
 from deploy.bench.measuring import Line, compare, line_of
 from deploy.bench.recording import Recording, RecordingPool
-from deploy.bench.rig import stack_of
+from deploy.bench.rig import CONFIG, stack_of
 from deploy.bench.sample import activities
+from deploy.bench.scoring_processes import cpu_of_processes
 from deploy.bench.scoring_rig import Desk, fill, fresh_desk, kafka_of
 from deploy.local.stack import Stack
 from services.scoring import model_changes
 from services.scoring import models as model_store
-from services.scoring.refold import refold_some
+from services.scoring.refold import Refolder
 from services.scoring.settings import ScoringSection
 from services.scoring.tables import SCHEMA
 from shared import outbox
@@ -35,7 +36,7 @@ MAX_RECORDS = ScoringSection().max_records
 
 
 async def measure() -> AsyncIterator[Line]:
-    """scoring, scoring_hot_lead, refold, relay."""
+    """scoring, scoring_hot_lead, scoring_30_rules, scoring_processes, refold, relay."""
     with stack_of([]) as stack:
         kafka, now = kafka_of(stack), system_clock()
         await fill(kafka, UNIFORM, list(activities(COUNT, LEADS)), now)
@@ -55,12 +56,25 @@ async def measure() -> AsyncIterator[Line]:
         async def on_one_lead() -> float:
             return await _consume(stack, HOT, COUNT // 4, MAX_RECORDS)
 
+        async def by_thirty_rules() -> float:
+            async with fresh_desk(stack, CONFIG / "thirty") as desk:
+                return await desk.consume(UNIFORM, COUNT, MAX_RECORDS)
+
+        async def by_processes(count: int) -> float:
+            async with fresh_desk(stack) as desk:
+                return COUNT / await cpu_of_processes(stack, desk, UNIFORM, COUNT, count)
+
         scoring = await compare(
             "scoring", "activities/s", through_the_consumer, limit=same_sql, naive=one_transaction_each
         )
         yield scoring
         hot = await compare("scoring_hot_lead", "activities/s", on_one_lead)
         yield replace(hot, limit=scoring.value)
+        thirty = await compare("scoring_30_rules", "activities/s", by_thirty_rules)
+        yield replace(thirty, limit=scoring.value)
+        yield await compare(
+            "scoring_processes", "activities/CPU s", lambda: by_processes(2), limit=lambda: by_processes(1)
+        )
         yield await _refold(stack)
         yield await compare("relay", "rows/s", lambda: _relay(stack))
 
@@ -90,7 +104,8 @@ async def _refolded(desk: Desk, version: int) -> float:
     draft = await model_changes.create(desk.pool, "bench", {**file.tree, "daily_max": 20 + version}, None)
     await model_changes.publish(desk.pool, model_changes.Change("bench", draft.name, draft.version), None, None)
     started = time.perf_counter()
-    while await refold_some(desk.pool, desk.settings, desk.models, system_clock):
+    refolder = Refolder(desk.pool, desk.settings, desk.models, system_clock)
+    while await refolder.some():
         pass
     return COUNT / (time.perf_counter() - started)
 

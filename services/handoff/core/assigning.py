@@ -43,6 +43,8 @@ class Assigner:
         self.workload = workload
         self.now = now
         self.full: dict[str, datetime] = {}
+        self._days: dict[str, date] = {}
+        self._openings: dict[str, datetime] = {}
 
     def openings(self) -> None:
         """Give an owner to everything that was just handed over."""
@@ -54,16 +56,24 @@ class Assigner:
     def choose(self, handoff: Handoff, lead: LeadState | None, without: Collection[str] = ()) -> Choice:
         """Who gets it; takes up capacity."""
         queue = self.ledger.book.queue(handoff.queue)
-        day = queue.working_day(self.now)
+        day = self.day(queue)
         seed = f"{handoff.id}:{handoff.revision}"
         choice = choose(queue, lead, self.workload.of(queue.name, day), day, seed, without=without)
         if choice.owner is not None:
             self.workload.add(queue.name, day, choice.owner)
         return choice
 
+    def day(self, queue: ReadyQueue) -> date:
+        """The day whose capacity is used up; worked out once, as a run asks thousands of times."""
+        if queue.name not in self._days:
+            self._days[queue.name] = queue.working_day(self.now)
+        return self._days[queue.name]
+
     def later(self, queue: ReadyQueue) -> datetime:
         """When the queue has capacity again."""
-        return queue.next_opening(queue.working_day(self.now))
+        if queue.name not in self._openings:
+            self._openings[queue.name] = queue.next_opening(self.day(queue))
+        return self._openings[queue.name]
 
     def _with(self, handoff: Handoff, choice: Choice) -> Handoff:
         assign_at = self.later(self.ledger.book.queue(handoff.queue)) if choice.later else None
@@ -95,7 +105,7 @@ class Assigner:
         self.ledger.give(handoff.id, owner, by, reason, self.now)
         queue = self.ledger.book.queue(handoff.queue)
         if owner is not None and any(member.name == owner for member in queue.members):
-            self.workload.add(queue.name, queue.working_day(self.now), owner)
+            self.workload.add(queue.name, self.day(queue), owner)
 
     def reassign(
         self, handoff: Handoff, lead: LeadState | None, by: str, reason: str | None, tried: Collection[str]

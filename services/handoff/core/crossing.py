@@ -6,7 +6,7 @@ Source: SCORING, section "Crossing". A rule is *armed* until it raises; it is ar
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from services.handoff.core.rules import Rule
@@ -15,6 +15,7 @@ from services.handoff.core.triggers import Instant, Low, instants, lows, used
 
 NOTHING_STANDS: Mapping[str, str] = MappingProxyType({})
 MAIL_CLICK = "email_clicked"
+SAME_FORECAST = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class RuleMemory:
     the last one raised and `crossed_at` when; `handoff` is the one that may still be open, `ended` where the last one
     stood when it was closed. `hot`: the score was met and has not fallen below `leave` since. `noted_at` is the last
     silent state. A crossing that waits for the verdict on a mail click was met at `settling_since`; the clock of
-    whoever waits for it ends at `settle_due`.
+    whoever waits for it ends at `settle_due`. That the lead will cool is to be told at `cooling_due`; the last one that
+    was told was due at `cooling_told`.
     """
 
     armed: bool = True
@@ -41,6 +43,8 @@ class RuleMemory:
     settle_due: datetime | None = None
     instants: tuple[Instant, ...] = ()
     lows: tuple[Low, ...] = ()
+    cooling_due: datetime | None = None
+    cooling_told: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +81,19 @@ def judge(
     judged = _triggers(rule, memory, state, model.cents, silent=silent)
     met = _met(rule, judged, state, model, standing)
     waits = met and armed and not silent and not settled and _waits(rule, memory, state)
+    hot = _hot(rule, memory, model.cents)
+    cooling_due, cooling_told = cooling(rule, memory, state, model if hot else None, silent=silent)
     judged = replace(
         judged,
         armed=armed and (waits or not met),
         score=model.cents,
         version=state.version,
         handoff=None if closed else memory.handoff,
-        hot=_hot(rule, memory, model.cents),
+        hot=hot,
         settling_since=(memory.settling_since or at) if waits else None,
         settle_due=memory.settle_due if waits else None,
+        cooling_due=cooling_due,
+        cooling_told=cooling_told,
     )
     if not (met and armed) or silent or waits:
         return judged, None
@@ -154,6 +162,25 @@ def _hot(rule: Rule, memory: RuleMemory, cents: int | None) -> bool:
     return cents is not None and (cents >= rule.enter or (memory.hot and cents >= rule.leave))
 
 
+def cooling(
+    rule: Rule, memory: RuleMemory, state: LeadState, hot: ModelState | None, *, silent: bool
+) -> tuple[datetime | None, datetime | None]:
+    """When it is to be told that the lead will cool, and what was told already: once, until something raises the lead
+    out of the span `cools_within` and it cools again. A silent state that lies in the span tells nothing.
+
+    `hot` is the lead's standing if it is hot. The same forecast published again differs by nothing that counts.
+    """
+    falls = hot.falls_below(rule.leave) if hot is not None and rule.cools_within is not None else None
+    if falls is None or rule.cools_within is None:
+        return None, None
+    due, told = falls - rule.cools_within, memory.cooling_told
+    if told is not None and due <= max(told, state.evaluated_at) + SAME_FORECAST:
+        return None, told
+    if silent and due <= state.evaluated_at:
+        return None, due
+    return due, None
+
+
 def union(survivor: RuleMemory, merged: RuleMemory) -> RuleMemory:
     """What the survivor of a merge remembers; which handoff stays is decided by who knows the handoffs.
 
@@ -174,6 +201,7 @@ def union(survivor: RuleMemory, merged: RuleMemory) -> RuleMemory:
         settle_due=min((one.settle_due for one in waiting if one.settle_due), default=None),
         instants=tuple(sorted({*survivor.instants, *merged.instants}, key=lambda one: (one.used, one))),
         lows=(),
+        cooling_told=_later(survivor.cooling_told, merged.cooling_told),
     )
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from services.handoff.core.handoff import Handoff, Step, crossing_key
@@ -112,6 +113,7 @@ def destination_disabled(
     return OutboxRow(LEAD_LIFECYCLE.name, destination_id.encode(), encode(body), headers)
 
 
+@lru_cache(maxsize=1_024)
 def _points(cents: int | Fraction) -> float | int:
     points = Fraction(cents) / 100
     return int(points) if points.denominator == 1 else float(points)

@@ -156,7 +156,8 @@ Recycle = Annotated[
 class RuleEntry(Schema):
     """One rule. Points in cents; `leave` None means nine tenths of `enter`, `model` None the primary one. `instant`
     names activity types and signals that stand for the score, as does an `increase`; `settle` is how long a crossing
-    waits whose last activity is a mail click; `recycle` is what scoring does with earlier activities.
+    waits whose last activity is a mail click; `cools_within` is how long before a lead falls below `leave` it is told;
+    `recycle` is what scoring does with earlier activities.
     """
 
     id: Name
@@ -169,6 +170,7 @@ class RuleEntry(Schema):
     instant: list[Name] = Field(default_factory=list)
     increase: Increase | None = None
     settle: Settle = timedelta(seconds=15)
+    cools_within: Duration | None = None
     recycle: Recycle | None = None
     to: Name
     when: When

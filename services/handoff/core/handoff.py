@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from services.handoff.core.crossing import Crossing
@@ -109,8 +110,8 @@ def _first_chance(rule: Rule, crossed_at: datetime) -> datetime:
     return crossed_at if run is None else run.at.astimezone(UTC)
 
 
-def hand_over(handoff: Handoff, rule: Rule, now: datetime, extraction: str | None = None) -> Handoff:
-    """The handoff in the hands of its queue since `now`: from then on its deadlines run."""
+def hand_over(handoff: Handoff, rule: Rule, now: datetime, extraction: str | None = None, **more: Any) -> Handoff:
+    """The handoff in the hands of its queue since `now`: from then on its deadlines run. `more` changes with it."""
     respond_by = rule.to.deadline(now, rule.to.respond_within)
     close_at = max(handoff.crossed_at, now) + rule.close_after
     return replace(
@@ -122,6 +123,7 @@ def hand_over(handoff: Handoff, rule: Rule, now: datetime, extraction: str | Non
         close_at=close_at,
         expires_at=handoff.expires_at if extraction is None else max(handoff.expires_at, close_at),
         extraction=extraction,
+        **more,
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from services.handoff.core.crossing import RuleMemory, judge, union
 from services.handoff.core.handoff import new_handoff
 from services.handoff.core.ledger import Ledger
-from services.handoff.core.lifecycle import cooled
+from services.handoff.core.lifecycle import cooled, cooling
 from services.handoff.core.rules import Rule
 from services.handoff.core.state import LeadState
 
@@ -54,12 +54,15 @@ class Judging:
         if state.version <= memory.version:
             return
         for merged_id in state.merged_from:
-            self._absorb(self._survivor(state.lead_id), self._survivor(merged_id), state.evaluated_at)
+            if self._stands_again(state, merged_id):
+                self._learn(self._survivor(state.lead_id), merged_id, state.evaluated_at)
+            else:
+                self._absorb(self._survivor(state.lead_id), self._survivor(merged_id), state.evaluated_at)
         if memory.merged_into is not None:
             if state.unmerged_from is None:
                 return
             self._part(state.lead_id)
-            silent = True
+        silent = silent or state.unmerged_from is not None
         memory = self.leads[state.lead_id]
         self.leads[state.lead_id] = judge_lead(self.rules, memory, state, self.ledger, silent=silent, now=self.now)
         self.changed.add(state.lead_id)
@@ -78,6 +81,16 @@ class Judging:
         self.leads[lead_id] = replace(settled, rules={**settled.rules, **gone})
         self.changed.add(lead_id)
 
+    def cool(self, lead_id: str) -> None:
+        """It is time to tell that the lead will cool. Of a rule or a lead that is gone nothing is told."""
+        cooled = _cool(self.rules, self.leads[lead_id], self.ledger, by=self.now)
+        rules = {
+            name: replace(one, cooling_due=None) if _is_due(one, self.now) else one
+            for name, one in cooled.rules.items()
+        }
+        self.leads[lead_id] = replace(cooled, rules=rules)
+        self.changed.add(lead_id)
+
     def reconsider(self, lead_id: str) -> None:
         """A handoff of this lead was answered: rules that follow it may now be met by the last state."""
         survivor = self._survivor(lead_id)
@@ -93,6 +106,13 @@ class Judging:
         self.leads[lead_id] = replace(self.leads[lead_id], last=None)
         self.changed.add(lead_id)
 
+    def _stands_again(self, state: LeadState, merged_id: str) -> bool:
+        """Whether a lead that this state took over has been taken out since: its own records, on another partition,
+        were read first.
+        """
+        last = state.merged_versions.get(merged_id)
+        return last is not None and self.leads[merged_id].version > last
+
     def _survivor(self, lead_id: str) -> str:
         """Merges follow each other in any order, as their records lie in several partitions."""
         while (into := self.leads[lead_id].merged_into) is not None:
@@ -104,11 +124,13 @@ class Judging:
         of the time in which they were one.
         """
         survivor = self.leads[self._survivor(lead_id)]
-        rules = {
-            name: replace(memory, handoff=None, version=0, settling_since=None, settle_due=None)
-            for name, memory in survivor.rules.items()
-        }
-        self.leads[lead_id] = LeadMemory(self.leads[lead_id].version, None, None, rules)
+        self.leads[lead_id] = LeadMemory(self.leads[lead_id].version, None, None, _for_another(survivor))
+
+    def _learn(self, survivor: str, parted: str, at: datetime) -> None:
+        """The survivor of a merge that is over raises no cycle that the other had, and owns none of its handoffs."""
+        other = LeadMemory(rules=_for_another(self.leads[parted]))
+        self.leads[survivor] = absorb(self.rules, self.leads[survivor], other, self.ledger, at)
+        self.changed.add(survivor)
 
     def _absorb(self, survivor: str, merged: str, at: datetime) -> None:
         if survivor == merged:
@@ -118,11 +140,20 @@ class Judging:
         self.changed |= {survivor, merged}
 
 
+def _for_another(lead: LeadMemory) -> Mapping[str, RuleMemory]:
+    """What a lead that was one with this one knows of it."""
+    return {
+        name: replace(memory, handoff=None, version=0, settling_since=None, settle_due=None, cooling_due=None)
+        for name, memory in lead.rules.items()
+    }
+
+
 def judge_lead(
     rules: Rules, memory: LeadMemory, state: LeadState, ledger: Ledger, *, silent: bool, now: datetime
 ) -> LeadMemory:
     """Judge the next state of a lead, or its last one again; what it raises is opened in `ledger`."""
     memory = _settle(rules, memory, ledger, now, by=state.evaluated_at)
+    memory = _cool(rules, memory, ledger, by=state.evaluated_at)
     judged = dict(memory.rules)
     known = {rule.id: _up_to_date(rule, memory, ledger) for rule in rules}
     standing = _standing(memory, known, ledger, state.evaluated_at)
@@ -170,6 +201,26 @@ def _settle(rules: Rules, memory: LeadMemory, ledger: Ledger, now: datetime, *, 
         if before.settling_since is not None and before.settling_since + rule.settle <= by:
             judged[rule.id] = _judge(rule, before, last, ledger, standing, silent=False, now=now, settled=True)
     return replace(memory, rules=judged)
+
+
+def _cool(rules: Rules, memory: LeadMemory, ledger: Ledger, *, by: datetime) -> LeadMemory:
+    """Tell what was to be told by the instant `by`: the last state held until then."""
+    last = memory.last
+    if last is None or not any(_is_due(one, by) for one in memory.rules.values()):
+        return memory
+    told = dict(memory.rules)
+    for rule in rules:
+        before, name = memory.of(rule.id), last.model_name(rule.model)
+        falls = last.models[name].falls_below(rule.leave) if name is not None else None
+        if name is not None and falls is not None and before.cooling_due is not None and before.cooling_due <= by:
+            at = max(before.cooling_due, last.evaluated_at)
+            ledger.published.append(cooling(rule, last, name, before.cycle, falls, at))
+            told[rule.id] = replace(before, cooling_due=None, cooling_told=before.cooling_due)
+    return replace(memory, rules=told)
+
+
+def _is_due(memory: RuleMemory, by: datetime) -> bool:
+    return memory.cooling_due is not None and memory.cooling_due <= by
 
 
 def _standing(memory: LeadMemory, known: Mapping[str, RuleMemory], ledger: Ledger, at: datetime) -> Mapping[str, str]:

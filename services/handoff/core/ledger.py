@@ -86,7 +86,7 @@ class Ledger:
         """Hand a waiting handoff over in a run."""
         before = self.handoffs[handoff_id]
         score, revision = state.models[before.model].cents, before.revision + 1
-        after = replace(hand_over(before, rule, now, extraction), score=score, revision=revision)
+        after = hand_over(before, rule, now, extraction, score=score, revision=revision)
         self.put(after, Step(after.state, now, SELF, "collected"))
         self._publish(after, rule, state)
         return after
@@ -107,9 +107,8 @@ class Ledger:
     def assigned(self, opening: Opening, chosen: Handoff) -> None:
         """Fill the place of an opening: `chosen` is its handoff with owner and routing."""
         now = self.handoffs[chosen.id]
-        both = replace(now, owner=chosen.owner, routing=chosen.routing, assign_at=chosen.assign_at)
-        if now.state not in WAITING:
-            both = replace(both, assign_at=None)
+        assign_at = chosen.assign_at if now.state in WAITING else None
+        both = replace(now, owner=chosen.owner, routing=chosen.routing, assign_at=assign_at)
         self.handoffs[chosen.id] = both
         (self.born if chosen.id in self.born else self.changed)[chosen.id] = both
         line = self.history[opening.entry]

@@ -1,4 +1,4 @@
-"""What handoff tells on `lead-lifecycle`: leads that cooled, deadlines that passed, runs that are done."""
+"""What handoff tells on `lead-lifecycle`: leads that cooled or will cool, deadlines that passed, runs that are done."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from services.handoff.core.rules import Rule
 from services.handoff.core.state import LeadState
 from shared.clock import to_rfc3339
 from shared.codec import encode
-from shared.events import COOLED, EXTRACTION_COMPLETED, HANDOFF_OVERDUE, cloud_event_headers
+from shared.events import COOLED, COOLING, EXTRACTION_COMPLETED, HANDOFF_OVERDUE, cloud_event_headers
 from shared.outbox import OutboxRow
 from shared.topics import LEAD_LIFECYCLE
 
@@ -50,17 +50,27 @@ class Extraction:
 
 def cooled(rule: Rule, state: LeadState, model: str, cycle: int) -> OutboxRow:
     """The lead fell below `leave` of a rule whose score it had met."""
+    body = {**_standing(rule, state, model, cycle), "at": to_rfc3339(state.evaluated_at)}
+    return _row(COOLED, f"{state.lead_id}:{rule.id}:{state.version}:cooled", state.lead_id, state.evaluated_at, body)
+
+
+def cooling(rule: Rule, state: LeadState, model: str, cycle: int, cools_at: datetime, at: datetime) -> OutboxRow:
+    """The lead will fall below `leave` of a rule whose score it meets, if nothing else happens."""
+    standing = _standing(rule, state, model, cycle)
+    body = {**standing, "cools_at": to_rfc3339(cools_at), "at": to_rfc3339(at)}
+    return _row(COOLING, f"{state.lead_id}:{rule.id}:{state.version}:cooling", state.lead_id, at, body)
+
+
+def _standing(rule: Rule, state: LeadState, model: str, cycle: int) -> dict[str, Any]:
     now = state.models[model]
-    body = {
+    return {
         "lead_id": state.lead_id,
         "rule": rule.id,
         "cycle": cycle or None,
         "score": now.score,
         "threshold": {"enter": rule.enter / 100, "leave": float(rule.leave / 100)},
         "model": {"name": model, "version": now.version},
-        "at": to_rfc3339(state.evaluated_at),
     }
-    return _row(COOLED, f"{state.lead_id}:{rule.id}:{state.version}:cooled", state.lead_id, state.evaluated_at, body)
 
 
 def overdue(handoff: Handoff, breach: Breach, head: str | None) -> OutboxRow:

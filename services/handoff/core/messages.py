@@ -18,6 +18,9 @@ from shared.events import (
 
 MAX_CELL = 500
 MAX_LINES = 10
+MAX_REASONS = 3
+"""Of a lead in a list of many; a mail about one lead has them all."""
+GRID = ("name", "company", "email", "phone", "score", "reasons", "grade", "owner")
 _KINDS = {
     QUALIFIED: "lead",
     EXTRACTION_COMPLETED: "run",
@@ -153,7 +156,7 @@ class _Writer:
     def grid(self, leads: Sequence[Mapping[str, Any]]) -> Grid:
         """The leads of a run."""
         return Grid(
-            tuple(self.words[name] for name in ("name", "company", "email", "phone", "score", "grade", "owner")),
+            tuple(self.words[name] for name in GRID),
             tuple(self._row(item) for item in leads),
         )
 
@@ -161,8 +164,15 @@ class _Writer:
         lead, handoff = _dict(data.get("lead")), _dict(data.get("handoff"))
         attributes, identifiers = _dict(lead.get("attributes")), _dict(lead.get("identifiers"))
         values = [attributes.get("name"), attributes.get("company"), identifiers.get("email"), identifiers.get("phone")]
-        values += [data.get("score"), data.get("grade"), handoff.get("owner")]
+        values += [data.get("score"), self._reasons(data), data.get("grade"), handoff.get("owner")]
         return tuple(self._value("", value) if value is not None else self.words["nobody"] for value in values)
+
+    def _reasons(self, data: Mapping[str, Any]) -> str | None:
+        """The greatest ones, in one cell."""
+        reasons = [_dict(item) for item in _list(data.get("reasons"))]
+        known = [one for one in reasons if isinstance(one.get("points"), (int, float))]
+        greatest = sorted(known, key=lambda one: -abs(one["points"]))[:MAX_REASONS]
+        return ", ".join(f"{one.get('rule')} {self._number(one['points'])}" for one in greatest) or None
 
     def _who(self, data: Mapping[str, Any]) -> str:
         lead = _dict(data.get("lead"))

@@ -43,7 +43,7 @@ class Rule:
     """One rule, ready to judge with. `enter` and `leave` in cents; by default `leave` may lie between two cents.
 
     `after` is where the handoff of another rule must stand; `instant` and `increase` stand for the score; `timetable`
-    has the runs of a rule that collects its leads.
+    has the runs of a rule that collects its leads; `cools_within` is how long before a lead cools it is told.
     """
 
     id: str
@@ -58,6 +58,7 @@ class Rule:
     instant: frozenset[str] = frozenset()
     increase: Increase | None = None
     settle: timedelta = timedelta()
+    cools_within: timedelta | None = None
     recycle: Recycling | None = None
     timetable: Timetable | None = None
 
@@ -146,6 +147,7 @@ def _compile(entry: RuleEntry, queue: ReadyQueue) -> Rule:
         instant=frozenset(entry.instant),
         increase=entry.increase,
         settle=entry.settle,
+        cools_within=entry.cools_within,
         recycle={"factor": entry.recycle.factor} if isinstance(entry.recycle, Factor) else entry.recycle,
         timetable=Timetable(entry.id, entry.when) if isinstance(entry.when, Schedule) else None,
     )

@@ -1,10 +1,11 @@
 """A lead's published state, as handoff reads it from `lead-scores`."""
 
 from datetime import datetime
+from fractions import Fraction
 from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, ValidationError
 
 from shared import codec
 from shared.clock import from_rfc3339, to_rfc3339
@@ -24,11 +25,22 @@ def _instant(value: Any) -> Any:
 
 
 Instant = Annotated[datetime, BeforeValidator(_instant)]
+Object = InstanceOf[dict[str, Any]]
+"""A JSON object that is handed on as it is. Not looked into: that would take longer than all the rest of a state."""
 LeadId = Annotated[str, Field(min_length=1, max_length=200)]
 
 
+class Fall(Body):
+    """The score will be less than `below` from `at` on, if nothing else happens."""
+
+    below: float
+    at: Instant
+
+
 class ModelState(Body):
-    """A lead under one model. An excluded lead has score None, and no sums, bands or stage."""
+    """A lead under one model. An excluded lead has score None, and no sums, bands or stage. `forecast` is empty where
+    the model tells none, or the score falls below no watched total.
+    """
 
     version: int = 0
     score: float | None = None
@@ -39,7 +51,12 @@ class ModelState(Body):
     cell: str | None = None
     stage: str | None = None
     coverage: float | None = None
-    reasons: list[dict[str, Any]] = Field(default_factory=list)
+    reasons: list[Object] = Field(default_factory=list)
+    forecast: list[Fall] = Field(default_factory=list)
+
+    def falls_below(self, cents: int | Fraction) -> datetime | None:
+        """When the score will be below so many cents; None if never, or nobody knows."""
+        return next((fall.at for fall in self.forecast if round(fall.below * 100) == cents), None)
 
     @property
     def cents(self) -> int | None:
@@ -48,7 +65,9 @@ class ModelState(Body):
 
 
 class LeadState(Body):
-    """One `lead.score-changed.v1`. `version` rises for ever within a lead."""
+    """One `lead.score-changed.v1`. `version` rises for ever within a lead; `merged_versions` are the last ones of the
+    leads it took over.
+    """
 
     lead_id: LeadId
     version: Annotated[int, Field(ge=1)]
@@ -56,14 +75,15 @@ class LeadState(Body):
     cause: str = "activity"
     silent: bool | None = None
     merged_from: list[LeadId] = Field(default_factory=list)
+    merged_versions: dict[LeadId, int] = Field(default_factory=dict)
     unmerged_from: LeadId | None = None
-    identifiers: dict[str, Any] = Field(default_factory=dict)
-    attributes: dict[str, Any] = Field(default_factory=dict)
-    consent: dict[str, Any] = Field(default_factory=dict)
+    identifiers: Object = Field(default_factory=dict)
+    attributes: Object = Field(default_factory=dict)
+    consent: Object = Field(default_factory=dict)
     primary: str | None = None
     models: dict[str, ModelState]
-    signal_activities: list[dict[str, Any]] = Field(default_factory=list)
-    recent_activities: list[dict[str, Any]] = Field(default_factory=list)
+    signal_activities: list[Object] = Field(default_factory=list)
+    recent_activities: list[Object] = Field(default_factory=list)
 
     def model_name(self, wanted: str | None) -> str | None:
         """The model a rule asks for: by name, else the primary, else the first. None where the state lacks it."""
@@ -116,10 +136,13 @@ def encode_state(state: LeadState, *, whole: bool = False) -> bytes:
         "attributes": state.attributes,
         "consent": state.consent,
         "primary": state.primary,
-        "models": {
-            name: model.model_dump(exclude=None if whole else {"reasons"}) for name, model in state.models.items()
-        },
+        "models": {name: _kept(model, whole=whole) for name, model in state.models.items()},
     }
     if whole:
         kept |= {"signal_activities": state.signal_activities, "recent_activities": state.recent_activities}
     return codec.encode(kept)
+
+
+def _kept(model: ModelState, *, whole: bool) -> dict[str, Any]:
+    left_out = {name for name, out in (("reasons", not whole), ("forecast", not model.forecast)) if out}
+    return model.model_dump(exclude=left_out)

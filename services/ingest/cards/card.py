@@ -1,20 +1,20 @@
 """One record of a list as an activity: who, from which company, when and where the card was exchanged."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from services.ingest.cards import cells
-from services.ingest.cards.consent import read_consent
+from services.ingest.cards.consent import COLUMNS, read_consent
 from services.ingest.cards.dates import read_date
 from services.ingest.cards.emails import read_addresses
 from services.ingest.cards.names import clean_company, clean_name
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.phones import Number, read_phones
-from services.ingest.cards.plan import Plan, Values
+from services.ingest.cards.plan import SEPARATOR, Plan, Values
 from shared.activity import MAX_AHEAD
 from shared.clock import EPOCH, to_rfc3339
 from shared.companies import fold_company
@@ -22,11 +22,12 @@ from shared.identity import fold_name
 
 CARD = "card"
 """The system of external ids made from company and name."""
-_PERSONAL_PHONES = ("mobile", "phone_direct", "phone")
-_PHONES = (*_PERSONAL_PHONES, "phone_department", "phone_company")
-_NUMBERS = frozenset({*_PHONES, "fax"})
-_AS_THEY_ARE = ("department", "job_title", "website", "industry", "country", "state", "city")
-_ADDRESS = ("state", "city", "street", "building")
+PERSONAL_PHONES = ("mobile", "phone_direct", "phone")
+PHONES = (*PERSONAL_PHONES, "phone_department", "phone_company")
+NUMBERS = frozenset({*PHONES, "fax"})
+KANA = ("name_kana", "last_name_kana", "first_name_kana")
+AS_THEY_ARE = ("department", "job_title", "website", "industry", "country", "state", "city")
+ADDRESS = ("address", "state", "city", "street", "building")
 _NAMES = ("name", "company", "department", "job_title")
 
 
@@ -75,8 +76,13 @@ def id_of(known: Mapping[str, str], options: CardOptions) -> str:
     """
     if "tags" in known:
         known = {name: text for name, text in known.items() if name != "tags"}
-    said = "\x1f".join((options.activity, options.event or "", *known, "", *known.values()))
+    said = SEPARATOR.join((said_first(known, options), *known.values()))
     return hashlib.sha256(said.encode()).hexdigest()
+
+
+def said_first(names: Iterable[str], options: CardOptions) -> str:
+    """What ids are made of beside the cells: the kind of activity, the event, the fields that have a value."""
+    return SEPARATOR.join((options.activity, options.event or "", *names, ""))
 
 
 def read_card(values: Values, plan: Plan, options: CardOptions, now: datetime) -> Card:
@@ -113,17 +119,14 @@ def _who(card: Card, known: Mapping[str, str]) -> None:
             card.notes.append(Note("title", (name,)))
     if last and first:
         attributes["last_name"], attributes["first_name"] = last, clean_name(first)[0]
-    kana = known.get("name_kana")
-    if not kana and ("last_name_kana" in known or "first_name_kana" in known):
-        kana = f"{known.get('last_name_kana', '')} {known.get('first_name_kana', '')}".strip()
-    if kana:
+    if kana := full_kana(*(known.get(name, "") for name in KANA)):
         attributes["name_kana"] = cells.one_line(kana)
     if text := known.get("company"):
         company, changed = clean_company(text)
         attributes["company"] = company
         if changed:
             card.notes.append(Note("company_form", (text, company)))
-    for name in _AS_THEY_ARE:
+    for name in AS_THEY_ARE:
         if text := known.get(name):
             attributes[name] = cells.one_line(text) if "\n" in text else text
 
@@ -157,7 +160,7 @@ def _addresses(card: Card, values: Values, plan: Plan) -> None:
 def _phones(card: Card, values: Values, plan: Plan, region: str) -> None:
     numbers: dict[str, Number] = {}
     for name, text in values.known.items():
-        if name not in _NUMBERS:
+        if name not in NUMBERS:
             continue
         if more := values.more.get(name):
             text = "\n".join((text, *more))  # noqa: PLW2901 - the cells of one field together
@@ -180,11 +183,11 @@ def _phones(card: Card, values: Values, plan: Plan, region: str) -> None:
 
 def _choose(card: Card, numbers: Mapping[str, Number], plan: Plan) -> None:
     """The number a lead is known by: a mobile of its own, else the first that rings at a desk."""
-    for name in _PERSONAL_PHONES:
+    for name in PERSONAL_PHONES:
         if name in numbers and numbers[name].identifies:
             card.lead["phone"] = card.mobile = numbers[name].e164
             return
-    for name in _PHONES:
+    for name in PHONES:
         number = numbers.get(name)
         if number is not None and number.identifies:
             card.notes.append(Note("phone_of_company", (plan.name(name),)))
@@ -195,13 +198,8 @@ def _choose(card: Card, numbers: Mapping[str, Number], plan: Plan) -> None:
 
 def _where(card: Card, known: Mapping[str, str], values: Values) -> None:
     if text := known.get("postal_code"):
-        digits = text.replace("-", "").replace("〒", "").strip()
-        is_japanese = len(digits) == 7 and digits.isdecimal()
-        card.attributes["postal_code"] = f"{digits[:3]}-{digits[3:]}" if is_japanese else text
-    address = known.get("address") or "".join(known.get(name, "") for name in _ADDRESS)
-    if (building := known.get("building")) and building not in address:
-        address += f" {building}"
-    if address:
+        card.attributes["postal_code"] = postal_code(text)
+    if address := full_address(*(known.get(name, "") for name in ADDRESS)):
         card.attributes["address"] = cells.one_line(address) if "\n" in address else address
     tags = list(values.tags)
     if text := known.get("tags"):
@@ -210,9 +208,26 @@ def _where(card: Card, known: Mapping[str, str], values: Values) -> None:
         card.properties["tags"] = list(dict.fromkeys(filter(None, tags)))
     if text := known.get("memo"):
         card.properties["memo"] = text
-    more = {name: texts for name, texts in values.more.items() if name not in ("email", "fax", *_PHONES)}
+    more = {name: texts for name, texts in values.more.items() if name not in ("email", "fax", *PHONES)}
     if values.other or more:
         card.properties["columns"] = {**values.other, **more}
+
+
+def full_kana(whole: str, last: str, first: str) -> str:
+    """How a name is read, from the cell for it or from those for its parts."""
+    return whole or f"{last} {first}".strip()
+
+
+def postal_code(text: str) -> str:
+    """A Japanese code as `100-0001`, any other as it is."""
+    digits = text.replace("-", "").replace("〒", "").strip()
+    return f"{digits[:3]}-{digits[3:]}" if len(digits) == 7 and digits.isdecimal() else text
+
+
+def full_address(address: str, state: str, city: str, street: str, building: str) -> str:
+    """An address from the cell for it or from those for its parts; the building is often only in its own."""
+    full = address or f"{state}{city}{street}{building}"
+    return f"{full} {building}" if building and building not in full else full
 
 
 def _check_lost(card: Card, known: Mapping[str, str], plan: Plan) -> None:
@@ -257,7 +272,7 @@ def _exchanged(card: Card, text: str, plan: Plan, options: CardOptions, now: dat
 
 
 def _agreed(card: Card, known: Mapping[str, str], plan: Plan, options: CardOptions) -> None:
-    if plan.consents and any(name in known for name in _CONSENT_COLUMNS):
+    if plan.consents and any(name in known for name in COLUMNS):
         agreed = read_consent(known, plan.names, options.zone)
         card.consent = agreed.posted(options.consent, options.source)
         card.notes += agreed.notes
@@ -267,11 +282,6 @@ def _agreed(card: Card, known: Mapping[str, str], plan: Plan, options: CardOptio
         card.consent = dict(options.consent)
     if card.consent is None:
         card.properties["consent"] = "none"
-
-
-_CONSENT_COLUMNS = frozenset(
-    "consent consent_email consent_phone consent_at opt_out_email opt_out_phone opt_out_at".split()
-)
 
 
 def _name_it(card: Card) -> None:

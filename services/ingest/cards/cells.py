@@ -2,7 +2,8 @@
 
 import re
 
-FORMULA = re.compile(r"[=@]|[+\-](?![\d(])|\|")
+FORMULA_SIGNS = "=@|+-"
+FORMULA = re.compile(rf"(?![+\-][\d(])[{FORMULA_SIGNS}]")
 """How a cell begins that a spreadsheet would run. A phone number may begin with `+`, an amount with `-`."""
 _AS_TEXT = re.compile(r'="([^"]*)"')
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u2069]+")
@@ -11,7 +12,8 @@ UNREADABLE = "?*？＊〓\ufffd"
 """What stands where a card reader could not read, or where bytes were lost."""
 _UNREADABLE = re.compile(f"[{re.escape(UNREADABLE)}]")
 # An address or a remark asks questions and lists things; only names hold these signs by mistake alone.
-_LOST = re.compile("[\ufffd〓]")
+LOST = "\ufffd〓"
+_LOST = re.compile(f"[{LOST}]")
 
 
 def strip_controls(text: str) -> str:

@@ -12,6 +12,8 @@ from services.ingest.cards.notes import Note
 from shared.clock import to_rfc3339
 
 PURPOSES = ("profiling", "email", "phone")
+COLUMNS = frozenset("consent consent_email consent_phone consent_at opt_out_email opt_out_phone opt_out_at".split())
+"""Fields that tell of consent."""
 _YES = frozenset(
     "1 ○ ◯ 〇 ◎ ✓ ✔ ☑ レ y yes true on ok 可 はい 有 有り あり 同意 同意する 同意します 同意済 同意済み 希望 希望する "
     "許可 許可する 承諾 済 配信 配信可 配信する 登録 オプトイン optin".split()

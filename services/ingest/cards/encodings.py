@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, TextIO
 
 from services.ingest.cards.cells import strip_controls
-from services.ingest.cards.headers import SEARCHED_ROWS, count_known
+from services.ingest.cards.headers import SEARCHED_ROWS, most_known
 from services.ingest.cards.tables import lines_of
 
 UTF_8, UTF_8_SIG, CP932, EUC_JP, ISO_2022_JP = "utf-8", "utf-8-sig", "cp932", "euc-jp", "iso-2022-jp"
@@ -86,7 +86,7 @@ def _certain(head: bytes) -> str | None:
 def _known_names(head: bytes, encoding: str) -> int:
     """The most known names on one line, whatever the lines are cut by."""
     lines = codecs.decode(head, _CODECS.get(encoding, encoding), "replace").splitlines()[:SEARCHED_ROWS]
-    return max((count_known(re.split(r'[",\t;]+', line), {}) for line in lines), default=0)
+    return most_known((re.split(r'[",\t;]+', line) for line in lines), {})
 
 
 def with_byte_order(file: BinaryIO, encoding: str) -> str:

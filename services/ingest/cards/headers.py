@@ -5,7 +5,7 @@ tools export them.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from unicodedata import normalize
@@ -108,6 +108,16 @@ def read_header(row: Sequence[str], mapping: Mapping[str, str]) -> tuple[Column,
 def count_known(row: Sequence[str], mapping: Mapping[str, str]) -> int:
     """How many different fields the cells of a row name."""
     return len({column.field for column in read_header(row, mapping)} - {None})
+
+
+def most_known(rows: Iterable[Sequence[str]], mapping: Mapping[str, str]) -> int:
+    """The most different fields that the cells of one row name."""
+    most = 0
+    for row in rows:
+        # Rows of people have fewer different cells than the header has names; those need no look at each cell.
+        if len(set(row) - {""}) > most:
+            most = max(most, count_known(row, mapping))
+    return most
 
 
 def find_header(rows: Sequence[Sequence[str]], mapping: Mapping[str, str]) -> int | None:

@@ -1,29 +1,27 @@
 """A whole list: where its header stands, what its columns are, and its records one after another."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO
 
 from services.ingest.cards import encodings
+from services.ingest.cards.blocks import CommonCards
 from services.ingest.cards.card import Card, read_card
 from services.ingest.cards.encodings import Found
-from services.ingest.cards.headers import NAMELESS, SEARCHED_ROWS, Column, count_known, find_header, read_header
+from services.ingest.cards.headers import NAMELESS, SEARCHED_ROWS, Column, find_header, most_known, read_header
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
+from services.ingest.cards.outcomes import MOST_BYTES_A_CHARACTER, Outcome, Summary
 from services.ingest.cards.plan import Plan
-from services.ingest.cards.tables import DELIMITERS, Row, read_rows
+from services.ingest.cards.tables import DELIMITERS, Block, Row, read_blocks, read_rows
 from shared.activity import SILENT, Activity, parse_posted
 from shared.codec import encode
 from shared.identity import EMAIL, PHONE, Identifier
 from shared.posted import ActivityFaults
 
-MOST_BYTES_A_CHARACTER = 12
-"""Of a text in JSON, at the worst (a character beyond the BMP, escaped)."""
 MOST_COLUMNS_TOLD = 40
-
-Status = Literal["accepted", "refused", "empty"]
 
 
 class NoList(ValueError):
@@ -46,48 +44,6 @@ class Layout:
     plan: Plan
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What became of one record; numbers from 1, the first after the header. `duplicate`: it was in the list before."""
-
-    record: int
-    line: int
-    status: Status
-    notes: list[Note] = field(default_factory=list)
-    posted: dict[str, Any] | None = None
-    activity: Activity | None = None
-    duplicate: bool = False
-
-
-@dataclass(slots=True)
-class Summary:
-    """What became of a whole list."""
-
-    records: int = 0
-    accepted: int = 0
-    refused: int = 0
-    empty: int = 0
-    duplicates: int = 0
-    without_consent: int = 0
-    opt_outs: int = 0
-    with_notes: int = 0
-    notes: list[Note] = field(default_factory=list)
-
-    def count(self, outcome: Outcome, card: Card | None) -> None:
-        """Add one record."""
-        self.records += 1
-        self.with_notes += bool(outcome.notes) and outcome.status == "accepted"
-        if outcome.status == "accepted":
-            self.accepted += 1
-            self.duplicates += outcome.duplicate
-            self.without_consent += card is not None and card.consent is None
-            self.opt_outs += card is not None and card.opted_out
-        elif outcome.status == "refused":
-            self.refused += 1
-        else:
-            self.empty += 1
-
-
 def read_layout(file: BinaryIO, options: CardOptions) -> Layout:
     """Find out encoding, delimiter and header. Raises NoList."""
     found = encodings.detect(file)
@@ -99,7 +55,7 @@ def read_layout(file: BinaryIO, options: CardOptions) -> Layout:
     heads = [(delimiter, _head(file, found.encoding, delimiter)) for delimiter in wanted]
     if not any(cell.strip(" ,;\t\r\n") for _, rows in heads for row in rows for cell in row.cells):
         raise NoList("empty_file", "Nothing stands in the file.")
-    delimiter, rows = max(heads, key=lambda head: max(count_known(row.cells, options.columns) for row in head[1]))
+    delimiter, rows = max(heads, key=lambda head: most_known((row.cells for row in head[1]), options.columns))
     place = find_header([row.cells for row in rows], options.columns)
     if place is None:
         raise NoList(
@@ -122,10 +78,13 @@ def count_records(file: BinaryIO, layout: Layout, limit: int) -> int:
     """The number of records, or one more than `limit` if there are more."""
     if encodings.count_lines(file) <= limit:
         return limit
+    count = 0
     with encodings.reading(file, layout.found.encoding) as text:
-        return sum(
-            1 for _ in islice(read_rows(text, layout.delimiter), layout.preamble + 1, limit + layout.preamble + 2)
-        )
+        for part in read_blocks(text, layout.delimiter, layout.preamble + 1):
+            count += 1 if isinstance(part, Row) else len(part.rows)
+            if count > limit:
+                return limit + 1
+    return count
 
 
 class Listing:
@@ -136,20 +95,41 @@ class Listing:
     ) -> None:
         self._file, self._options, self._now = file, options, now
         self._max_bytes = max_activity_bytes
+        self._common = CommonCards(layout.plan, options, now, max_activity_bytes)
         self._seen: dict[int, int] = {}
         self.layout = layout
         self.summary = Summary(notes=_list_notes(layout))
 
     def outcomes(self) -> Iterator[Outcome]:
         """One outcome per record."""
+        number = 1
         with encodings.reading(self._file, self.layout.found.encoding) as text:
-            rows = islice(read_rows(text, self.layout.delimiter), self.layout.preamble + 1, None)
-            for number, row in enumerate(rows, 1):
-                yield self._outcome(number, row)
+            for part in read_blocks(text, self.layout.delimiter, self.layout.preamble + 1):
+                if isinstance(part, Row):
+                    yield self.outcome_of(number, part)
+                    number += 1
+                elif part.rows:
+                    yield from self._of_block(part, number)
+                    number += len(part.rows)
 
-    def _outcome(self, number: int, row: Row) -> Outcome:
+    def _of_block(self, block: Block, first: int) -> Iterator[Outcome]:
+        aside: set[int] = set()
+        common = self._common.read(block, first, aside)
+        for place, row in enumerate(block.rows):
+            if place in aside:
+                yield self.outcome_of(first + place, Row(block.lines[place], row))
+                continue
+            outcome = next(common)
+            self._compare(outcome)
+            self.summary.count_common(outcome)
+            yield outcome
+
+    def outcome_of(self, number: int, row: Row) -> Outcome:
+        """The outcome of one record, read by itself."""
         outcome, card = self._judge(number, row)
-        self.summary.count(outcome, card)
+        self.summary.count(
+            outcome, agreed=card is not None and card.consent is not None, opted_out=card is not None and card.opted_out
+        )
         return outcome
 
     def _judge(self, number: int, row: Row) -> tuple[Outcome, Card | None]:
@@ -207,15 +187,12 @@ class Listing:
     def _compare(self, outcome: Outcome) -> None:
         """Whether the same record, or the same person, stood in the list before."""
         assert outcome.activity is not None
-        # Half of a digest is enough to tell two hundred thousand records apart.
-        of_record = int(outcome.activity.id[:15], 16)
-        earlier = self._seen.setdefault(of_record, outcome.record)
-        if earlier != outcome.record:
+        # Eight bytes of a hash are enough to tell two hundred thousand records apart.
+        record, activity, seen = outcome.record, outcome.activity, self._seen
+        if (earlier := seen.setdefault(hash(activity.id), record)) != record:
             outcome.duplicate = True
             outcome.notes.append(Note("duplicate", (earlier,)))
-            return
-        earlier = self._seen.setdefault(hash(outcome.activity.identifiers[0]), outcome.record)
-        if earlier != outcome.record:
+        elif (earlier := seen.setdefault(hash(activity.identifiers[0]), record)) != record:
             outcome.notes.append(Note("same_person", (earlier,)))
 
 

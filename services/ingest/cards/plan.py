@@ -9,9 +9,10 @@ from services.ingest.cards import cells
 from services.ingest.cards.headers import NAMELESS, TAG_MARKS, Column
 from services.ingest.cards.notes import Note
 
-_SEPARATOR = "\x1f"
-_FORMULA = re.compile(r"\x1f\s*(?:[=@|]|[+\-](?![\d(]))")
-_LONGEST_NAME = 200
+SEPARATOR = "\x1f"
+"""What stands between the cells of a record where they are one text; no cell holds it."""
+_FORMULA = re.compile(rf"{SEPARATOR}\s*{cells.FORMULA.pattern}")
+LONGEST_NAME = 200
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ class Plan:
             tuple(sorted(((column.index, name) for name, column in first.items()), key=lambda one: one[1])),
             tuple(repeats),
             tuple(column for column in columns if column.field is None),
-            {name: column.name[:_LONGEST_NAME] for name, column in first.items()},
+            {name: column.name[:LONGEST_NAME] for name, column in first.items()},
             width,
             any(name.startswith(("consent", "opt_out")) for name in first),
         )
@@ -62,13 +63,13 @@ class Plan:
 
     def read(self, row: Sequence[str]) -> Values | None:
         """The values of a row after NFKC, without surrounding space; None where nothing stands in it."""
-        joined = _SEPARATOR + _SEPARATOR.join(row)
-        if joined.strip(_SEPARATOR + " \u3000\t\r\n") == "":
+        joined = SEPARATOR + SEPARATOR.join(row)
+        if joined.strip(SEPARATOR + " \u3000\t\r\n") == "":
             return None
         notes: list[Note] = []
         if not "".join(row).isprintable():
             row, joined = self._without_controls(row, notes)
-        texts = normalize("NFKC", joined).split(_SEPARATOR)[1:]
+        texts = normalize("NFKC", joined).split(SEPARATOR)[1:]
         if len(texts) != self.width:
             self._count(texts, notes)
         known = {name: text for index, name in self.fields if (text := texts[index].strip())}
@@ -88,7 +89,7 @@ class Plan:
             notes.append(Note("controls"))
             row = [cells.strip_controls(cell) for cell in row]
         row = [cells.squeeze(cell) for cell in row]
-        return row, _SEPARATOR + _SEPARATOR.join(row)
+        return row, SEPARATOR + SEPARATOR.join(row)
 
     def _count(self, texts: list[str], notes: list[Note]) -> None:
         if len(texts) < self.width:
@@ -118,9 +119,9 @@ class Plan:
         for column in self.unknown:
             if text := texts[column.index].strip():
                 if text in TAG_MARKS:
-                    values.tags.append(column.name[:_LONGEST_NAME])
+                    values.tags.append(column.name[:LONGEST_NAME])
                 else:
-                    name = column.name[:_LONGEST_NAME]
+                    name = column.name[:LONGEST_NAME]
                     values.other[f"{name} ({column.index + 1})" if name in values.other else name] = text
         for index in range(self.width, len(texts)):
             if text := texts[index].strip():

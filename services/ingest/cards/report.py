@@ -5,9 +5,10 @@ from typing import Any
 
 from services.ingest.cards import encodings
 from services.ingest.cards.headers import NAMELESS
-from services.ingest.cards.listing import Layout, Listing, Outcome
+from services.ingest.cards.listing import Layout, Listing
 from services.ingest.cards.notes import Language
 from services.ingest.cards.options import CardOptions, ReportEncoding
+from services.ingest.cards.outcomes import Outcome
 from shared.codec import encode
 from shared.spreadsheet import Cell, Encoding, charset, header, lines
 

@@ -1,9 +1,11 @@
 """Records out of delimited text, with quoted line breaks, and with a limit to what one bad quote can swallow."""
 
 import csv
+import io
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
+from operator import sub
 from typing import NamedTuple, TextIO
 
 LONGEST_LINE = 65_536
@@ -12,6 +14,8 @@ MOST_LINES = 100
 """Lines that one record may reach over."""
 MOST_CHARACTERS = 100_000
 DELIMITERS = (",", "\t", ";")
+BLOCK_CHARACTERS = 49_152
+"""Of text read at a time. A block shorter than LONGEST_LINE holds no line and no record beyond measure."""
 
 
 class Row(NamedTuple):
@@ -25,6 +29,17 @@ class Row(NamedTuple):
     cells: Sequence[str]
     broken: str | None = None
     stray: bool = False
+
+
+class Block(NamedTuple):
+    """Records one after another that leave no doubt: the number of the first line of each (from 1), and their cells."""
+
+    lines: Sequence[int]
+    rows: list[list[str]]
+    longest: int
+    """No line has more characters."""
+    folded: bool
+    """Whether any cell holds a line break."""
 
 
 class _Runaway(Exception):
@@ -47,7 +62,7 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._again.popleft() if self._again else self._text.readline(LONGEST_LINE)
+        line = self._read()
         if not line or len(self.taken) >= MOST_LINES or self._size > MOST_CHARACTERS:
             if line:
                 self._again.appendleft(line)
@@ -59,10 +74,30 @@ class _Lines:
         self._size += len(line)
         return line
 
-    def start(self) -> None:
-        """A record begins."""
+    def _read(self) -> str:
+        return self._again.popleft() if self._again else self._text.readline(LONGEST_LINE)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are lines that were given back."""
+        return bool(self._again)
+
+    def block(self) -> str:
+        """Whole lines that were not handed out yet, the last cut as all lines are; "" at the end. Nothing may wait."""
+        block = self._text.read(BLOCK_CHARACTERS)
+        begun = len(block) - 1 - max(block.rfind("\n"), block.rfind("\r"))
+        return block + self._text.readline(LONGEST_LINE - begun) if block else block
+
+    def give_block(self, block: str) -> None:
+        """Take back a block, to hand out its lines one by one."""
+        text = io.StringIO(block, newline="")
+        self._again.extend(iter(lambda: text.readline(LONGEST_LINE), ""))
+
+    def start(self) -> int:
+        """A record begins; gives the number of its first line."""
         self.taken.clear()
         self._size = 0
+        return self.number + 1
 
     def give_back(self) -> str:
         """Take back all lines of the record but its first, which is returned."""
@@ -73,7 +108,7 @@ class _Lines:
 
     def skip_rest(self, line: str) -> None:
         """Pass over what is left of a line that was cut."""
-        while not line.endswith(("\n", "\r")) and (line := self._text.readline(LONGEST_LINE)):
+        while not line.endswith(("\n", "\r")) and (line := self._read()):
             pass
 
 
@@ -84,20 +119,64 @@ def read_rows(text: TextIO, delimiter: str) -> Iterator[Row]:
     first line alone; reading goes on with the line after it.
     """
     lines = _Lines(text)
-    while True:
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
-        try:
-            while True:
-                lines.start()
-                number = lines.number + 1
-                cells = next(reader)
-                if len(lines.taken[-1]) >= LONGEST_LINE:
-                    raise _Runaway
-                yield Row(number, cells)
-        except StopIteration:
-            return
-        except (_Runaway, csv.Error):
-            yield _broken(lines, delimiter)
+    while (row := _next_row(lines, delimiter)) is not None:
+        yield row
+
+
+def read_blocks(text: TextIO, delimiter: str, skip: int = 0) -> Iterator[Block | Row]:
+    """The records of `read_rows` but the first `skip`, many at a time where nothing is wrong: in half the time."""
+    lines = _Lines(text)
+    while block := lines.block():
+        whole = _whole(block, delimiter, lines)
+        if whole is not None:
+            yield whole._replace(lines=whole.lines[skip:], rows=whole.rows[skip:]) if skip else whole
+            skip = max(0, skip - len(whole.rows))
+            continue
+        lines.give_block(block)
+        while lines.waiting and (row := _next_row(lines, delimiter)) is not None:
+            if skip:
+                skip -= 1
+            else:
+                yield row
+
+
+def _next_row(lines: _Lines, delimiter: str) -> Row | None:
+    number = lines.start()
+    try:
+        cells = next(csv.reader(lines, delimiter=delimiter, strict=True))
+        if len(lines.taken[-1]) >= LONGEST_LINE:
+            raise _Runaway
+    except StopIteration:
+        return None
+    except (_Runaway, csv.Error):
+        return _broken(lines, delimiter)
+    return Row(number, cells)
+
+
+def _whole(block: str, delimiter: str, lines: _Lines) -> Block | None:
+    """The records of a block; None where one of them is not as it should be."""
+    if len(block) >= LONGEST_LINE:
+        return None
+    first = lines.number + 1
+    if '"' not in block:
+        plain = block.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+        lines.number += len(plain)
+        # What csv would make of them too; it takes three times as long.
+        rows = [line.split(delimiter) for line in plain]
+        return Block(range(first, first + len(rows)), rows, max(map(len, plain)), folded=False)
+    written = list(io.StringIO(block, newline=""))
+    reader, rows, ends = csv.reader(written, delimiter=delimiter, strict=True), [], [0]
+    try:
+        for cells in reader:
+            rows.append(cells)
+            ends.append(reader.line_num)
+    except csv.Error:
+        return None
+    folded = len(written) > len(rows)
+    if folded and max(map(sub, ends[1:], ends)) > MOST_LINES:
+        return None
+    lines.number += len(written)
+    return Block([first + end for end in ends[:-1]], rows, max(map(len, written)), folded)
 
 
 def _broken(lines: _Lines, delimiter: str) -> Row:

@@ -64,10 +64,12 @@ class CompiledRule:
 class TypePlan:
     """What an activity of one type can do: rules it may earn, whether it is a sign of life, whether stages count it.
 
-    `did_span` is the longest span in which it is counted, 0 if only ever, None if never.
+    `did_span` is the longest span in which it is counted, 0 if only ever, None if never. `sensitive` tells that some
+    rule asks about the lead's attributes or domain.
     """
 
     rules: tuple[CompiledRule, ...]
+    sensitive: bool
     active: bool
     did_span: int | None
     signals: tuple[tuple[str, Test], ...]
@@ -91,6 +93,7 @@ class CompiledModel:
 
     model: Model
     calendar: Calendar
+    daily_max: int
     rules: tuple[CompiledRule, ...]
     groups: tuple[tuple[str, Clamp], ...]
     inactivity: Inactivity | None
@@ -129,6 +132,7 @@ def compile_model(model: Model) -> CompiledModel:
     return CompiledModel(
         model=model,
         calendar=calendar,
+        daily_max=model.daily_max,
         rules=rules,
         groups=tuple((f"cap:{name}", clamp) for name, clamp in model.engagement.groups.items()),
         inactivity=model.engagement.inactivity,
@@ -183,8 +187,10 @@ def _plan(name: str, model: Model, rules: tuple[CompiledRule, ...], did: tuple[D
         return types is None or name in types
 
     spans = [micros_of(one.within or timedelta()) for one in did if one.did == name]
+    own = tuple(rule for rule, schema in zip(rules, model.engagement.rules, strict=True) if about(schema.activity))
     return TypePlan(
-        rules=tuple(rule for rule, schema in zip(rules, model.engagement.rules, strict=True) if about(schema.activity)),
+        rules=own,
+        sensitive=any(rule.sensitive for rule in own),
         active=name not in NEVER_ACTIVE,
         did_span=max(spans, default=None),
         signals=tuple((signal.id, compile_block(signal)) for signal in model.signals if about(signal.activity)),

@@ -78,6 +78,7 @@ class HalfLifeDecay(Decay):
 
     def __init__(self, schema: HalfLife) -> None:
         self.span = micros_of(schema.half_life)
+        self._lifetimes: dict[int, int] = {}
 
     @override
     def value(self, points: int, times: Sequence[int], at: int) -> tuple[Exact, int]:
@@ -108,7 +109,10 @@ class HalfLifeDecay(Decay):
 
     def lifetime(self, points: int) -> int:
         """An age at which an entry is surely nothing."""
-        return ceil(self.span * log2(abs(points) or 1) * (1 + 1e-9)) + 2
+        known = self._lifetimes.get(points)
+        if known is None:
+            known = self._lifetimes[points] = ceil(self.span * log2(abs(points) or 1) * (1 + 1e-9)) + 2
+        return known
 
     @override
     def worthless(self, points: int, at: int) -> int:

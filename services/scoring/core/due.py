@@ -12,7 +12,7 @@ from services.scoring.core.compile import CompiledModel
 from services.scoring.core.decay import HalfLifeDecay
 from services.scoring.core.evaluate import idle_periods
 from services.scoring.core.evaluation import Evaluation, ManualPoints
-from services.scoring.core.next_change import next_change_at, steps
+from services.scoring.core.next_change import highest_sum, next_change_at, steps
 from services.scoring.core.state import State
 from shared.clock import from_micros, to_micros
 
@@ -52,17 +52,22 @@ def next_check_at(
         return None
     now = to_micros(at)
     soonest = min(
-        _inactive_next(model, state, now),
+        _inactive_next(model, state, now, to_the_floor=exact),
         _fade_next(model, state, now, published, current, manual if exact else None),
         *steps(model, state, now, manual),
     )
     return None if soonest >= NEVER else from_micros(max(soonest, now + _SOONEST))
 
 
-def _inactive_next(model: CompiledModel, state: State, at: int) -> int:
-    if model.inactivity is None or state.last_active is None:
+def _inactive_next(model: CompiledModel, state: State, at: int, *, to_the_floor: bool) -> int:
+    """The next period of silence; `to_the_floor` looks, at some price, whether there is anything left to take."""
+    rule = model.inactivity
+    if rule is None or state.last_active is None or not rule.points:
         return NEVER
-    return state.last_active + (idle_periods(model, state, at) + 1) * model.idle_span
+    idle = idle_periods(model, state, at)
+    if to_the_floor and idle and highest_sum(model, state, at) - idle * abs(rule.points) <= rule.floor:
+        return NEVER
+    return state.last_active + (idle + 1) * model.idle_span
 
 
 def _fade_next(

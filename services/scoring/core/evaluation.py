@@ -24,9 +24,12 @@ class ManualPoints:
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Evaluation:
-    """A lead under one model at one instant; sums in cents. An excluded lead has no score, sums, bands or stage."""
+    """A lead under one model at one instant; sums in cents. An excluded lead has no score, sums, bands or stage.
+
+    Not frozen, because one is made for every lead of every batch; no one writes to it.
+    """
 
     score: int | None
     engagement: int | None

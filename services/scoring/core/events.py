@@ -9,7 +9,8 @@ import orjson
 
 from services.scoring.core.entries import Entry
 from services.scoring.core.evaluation import Evaluation, as_points
-from services.scoring.core.lead import Models
+from services.scoring.core.forecast import Fall
+from services.scoring.core.lead import LiveModel, Models
 from services.scoring.core.links import PARTED, Link
 from services.scoring.core.profile import Profile
 from shared.clock import to_rfc3339
@@ -60,9 +61,11 @@ class Word:
     author: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Change:
-    """One new state of a lead, to be published. `shadows` are its evaluations by shadow versions, by their keys.
+    """One new state of a lead, to be published; no one writes to it. `merged_from` has the last versions of leads it
+    took over, `falls` the forecasts of models that have them told; `shadows` are its evaluations by shadow versions, by
+    their keys.
 
     `silent` says whether a crossing is raised by it, None leaves that to its cause.
     """
@@ -73,11 +76,12 @@ class Change:
     profile: Profile
     evaluations: Mapping[str, Evaluation]
     evaluated_at: datetime
-    merged_from: Sequence[str] = ()
+    merged_from: Mapping[str, int] = field(default_factory=dict)
     signals: Sequence[SignalFired] = ()
     stages: Sequence[StageChange] = ()
     word: Word | None = None
     shadows: Mapping[str, Evaluation] = field(default_factory=dict)
+    falls: Mapping[str, Sequence[Fall]] = field(default_factory=dict)
     silent: bool | None = None
 
     @property
@@ -110,14 +114,13 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
         "cause": change.cause,
         "silent": change.cause in SILENT_CAUSES if change.silent is None else change.silent,
         "merged_from": list(change.merged_from),
+        **({"merged_versions": dict(change.merged_from)} if change.merged_from else {}),
         **({"unmerged_from": change.unmerged_from} if change.unmerged_from else {}),
         "identifiers": change.profile.identifiers_out(),
         "attributes": change.profile.attributes,
         "consent": change.profile.consent_out(),
         "primary": models.primary.name,
-        "models": {
-            model.name: {"version": model.version, **change.evaluations[model.name].to_json()} for model in models.live
-        },
+        "models": {model.name: _standing(change, model) for model in models.live},
         "signals": list(dict.fromkeys(fired.signal for fired in change.signals)),
         "signal_activities": [
             {
@@ -128,7 +131,7 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
             }
             for fired in change.signals
         ],
-        "recent_activities": change.profile.recent,
+        "recent_activities": [orjson.Fragment(one) for one in change.profile.latest],
         "evaluated_at": to_rfc3339(change.evaluated_at),
     }
     headers = cloud_event_headers(
@@ -139,6 +142,13 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
         key=change.lead_id,
     )
     return OutboxRow(LEAD_SCORES.name, change.lead_id.encode(), orjson.dumps(body), headers)
+
+
+def _standing(change: Change, model: LiveModel) -> dict[str, Any]:
+    """The lead under one model; without a forecast where the model wants none."""
+    told = {"version": model.version, **change.evaluations[model.name].to_json()}
+    falls = change.falls.get(model.name)
+    return told if falls is None else {**told, "forecast": [fall.to_json() for fall in falls]}
 
 
 def shadow_scored(change: Change, models: Models) -> OutboxRow:
@@ -170,9 +180,10 @@ def _sums(evaluation: Evaluation) -> dict[str, Any]:
     return {name: value for name, value in evaluation.to_json().items() if name != "reasons"}
 
 
-def tombstone(lead_id: str) -> OutboxRow:
-    """Ends the key of a merged lead in the compacted topic."""
-    return OutboxRow(LEAD_SCORES.name, lead_id.encode(), None, [])
+def tombstone(lead_id: str, merged_into: str | None = None) -> OutboxRow:
+    """Ends the key of a lead in the compacted topic: of one that was erased, or merged into another."""
+    headers = [] if merged_into is None else [("merged_into", merged_into.encode())]
+    return OutboxRow(LEAD_SCORES.name, lead_id.encode(), None, headers)
 
 
 def stage_changed(change: Change, moved: StageChange) -> OutboxRow:

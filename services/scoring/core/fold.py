@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from services.scoring.core.compile import CompiledModel, CompiledRule, TypePlan
+from services.scoring.core.compile import CompiledModel, CompiledRule
 from services.scoring.core.objects import object_key, stored_key
 from services.scoring.core.state import Entries, Recycling, State
 from shared.activity import Activity
@@ -59,18 +59,40 @@ def fold(
     where they do not. When it returns with `needs_refold`, an attribute changed that rules had asked about earlier:
     fold everything again from a new state. `payer` stands around `pay`, for those who want to watch.
     """
-    paying = payer or pay
-    _place(state, activities)
+    instants = _place(state, activities)
     _take_facts(model, state, activities)
     if not state.needs_refold:
-        facts = ActivityFacts(state.attributes, state.domain)
-        for activity in activities:
-            if (activity.flags or verdict_of is not None) and unpaid_verdict(activity, verdict_of):
-                continue
-            plan = model.plans.get(activity.type, model.other)
-            if plan.rules or plan.did_span is not None:
-                _fold_one(model, state, plan, facts, activity, paying)
+        _earn(model, state, zip(instants, activities, strict=True), verdict_of, payer or pay)
     return state
+
+
+def _earn(
+    model: CompiledModel,
+    state: State,
+    placed: Iterable[tuple[int, Activity]],
+    verdict_of: VerdictOf | None,
+    paying: Pay,
+) -> None:
+    facts, every, plans = ActivityFacts(state.attributes, state.domain), state.entries, model.plans
+    for micros, activity in placed:
+        if (activity.flags or verdict_of is not None) and unpaid_verdict(activity, verdict_of):
+            continue
+        plan = plans.get(activity.type, model.other)
+        if plan.did_span is not None:
+            _count(state, plan.did_span, activity.type, micros)
+        if plan.sensitive:
+            state.sensitive = True
+        facts.properties, facts.source = activity.properties, activity.source
+        matched = False
+        for rule in plan.rules:
+            if rule.test is None or rule.test(facts):
+                matched = True
+                entries = every[rule.index]
+                if entries is None:
+                    entries = every[rule.index] = Entries()
+                paying(model, state, rule, entries, micros, activity)
+        if matched and plan.active:
+            state.last_active = micros
 
 
 def unpaid_verdict(activity: Activity, verdict_of: VerdictOf | None = None) -> str | None:
@@ -81,15 +103,18 @@ def unpaid_verdict(activity: Activity, verdict_of: VerdictOf | None = None) -> s
     return verdict if verdict in UNPAID else None
 
 
-def _place(state: State, activities: Sequence[Activity]) -> None:
-    """Check the order and move `last`."""
-    last = state.last
+def _place(state: State, activities: Sequence[Activity]) -> list[int]:
+    """Check the order and move `last`; returns the instants of the activities in microseconds."""
+    last, instants = state.last, []
     for activity in activities:
-        here = (to_micros(activity.occurred_at), activity.id, activity.source)
+        micros = to_micros(activity.occurred_at)
+        here = (micros, activity.id, activity.source)
         if last is not None and here <= last:
             raise ValueError("activities must come in fold order, each once, after those already folded")
         last = here
+        instants.append(micros)
     state.last = last
+    return instants
 
 
 def _take_facts(model: CompiledModel, state: State, activities: Iterable[Activity]) -> None:
@@ -103,8 +128,8 @@ def _take_facts(model: CompiledModel, state: State, activities: Iterable[Activit
 
 def _merge(model: CompiledModel, state: State, attributes: Mapping[str, Any]) -> None:
     """The last value that is not empty wins."""
-    for name in model.attributes & attributes.keys():
-        value = attributes[name]
+    for name in model.attributes:
+        value = attributes.get(name)
         if value is None or value == "" or _same(state.attributes.get(name), value):
             continue
         state.attributes[name] = value
@@ -130,27 +155,6 @@ def _take_domain(model: CompiledModel, state: State, activity: Activity) -> None
         state.fit = None
         if state.sensitive and model.engagement_domain:
             state.needs_refold = True
-
-
-def _fold_one(
-    model: CompiledModel, state: State, plan: TypePlan, facts: ActivityFacts, activity: Activity, paying: Pay
-) -> None:
-    micros = to_micros(activity.occurred_at)
-    if plan.did_span is not None:
-        _count(state, plan.did_span, activity.type, micros)
-    facts.properties, facts.source = activity.properties, activity.source
-    matched = False
-    for rule in plan.rules:
-        if rule.sensitive:
-            state.sensitive = True
-        if rule.test is None or rule.test(facts):
-            matched = True
-            entries = state.entries[rule.index]
-            if entries is None:
-                entries = state.entries[rule.index] = Entries()
-            paying(model, state, rule, entries, micros, activity)
-    if matched and plan.active:
-        state.last_active = micros
 
 
 def _count(state: State, span: int, activity_type: str, micros: int) -> None:
@@ -185,7 +189,9 @@ def pay(
     elif repeat.limit and len(entries.recent) >= repeat.limit and entries.recent[0] > micros - repeat.span:
         return REPEAT
     day = model.calendar.day(micros)
-    if not _has_room(entries, day, model.model.daily_max):
+    if day == entries.day and entries.today < model.daily_max:
+        entries.today += 1
+    elif not _has_room(entries, day, model.daily_max):
         return DAILY_MAX
     entries.count += 1
     if repeat.by_object:

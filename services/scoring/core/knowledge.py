@@ -1,13 +1,15 @@
 """What of a lead's stored activities an explanation of the past may use."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from services.scoring.core.linking import LeadIdFor
+from services.scoring.core.links import Link, links_among
+from services.scoring.core.profile import identifiers_of
 from services.scoring.core.resolution import resolve_leads
 from shared.activity import Activity
-from shared.identity import Identifier
 
 Knowledge = Literal["occurred", "recorded"]
 OCCURRED: Knowledge = "occurred"
@@ -27,14 +29,27 @@ def happened_by(stored: Iterable[Recorded], at: datetime) -> list[Activity]:
     return [one.activity for one in stored if one.activity.occurred_at <= at]
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A lead as it was known at an instant: its activities, and the anchors of its entries."""
+
+    activities: Sequence[Activity]
+    anchors: frozenset[str]
+
+
 def known_by(
-    stored: Iterable[Recorded], at: datetime, lead_id: str, lead_id_for: Callable[[Identifier], str]
-) -> list[Activity]:
+    stored: Iterable[Recorded], at: datetime, lead_id: str, lead_id_for: LeadIdFor, said: Sequence[Link] = ()
+) -> Known:
     """What was stored by `at` of the lead that `lead_id` named then.
 
-    Records that have become one lead since, because of something stored later, are told apart again; empty where
-    nothing was known of that id.
+    `said` is what people had said by then about who is one person, in order. Records that have become one lead since,
+    because of something stored later, are told apart again; empty where nothing was known of that id.
     """
     known = [one.activity for one in stored if one.recorded_at <= at]
-    named = [group for group in resolve_leads(known) if lead_id in map(lead_id_for, group.identifiers)]
-    return [activity for group in named for activity in group.activities if activity.occurred_at <= at]
+    links = links_among(said, identifiers_of(known), lead_id_for)
+    groups = resolve_leads(known, joined=links.joined, parted=links.parted)
+    for group in groups:
+        anchors = frozenset(map(lead_id_for, group.identifiers))
+        if lead_id in anchors:
+            return Known([one for one in group.activities if one.occurred_at <= at], anchors)
+    return Known((), frozenset())

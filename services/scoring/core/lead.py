@@ -13,6 +13,7 @@ from services.scoring.core.entries import Entry, manual_of, recyclings_of
 from services.scoring.core.evaluate import evaluate
 from services.scoring.core.evaluation import Evaluation, ManualPoints
 from services.scoring.core.fold import fold, new_state
+from services.scoring.core.forecast import Fall, forecast
 from services.scoring.core.profile import Profile
 from services.scoring.core.state import State, decode, encode
 from services.scoring.core.verdicts import Hit, Judgement, judge
@@ -102,7 +103,10 @@ class LeadState:
     agreed: list[tuple[datetime, bool]] = field(default_factory=list)
 
     def pack(self) -> bytes:
-        """As stored; `unpack` reads it back. What most leads do not have takes no room."""
+        """As stored; `unpack` reads it back. What most leads do not have takes no room.
+
+        The first line holds the state, each further one a recent activity, which nobody has to parse to pass it on.
+        """
         folds = {name: [version, encode(state)] for name, (version, state) in self.folds.items()}
         ahead = to_micros(self.ahead_at) if self.ahead_at else None
         rest: dict[str, Any] = {}
@@ -116,16 +120,17 @@ class LeadState:
             rest["trail"] = [hit.encode() for hit in self.judgement.trail]
         if self.agreed:
             rest["agreed"] = [[to_micros(at), word] for at, word in self.agreed]
-        return orjson.dumps([self.profile.encode(), folds, ahead, rest])
+        return b"\n".join([orjson.dumps([self.profile.encode(), folds, ahead, rest]), *self.profile.latest])
 
     @classmethod
     def unpack(cls, packed: bytes) -> "LeadState":
         """The state that `pack` gave."""
-        profile, folds, ahead, *more = orjson.loads(packed)
+        first, *latest = packed.split(b"\n")
+        profile, folds, ahead, *more = orjson.loads(first)
         rest: dict[str, Any] = more[0] if more else {}
         due_at, seen_at = rest.get("due", (None, None))
         return cls(
-            Profile.decode(profile),
+            Profile.decode(profile, latest),
             {name: (version, decode(state)) for name, (version, state) in folds.items()},
             None if ahead is None else from_micros(ahead),
             tuple(_unpack_points(one) for one in rest.get("manual", ())),
@@ -140,6 +145,14 @@ class LeadState:
         """The lead under one of its models at `at`, which is not before what is folded."""
         return evaluate(model.compiled, self.folds[model.key][1], at, self.manual)
 
+    def forecasts(self, models: Models, at: datetime, now: Mapping[str, Evaluation]) -> dict[str, tuple[Fall, ...]]:
+        """When the lead will fall below watched totals, for each model that wants it told; `now` is how it stands."""
+        return {
+            model.name: forecast(model.compiled, self.folds[model.key][1], at, now[model.name], self.manual)
+            for model in models.live
+            if model.compiled.model.forecast
+        }
+
     def instant(self, now: datetime) -> datetime:
         """When to evaluate: now, but never before what is folded, should the clock have gone back."""
         return max(now, self.profile.last[0]) if self.profile.last else now
@@ -151,16 +164,21 @@ def refold(
     identifiers: Iterable[Identifier],
     now: datetime,
     entries: Collection[Entry] = (),
+    known: Profile | None = None,
 ) -> LeadState:
     """Fold a lead from nothing. `activities` come in any order, each once; those after `now` are left for later.
 
-    `entries` are all that are stored of the lead.
+    `entries` are all that are stored of the lead. `known` is its stored profile, which is not folded again where it
+    holds as many activities up to the same one: it follows from them alone.
     """
     state = LeadState(manual=manual_of(entries))
     state.profile.own(identifiers)
     ordered = sorted(activities, key=lambda activity: activity.order)
     due = _due(state, ordered, now)
-    state.profile.add(due)
+    if known is not None and due and (known.count, known.last) == (len(due), due[-1].order):
+        state.profile = known
+    else:
+        state.profile.add(due)
     state.judgement = judge(due)
     verdict_of = state.judgement.verdict_of if state.judgement.unpaid else None
     if models.need_consent:

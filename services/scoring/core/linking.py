@@ -46,42 +46,35 @@ def place(
     placement, with_email = Placement(), set(with_email)
     clusters: dict[str, set[str]] = {}
     for activity in sorted(activities, key=lambda item: item.order):
-        lead_id = _place_one(
-            activity,
-            {**_pick(known, activity), **_pick(placement.owners, activity)},
-            with_email,
-            placement,
-            clusters,
-            lead_id_for,
+        placement.lead_of[activity.source, activity.id] = _place_one(
+            activity, known, with_email, placement, clusters, lead_id_for
         )
-        placement.lead_of[activity.source, activity.id] = lead_id
     placement.clusters = list({id(cluster): cluster for cluster in clusters.values()}.values())
     return placement
 
 
-def _pick(owners: Mapping[Identifier, Owner], activity: Activity) -> dict[Identifier, Owner]:
-    return {identifier: owners[identifier] for identifier in activity.identifiers if identifier in owners}
-
-
 def _place_one(
     activity: Activity,
-    owners: Mapping[Identifier, Owner],
+    known: Mapping[Identifier, Owner],
     with_email: set[str],
     placement: Placement,
     clusters: dict[str, set[str]],
     lead_id_for: LeadIdFor,
 ) -> str:
-    strongest, *weaker = activity.identifiers
-    owner = owners.get(strongest)
+    owners = placement.owners
+    strongest = activity.identifiers[0]
+    owner = owners.get(strongest) or known.get(strongest)
     if owner is None:
-        owner = placement.owners[strongest] = Owner(lead_id_for(strongest), None)
+        owner = owners[strongest] = Owner(lead_id_for(strongest), None)
         if strongest.kind == EMAIL:
             with_email.add(owner.lead_id)
+    if len(activity.identifiers) == 1:
+        return owner.lead_id
     since = _since(strongest, owner, activity.order, with_email)
-    for identifier in weaker:
-        held = owners.get(identifier)
+    for identifier in activity.identifiers[1:]:
+        held = owners.get(identifier) or known.get(identifier)
         if held is None or (held.lead_id == owner.lead_id and since and (held.since is None or since < held.since)):
-            placement.owners[identifier] = Owner(owner.lead_id, since)
+            owners[identifier] = Owner(owner.lead_id, since)
         elif held.lead_id != owner.lead_id and not _refused(strongest, owner, held, activity.order, with_email):
             _unite(clusters, owner.lead_id, held.lead_id)
     return owner.lead_id

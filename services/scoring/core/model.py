@@ -84,7 +84,9 @@ class Consent(Schema):
 
 
 class Model(Schema):
-    """One scoring model, valid as a whole. Every number of points is in cents."""
+    """One scoring model, valid as a whole. Every number of points is in cents. With `forecast` a lead's state tells
+    when it will fall below each total in `watch`.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -92,6 +94,7 @@ class Model(Schema):
     timezone: Zone = ZoneInfo("UTC")
     daily_max: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     watch: list[Cents] = Field(default_factory=list)
+    forecast: bool = False
     engagement: Engagement = Engagement()
     fit: Fit = Fit()
     grade: Annotated[dict[Grade, Cents], AfterValidator(_grades)] = Field(default=GRADES)

@@ -27,12 +27,14 @@ def next_change_at(
     `at` lies at or after the last folded activity. Gives up on pathological models with an instant before which
     nothing changes.
     """
-    search = _Search(model, state, manual)
+    search = Search(model, state, manual)
     found = search.first_after(to_micros(at))
     return None if found >= NEVER else from_micros(found)
 
 
-class _Search:
+class Search:
+    """One lead under one model as time goes on."""
+
     def __init__(self, model: CompiledModel, state: State, manual: Sequence[ManualPoints]) -> None:
         self.model, self.state, self.manual = model, state, manual
         self.probes = 0
@@ -42,7 +44,7 @@ class _Search:
 
     def first_after(self, at: int) -> int:
         now = self.signature(at)
-        self.highest = _highest_sum(self.model, self.state, at)
+        self.highest = highest_sum(self.model, self.state, at)
         for _ in range(_MOST_STEPS):
             step = min(self.inactive_next(at), *steps(self.model, self.state, at, self.manual))
             end = min(step - 1, self.fading_until)
@@ -137,7 +139,7 @@ class _Search:
         return [*levels, *self.model.engagement_marks, *(mark - others for mark in self.model.total_marks)]
 
 
-def _highest_sum(model: CompiledModel, state: State, at: int) -> int:
+def highest_sum(model: CompiledModel, state: State, at: int) -> int:
     """What the engagement sum can never exceed by time alone: gains only fade, losses at best vanish."""
     earned = worths(model, state, at)
     best = [

@@ -22,7 +22,10 @@ MAX_ANONYMOUS = 20
 
 @dataclass(slots=True)
 class Profile:
-    """One lead's profile, folded from its activities in fold order. `recent` stands newest first."""
+    """One lead's profile, folded from its activities in fold order.
+
+    `latest` are the latest activities as JSON, newest first: they are passed on far more often than read.
+    """
 
     identifiers: list[Identifier] = field(default_factory=list)
     email: str | None = None
@@ -31,7 +34,7 @@ class Profile:
     first: Order | None = None
     last: Order | None = None
     count: int = 0
-    recent: list[dict[str, Any]] = field(default_factory=list)
+    latest: list[bytes] = field(default_factory=list)
     consent: dict[str, tuple[int, bool]] = field(default_factory=dict)
 
     def add(self, activities: Sequence[Activity]) -> None:
@@ -50,8 +53,7 @@ class Profile:
                 )
             if activity.consent:
                 self._agree(activity)
-        latest = [brief(activity) for activity in activities[: -RECENT - 1 : -1]]
-        self.recent = [*latest, *self.recent][:RECENT]
+        self.latest = [*map(brief, activities[: -RECENT - 1 : -1]), *self.latest][:RECENT]
 
     def _agree(self, activity: Activity) -> None:
         for word in words_of(activity):
@@ -62,6 +64,11 @@ class Profile:
     def own(self, identifiers: Iterable[Identifier]) -> None:
         """Add identifiers that this lead was given; those of another lead in its activities stay with that one."""
         self.identifiers = sorted({*self.identifiers, *identifiers}, key=strongest_first)
+
+    @property
+    def recent(self) -> list[dict[str, Any]]:
+        """The latest activities, newest first."""
+        return [orjson.loads(one) for one in self.latest]
 
     @property
     def email_domain(self) -> str | None:
@@ -96,7 +103,7 @@ class Profile:
         return {purpose: granted for purpose, (_, granted) in sorted(self.consent.items())}
 
     def encode(self) -> list[Any]:
-        """Plain data for storage; `decode` reads it back."""
+        """Plain data for storage, without the latest activities; `decode` reads it back."""
         return [
             [list(item) for item in self.identifiers],
             self.email,
@@ -105,13 +112,13 @@ class Profile:
             _pack(self.first),
             _pack(self.last),
             self.count,
-            self.recent,
+            [],
             *([self.consent] if self.consent else []),
         ]
 
     @classmethod
-    def decode(cls, data: list[Any]) -> "Profile":
-        """The profile that `encode` gave."""
+    def decode(cls, data: list[Any], latest: list[bytes]) -> "Profile":
+        """The profile that `encode` gave, with its `latest` activities."""
         identifiers, email, phone, attributes, first, last, count, recent, *more = data
         return cls(
             [Identifier(*item) for item in identifiers],
@@ -121,13 +128,13 @@ class Profile:
             _unpack(first),
             _unpack(last),
             count,
-            recent,
+            latest or [orjson.dumps(one) for one in recent],  # where an earlier release kept them
             {purpose: (at, granted) for purpose, (at, granted) in (more[0] if more else {}).items()},
         )
 
 
-def brief(activity: Activity) -> dict[str, Any]:
-    """An activity as the list of recent ones shows it."""
+def brief(activity: Activity) -> bytes:
+    """An activity as the list of recent ones shows it, as JSON."""
     shown: dict[str, Any] = {
         "id": activity.id,
         "source": activity.source,
@@ -135,11 +142,12 @@ def brief(activity: Activity) -> dict[str, Any]:
         "occurred_at": to_rfc3339(activity.occurred_at),
     }
     if activity.properties:
-        small = len(orjson.dumps(activity.properties)) <= MAX_RECENT_BYTES
-        shown["properties"] = activity.properties if small else {}
+        properties = orjson.dumps(activity.properties)
+        small = len(properties) <= MAX_RECENT_BYTES
+        shown["properties"] = orjson.Fragment(properties) if small else {}
         if not small:
             shown["properties_omitted"] = True
-    return shown
+    return orjson.dumps(shown)
 
 
 def first_at(profile: Profile) -> datetime | None:

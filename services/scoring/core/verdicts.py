@@ -17,7 +17,9 @@ from shared.clock import to_micros
 DETECTOR = 1
 """The version of this judgement, noted with every stored verdict."""
 HITS = frozenset({"email_opened", "email_clicked", "page_viewed"})
-MAIL = frozenset({"email_opened", "email_clicked", "email_unsubscribed"})
+LOOKED_AT = HITS | {"email_unsubscribed"}
+SEEN = frozenset({"email_opened", "page_viewed"})
+"""Hits that say nothing by themselves unless they carry a sign."""
 TOOLS_FLAGS = frozenset(
     {"machine_open", "proxy_open", "prefetched", "synthetic", "machine_click", "bot_activity", "filtered"}
 )
@@ -114,9 +116,9 @@ class Judgement:
         for activity in activities:
             # Nearly all that comes shows no sign and needs no more than this look.
             if activity.signals is None:
-                if activity.type not in MAIL:
+                if activity.type not in LOOKED_AT:
                     continue
-                if activity.type == "email_opened" and activity.properties.keys().isdisjoint(_SIGNS):
+                if activity.type in SEEN and activity.properties.keys().isdisjoint(_SIGNS):
                     continue
             if activity.signals is not None or "bot_signals" in activity.properties:
                 verdict = alone(activity)

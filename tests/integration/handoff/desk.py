@@ -68,6 +68,12 @@ class Desk:
         self.versions[lead] = more.pop("version", self.versions.get(lead, 0) + 1)
         return lead, orjson.dumps(body(score, at, lead_id=lead, version=self.versions[lead], **more))
 
+    async def merged_away(self, lead: str, into: str) -> None:
+        """Handle the tombstone of a lead that was merged, as one batch."""
+        batch = await self.batch([(lead, None)])
+        batch.records[0].headers = [("merged_into", into.encode())]
+        await self.handler().handle(batch)
+
     async def batch(self, records: Sequence[tuple[str | None, bytes | None]], topic: str = STATES) -> Batch:
         """Keys and values as records at the ends of their partitions."""
         made: list[Record] = []

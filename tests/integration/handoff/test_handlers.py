@@ -9,12 +9,17 @@ import pytest
 from services.handoff.core.rules import load_rules
 from services.handoff.notes import Notes
 from services.handoff.tables import SCHEMA
+from shared.clock import to_rfc3339
 from shared.offsets import Fenced
 from tests.integration.handoff.desk import ANSWERS, RULES, Desk
 from tests.oracle.crossing import Seen, raises
-from tests.unit.handoff.builders import day
+from tests.unit.handoff.builders import body, day
 
 WARM = "  - {id: warm, enter: 30, leave: 20, to: inside-sales, when: immediately}\n"
+
+
+async def handoff_id_of(desk: Desk, lead: str) -> str:
+    return str(await desk.pool.fetchval("SELECT id FROM handoff.handoff WHERE lead_id = $1", lead))
 
 
 async def handoff_id(desk: Desk) -> str:
@@ -148,6 +153,36 @@ async def test_workers_that_meet_in_merges_come_to_one_result(desk: Desk) -> Non
     await asyncio.gather(*(work(indices) for indices in by_partition.values()))
     assert await desk.pool.fetchval("SELECT count(*) FROM handoff.lead WHERE merged_into IS NULL") == 1
     assert await desk.pool.fetchval("SELECT count(*) FROM handoff.handoff WHERE state = 'qualified'") == 1
+
+
+async def test_a_lead_taken_out_of_a_merge_that_is_read_later_stays_itself(desk: Desk) -> None:
+    await desk.states(desk.published("a", 52), desk.published("b", 10))
+    await desk.merged_away("a", into="b")
+    await desk.states(desk.published("a", 20, 1.2, cause="merge", unmerged_from="b"))
+    await desk.states(desk.published("b", 57, 1.1, cause="merge", merged_from=["a"], merged_versions={"a": 1}))
+    await desk.states(desk.published("b", 10, 1.2, cause="merge"))
+    assert await desk.pool.fetchval("SELECT merged_into FROM handoff.lead WHERE id = 'a'") is None
+    await desk.answers({"handoff_id": await handoff_id_of(desk, "a"), "outcome": "rejected", "reason": "no budget"})
+    desk.now = day(60)
+    await desk.states(desk.published("a", 10, 40), desk.published("a", 52, 41))
+    assert [cycle for cycle in await desk.cycles() if cycle[0] == "a"] == [("a", "hot", 1), ("a", "hot", 2)]
+
+
+async def test_a_lead_that_will_cool_is_told_of_once_by_the_timer(desk: Desk) -> None:
+    desk.book = load_rules(RULES.replace("leave: 45", "leave: 45, cools_within: 7d")).rulebook(1)
+    forecast = [{"below": 45.0, "at": to_rfc3339(day(20))}]
+    models = {"test": {**body(52)["models"]["test"], "forecast": forecast}}
+    await desk.states(desk.published("a", 52, models=models), desk.published("b", 52))
+    await desk.run_at(day(12.9))
+    assert await desk.outbox("lead-lifecycle") == []
+    await asyncio.gather(*(desk.timers().tick() for _ in range(3)))
+    await desk.run_at(day(13.5))
+    await desk.states(desk.published("a", 51, 14, models=models, cause="time"))
+    await desk.run_at(day(19))
+    (told,) = await desk.outbox("lead-lifecycle")
+    assert (told["lead_id"], told["at"], told["cools_at"]) == ("a", to_rfc3339(day(13)), to_rfc3339(day(20)))
+    await desk.states(desk.published("a", 44, 20, cause="time"))
+    assert [one.get("cools_at") for one in await desk.outbox("lead-lifecycle")] == [to_rfc3339(day(20)), None]
 
 
 async def test_answers_by_topic_move_the_handoff_and_bad_ones_are_put_aside(desk: Desk) -> None:

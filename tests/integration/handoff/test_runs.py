@@ -180,6 +180,19 @@ async def test_a_lead_that_was_merged_while_it_waited_is_handed_over_with_the_su
     assert (event["lead"]["id"], event["score"]) == ("a", 70.0)
 
 
+async def test_a_run_between_a_merged_leads_end_and_its_survivors_record_loses_nobody(weekly: Desk) -> None:
+    await started(weekly)
+    await weekly.states(weekly.published("a", 52), weekly.published("b", 10))
+    await weekly.merged_away("a", into="b")
+    await weekly.run_at(FRIDAY + AFTER)
+    assert await weekly.cycles() == [("a", "weekly", 1)]
+    await weekly.states(weekly.published("b", 57, 5.1, cause="merge", merged_from=["a"], merged_versions={"a": 1}))
+    await weekly.run_at(FRIDAY + timedelta(days=7) + AFTER)
+    assert await weekly.cycles() == [("a", "weekly", 1)]
+    assert await weekly.standing() == ["qualified"]
+    assert await weekly.pool.fetchval("SELECT state FROM handoff.lead WHERE id = 'a'") is None
+
+
 async def test_an_erased_lead_is_not_handed_over(weekly: Desk) -> None:
     await started(weekly)
     await weekly.states(weekly.published("a", 52))

@@ -17,7 +17,18 @@ from services.handoff.sending import Sender
 from shared.errors import ProblemError
 from shared.events import ERASED
 from tests.integration.handoff.post_office import PostOffice, open_post_office, qualified, record
-from tests.integration.stand_in import Behaviour, StandIn, answer, close, endless, hang, standing_in, then_hang
+from tests.integration.stand_in import (
+    Behaviour,
+    StandIn,
+    answer,
+    close,
+    cut_off,
+    endless,
+    hang,
+    reset,
+    standing_in,
+    then_hang,
+)
 from tests.unit.shared.outgoing.hostile import RESOLVED, urls
 
 SECRET = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY"
@@ -115,6 +126,9 @@ async def test_retry_after_is_obeyed(office: PostOffice, receiver: StandIn) -> N
         (answer(200, b"\x1f\x8b\x00", ("Content-Encoding", "gzip")), None),
         (answer(200, b"a\x00b\xff"), None),
         (close, "RemoteProtocolError"),
+        (reset, "ReadError"),
+        (cut_off(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"), "ReadError"),
+        (cut_off(b"HTTP/1.1 200 OK\r\nContent-Le"), "ReadError"),
         (hang, "no whole answer within"),
         (then_hang(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"), "no whole answer within"),
         (endless(b"HTTP/1.1 200 OK\r\n", b"X-Slow: 1\r\n"), None),
@@ -258,8 +272,9 @@ async def _asked(receiver: StandIn, count: int) -> bool:
 
 async def test_an_erased_lead_is_forgotten(office: PostOffice, receiver: StandIn) -> None:
     id_ = await office.make(**hook(receiver, events=["*"]))
-    await office.publish(qualified(1, lead="kept"), qualified(1, lead="gone"))
-    erased = record("lead-lifecycle", ERASED, "gone:erased", "gone", {"lead_id": "gone"})
+    await office.publish(qualified(1, lead="kept"), qualified(1, lead="gone"), qualified(1, lead="merged-into-it"))
+    ids = {"lead_id": "gone", "lead_ids": ["gone", "merged-into-it"]}
+    erased = record("lead-lifecycle", ERASED, "gone:erased", "gone", ids)
     await office.publish(erased)
     async with office.sending():
         await office.settled(id_, "delivered", "delivered")

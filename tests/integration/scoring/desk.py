@@ -20,7 +20,8 @@ from services.scoring.core.lead import LeadState
 from services.scoring.handlers import ActivityHandler, OutcomeHandler
 from services.scoring.models import ModelsInForce
 from services.scoring.reading import LeadReader
-from services.scoring.replay import Replay, replay
+from services.scoring.replay import replay
+from services.scoring.replayed import Replay
 from services.scoring.settings import ScoringSettings
 from services.scoring.subjects import SubjectReader
 from services.scoring.tables import SCHEMA

@@ -208,3 +208,19 @@ async def test_an_erased_lead_leaves_its_account(desk: Desk) -> None:
         await keep(desk)
         assert (await published(desk))[-1] == (SAMPLE, rest)
     assert await desk.pool.fetchval("SELECT count(*) FROM scoring.account_lead WHERE contact <> ''") == 0
+
+
+async def test_a_replay_works_accounts_out_again(desk: Desk) -> None:
+    await desk.receive(*download("taro@example.co.jp", "a", "b"), *download("hanako@example.co.jp", "a"))
+    found = await desk.replayed()
+    assert (found.accounts, found.differences) == (0, [])
+    await keep(desk)
+    found = await desk.replayed()
+    assert (found.accounts, found.differences) == (1, [])
+    await desk.pool.execute("UPDATE scoring.account SET state = jsonb_set(state, '{name}', '\"another\"')")
+    (spoilt,) = (await desk.replayed()).differences
+    assert (spoilt.lead_id, spoilt.what, spoilt.stored) == (SAMPLE, "account: name", "another")
+    await desk.pool.execute(
+        "DELETE FROM scoring.account_lead WHERE lead_id = $1::uuid", lead_of(EMAIL, "taro@example.co.jp")
+    )
+    assert "account: key" in {one.what for one in (await desk.replayed()).differences}

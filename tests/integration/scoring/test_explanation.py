@@ -21,6 +21,7 @@ from shared.web import create_app
 from tests.integration.scoring.desk import MODEL, NOW, Desk, id_for, lead_of
 
 TARO = lead_of(EMAIL, "taro@example.co.jp")
+HANAKO = lead_of(EMAIL, "hanako@example.com")
 BROWSER = lead_of(ANONYMOUS, "b1")
 
 
@@ -127,6 +128,35 @@ async def test_records_that_became_one_lead_are_told_apart_again(desk: Desk, api
     for lead_id, known in ((TARO, "d2"), (BROWSER, "d1")):
         then = await explain(api, lead_id, at=ago(4), knowledge="recorded")
         assert [one["activity"]["id"] for one in rule_of(then, "download")["entries"]] == [known]
+
+
+async def test_what_people_said_since_was_not_known_then(desk: Desk, api: httpx2.AsyncClient) -> None:
+    """Joined by hand three days ago and taken apart yesterday; points were given to the one that joined."""
+    desk.now = NOW - timedelta(days=5)
+    await desk.receive(
+        posted("t1", "document_downloaded", 6.5, properties={"document": "a"}),
+        posted("h1", "document_downloaded", 6, properties={"document": "b"}, lead={"email": "hanako@example.com"}),
+    )
+    keys = desk.settings.key_store_path.read_bytes()
+    async with desk.http() as http:
+        await http.post(f"/v1/leads/{HANAKO}/points", json={"points": 7, "reason": "met", "id": "p"})
+        desk.now = NOW
+        await http.post(f"/v1/leads/{TARO}/merge", json={"with": HANAKO})
+        await http.post(f"/v1/leads/{TARO}/unmerge", json={"with": HANAKO})
+    desk.settings.key_store_path.write_bytes(keys)
+    for kind, days in (("joined", 3), ("parted", 1)):
+        await desk.pool.execute(
+            "UPDATE scoring.link SET recorded_at = $2 WHERE kind = $1", kind, NOW - timedelta(days=days)
+        )
+    await desk.pool.execute("UPDATE scoring.entry SET recorded_at = $1", NOW - timedelta(days=4.5))
+
+    async def known(lead_id: str, days: float) -> tuple[float, int]:
+        body = await explain(api, lead_id, at=ago(days), knowledge="recorded")
+        return body["score"], body["activities"]
+
+    assert [await known(TARO, days) for days in (4, 2, 0.5)] == [(5, 1), (17, 2), (5, 1)]
+    assert [await known(HANAKO, days) for days in (4.8, 4, 2, 0.5)] == [(5, 1), (12, 1), (17, 2), (12, 1)]
+    assert (await explain(api, HANAKO, at=ago(2)))["score"] == 12
 
 
 async def test_the_model_of_then_explains_then(desk: Desk, api: httpx2.AsyncClient) -> None:

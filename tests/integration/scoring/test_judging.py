@@ -147,3 +147,32 @@ async def test_points_given_by_hand_count_from_when_they_were_given(filled: Desk
     for at, low in ((NOW, 1_000), (NOW + timedelta(seconds=1), 2_000)):
         judged = await ask(filled, [Outcome(lead_id, at, converted=True)], BacktestQuestion(2_500, split=0.0))
         assert [band.low for band in judged.bands] == [low]
+
+
+async def test_a_draft_may_ask_for_consent_and_say_what_recycling_leaves(filled: Desk) -> None:
+    """One of eight documents agrees from its fifth on; another was sent back before its last two documents."""
+    agreed, returned = lead_of(EMAIL, PEOPLE[7]), lead_of(EMAIL, PEOPLE[6])
+    await filled.receive(
+        {
+            "id": "yes",
+            "type": "profile_updated",
+            "occurred_at": to_rfc3339(NOW - timedelta(days=4)),
+            "lead": {"email": PEOPLE[7]},
+            "consent": {"profiling": True},
+        }
+    )
+    await filled.return_lead(returned, days=2.5)
+    asking, resetting = TREE | {"consent": {"profiling": "required"}}, TREE | {"recycle": "reset"}
+
+    async def above(tree: dict[str, Any], threshold: int) -> int:
+        found = await preview(filled.settings.database, TREE, tree, NOW, threshold, lambda *_: None, 1)
+        return found.above["after"]
+
+    assert [await above(asking, points) for points in (2_500, 2_000, 100)] == [0, 1, 1]
+    assert [await above(TREE, 3_500), await above(resetting, 3_500), await above(resetting, 1_000)] == [2, 1, 7]
+    outcomes = [Outcome(agreed, NOW, converted=True), Outcome(returned, NOW, converted=False)]
+    for tree, lows in ((asking, [0, 2_000]), (resetting, [1_000, 4_000])):
+        judged = await backtest_stored(
+            filled.settings.database, tree, outcomes, BacktestQuestion(2_500, split=0.0), lambda *_: None, 1
+        )
+        assert [band.low for band in judged.bands if band.share.of] == lows

@@ -51,6 +51,9 @@ async def test_two_addresses_of_one_person_become_one_lead(desk: Desk) -> None:
     state, tombstone = published[-2][1], published[-1][1]
     assert state
     assert (state["cause"], state["merged_from"], tombstone) == ("merge", [YAMADA], None)
+    assert state["merged_versions"] == {YAMADA: 1}
+    header = await desk.pool.fetchval("SELECT headers FROM scoring.outbox WHERE value IS NULL")
+    assert orjson.loads(header) == [["merged_into", TARO]]
     (merged,) = await told(desk)
     assert (merged["author"], merged["anchors"]) == ("marketing", {"survivor": TARO, "other": YAMADA})
     async with desk.http() as http:
@@ -92,6 +95,8 @@ async def test_a_merge_by_hand_is_undone(desk: Desk) -> None:
     assert await desk.resolve(YAMADA) == YAMADA
     last = {key: value for key, value in await desk.published() if value}
     assert last[YAMADA]["unmerged_from"] == TARO
+    merge = next(value for _, value in await desk.published() if value and value["merged_from"])
+    assert last[YAMADA]["version"] > merge["merged_versions"][YAMADA]
     assert "unmerged_from" not in last[TARO]
     assert ((await told(desk))[-1]["lead_id"], (await told(desk))[-1]["unmerged_from"]) == (YAMADA, TARO)
     assert (await desk.replayed()).differences == []
@@ -175,3 +180,21 @@ async def test_merges_by_hand_amid_concurrent_batches_stay_exact(desk: Desk, see
 
 def _email(lead_id: str, people: list[str]) -> Identifier:
     return next(Identifier(EMAIL, person) for person in people if lead_of(EMAIL, person) == lead_id)
+
+
+async def test_what_was_refused_while_two_were_one_joins_once_they_are_apart(desk: Desk) -> None:
+    """A browser was joined to the wrong person by hand; meanwhile the right one used it."""
+    hanako = lead_of(EMAIL, "hanako@example.com")
+    await desk.receive(download("b", days=9, anonymous_id="b1"), download("a1", days=8))
+    await say(desk, "merge", TARO, BROWSER)
+    await desk.receive(download("h1", days=1, email="hanako@example.com", anonymous_id="b1"))
+    assert [await desk.score_of(one) for one in (TARO, hanako)] == [10, 5]
+    assert (await say(desk, "unmerge", TARO, BROWSER)).status_code == 200
+    assert [await desk.score_of(one) for one in (TARO, hanako)] == [5, 10]
+    assert await desk.resolve(BROWSER) == hanako
+    assert [one.get("unmerged_from") for one in await told(desk)] == [None, TARO, None]
+    last = dict(await desk.published())
+    survivor = last[hanako]
+    assert survivor is not None
+    assert (last[BROWSER], survivor["merged_from"]) == (None, [BROWSER])
+    assert (await desk.replayed()).differences == []

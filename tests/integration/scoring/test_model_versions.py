@@ -9,7 +9,8 @@ from jsonschema import Draft202012Validator
 
 from services.handoff.core.state import parse_state
 from services.scoring import models as model_store
-from services.scoring.refold import refold_some
+from services.scoring.core.lead import is_current
+from services.scoring.refold import Refolder, refold_some
 from shared import schemas
 from shared.identity import EMAIL
 from tests.integration.scoring.desk import MODEL, Desk, lead_of
@@ -85,7 +86,32 @@ async def test_another_process_takes_a_publication_up_with_its_next_batch(desk: 
     assert (other.primary.version, await elsewhere.score_of(TARO)) == (2, 8)
 
 
-async def test_a_refold_goes_on_where_it_was_in_whatever_process(desk: Desk, api: httpx2.AsyncClient) -> None:
+async def test_a_lead_that_changes_after_it_was_read_ahead_loses_nothing(
+    desk: Desk, api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.scoring.refold.CHUNK", 1)
+    people = [f"p{number}@example.co.jp" for number in range(3)]
+    await desk.receive(*(download(f"d{number}", email) for number, email in enumerate(people)))
+    await fold(desk)
+    address, _ = await draft(api, worth(8))
+    await publish(api, address)
+    refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: desk.now)
+    assert await refolder.some()
+    await refolder.read_ahead()
+    await desk.receive(*(download(f"late{number}", email) for number, email in enumerate(people)))
+    while await refolder.some():
+        pass
+    states = await desk.states()
+    assert all(is_current(desk.models.current, state) for state in states.values())
+    assert [state.profile.count for state in states.values()] == [2, 2, 2]
+    assert {await desk.score_of(lead_id) for lead_id in states} == {16.0}
+    assert (await desk.replayed()).differences == []
+
+
+async def test_a_refold_goes_on_where_it_was_in_whatever_process(
+    desk: Desk, api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.scoring.refold.CHUNK", 50)
     people = [f"p{number}@example.co.jp" for number in range(120)]
     await desk.receive(*(download(f"d{number}", email) for number, email in enumerate(people)))
     await fold(desk)

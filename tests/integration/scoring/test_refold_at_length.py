@@ -10,7 +10,7 @@ import pytest
 
 from services.scoring.core.lead import is_current
 from services.scoring.model_changes import Change, create, publish
-from services.scoring.refold import refold_some
+from services.scoring.refold import Refolder
 from services.scoring.refold_repository import RefoldRepository
 from shared.activity import Activity
 from shared.identity import EMAIL, Identifier
@@ -68,8 +68,8 @@ async def test_a_million_activities_are_folded_again_beside_live_scoring(desk: D
 
     async def fold() -> float:
         started = time.perf_counter()
-        turn = partial(refold_some, desk.pool, desk.settings, desk.models, lambda: NOW)
-        while await until_it_works(turn, lambda _: None):
+        refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: NOW)
+        while await until_it_works(refolder.some, lambda _: None):
             pass
         return time.perf_counter() - started
 

@@ -131,6 +131,7 @@ def test_rules_alone_name_their_queues() -> None:
         (("to: desk", "to: desk, instant: demo_requested"), "rules[0].instant: expected a list"),
         (("to: desk", "to: desk, increase: {points: 0, within: 7d}"), "rules[0].increase.points"),
         (("to: desk", "to: desk, increase: {points: 20}"), "rules[0].increase.within: is missing"),
+        (("to: desk", "to: desk, cools_within: soon"), "rules[0].cools_within: expected a span"),
         (("to: desk", "to: desk, settle: 15"), "rules[0].settle: expected a span of time such as 15s"),
         (("to: desk", "to: desk, recycle: {factor: 2}"), "rules[0].recycle.factor"),
         (("to: desk", "to: desk, recycle: forget"), "rules[0].recycle: expected 'reset' or 'keep'"),
@@ -211,9 +212,15 @@ def test_thresholds_that_time_may_cross_unseen_are_warned_of(tmp_path: Path) -> 
     (tmp_path / "models" / "broken.yaml").write_text("model: [", encoding="utf-8")
     primary, watched = watched_totals(tmp_path)
     assert primary == "one"
-    more = "  - {id: warm, enter: 30, model: two, to: desk, when: immediately}\n"
+    more = "  - {id: warm, enter: 30, model: two, to: desk, when: immediately, cools_within: 7d}\n"
     warnings = list(unwatched(load_rules(MINIMAL + more).rules(), watched, primary))
-    assert warnings == ["rule hot: leave 45 does not stand in watch of model one"]
+    assert warnings == [
+        "rule hot: leave 45 does not stand in watch of model one",
+        "rule warm: cools_within needs `forecast: true` in model two",
+    ]
+    (tmp_path / "models" / "two.yaml").write_text("model: two\nwatch: [30, 27]\nforecast: true\n", encoding="utf-8")
+    primary, watched = watched_totals(tmp_path)
+    assert len(list(unwatched(load_rules(MINIMAL + more).rules(), watched, "one"))) == 1
 
 
 def test_without_a_readable_model_nothing_is_said(tmp_path: Path) -> None:

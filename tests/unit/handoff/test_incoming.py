@@ -70,6 +70,11 @@ def test_another_key_or_type_is_put_aside_and_tombstones_say_nothing() -> None:
     assert (len(incoming.states), len(incoming.letters)) == (1, 2)
 
 
+def test_an_erased_lead_ends_and_a_merged_one_waits_for_its_survivor() -> None:
+    assert read_states([record(None)], NEVER).ended == {LEAD}
+    assert read_states([record(None, headers=[("merged_into", b"other")])], NEVER).ended == set()
+
+
 def test_silence_by_header_by_flag_and_from_before_the_first_start() -> None:
     first = FirstStart(day(0), {0: 5})
     grace = timedelta(minutes=10) / timedelta(days=1)

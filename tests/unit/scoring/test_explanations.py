@@ -18,6 +18,7 @@ from shared.activity import Activity
 from tests.unit.scoring.core.builders import DAY, NOON, act, compiled
 
 GUIDES = [Path(__file__).parents[3] / "docs" / name for name in ("explanation.md", "explanation.ja.md")]
+EXAMPLE = Path(__file__).parents[3] / "services" / "scoring" / "explanation_example.json"
 MODEL: dict[str, Any] = {
     "engagement": {
         "groups": {"content": {"max": 8}},
@@ -108,3 +109,7 @@ def test_the_guides_show_what_the_command_prints() -> None:
     text = "\n".join(line.rstrip() for line in lines_of(answer(), "taro.yamada@example.co.jp"))
     for guide in GUIDES:
         assert text in guide.read_text(encoding="utf-8"), f"{guide.name} should show:\n{text}"
+
+
+def test_the_documents_example_is_this_answer() -> None:
+    assert orjson.loads(EXAMPLE.read_bytes()) == answer()

@@ -26,7 +26,14 @@ def test_examples_fit_their_schemas() -> None:
     document: dict[str, Any] = orjson.loads(render())
     schemas = document["components"]["schemas"]
     named = {name: schema for name, schema in schemas.items() if "example" in schema}
-    assert named.keys() >= {"ActivityPage", "ActivityView", "LeadPage", "LeadView", "LeadWithReasons"}
+    assert named.keys() >= {
+        "ActivityPage",
+        "ActivityView",
+        "LeadPage",
+        "LeadView",
+        "LeadWithReasons",
+        "ExplanationView",
+    }
     assert named.keys() >= {"AccountPage", "ErasedView", "GivePoints", "OtherLead", "VersionPage"}
     for schema in named.values():
         Draft202012Validator({**schema, "components": document["components"]}).validate(schema["example"])

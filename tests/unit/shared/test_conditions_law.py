@@ -3,11 +3,12 @@
 from types import SimpleNamespace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.conditions import Block, compile_block
-from tests.oracle.scoring import operate
+from tests.oracle.conditions import operate
+from tests.properties import few
 
 TEXTS = st.one_of(
     st.sampled_from(
@@ -23,7 +24,7 @@ ONE = st.sampled_from(["equals", "not_equals", "contains", "starts_with", "ends_
 SEVERAL = st.sampled_from(["in", "not_in"])
 
 
-@settings(max_examples=150, deadline=None)
+@few(150)
 @given(VALUES, st.one_of(st.tuples(ONE, SCALARS), st.tuples(SEVERAL, st.lists(SCALARS, max_size=3))))
 def test_operators_agree_with_the_oracle(value: Any, operation: tuple[str, Any]) -> None:
     name, constant = operation

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 
-from services.scoring.core.model import Inactivity
+from services.scoring.core.model import Consent, Inactivity
 from services.scoring.core.rules import (
     Accounts,
     CellsRule,
@@ -98,6 +99,20 @@ class English:
 
     def watch(self, marks: Sequence[int]) -> str:
         return f"When time alone takes the score past {_listed([_number(mark) for mark in marks], 'or')}, it is told."
+
+    def recycle(self, left: Fraction) -> str:
+        when = "When sales sends a lead back,"
+        if left == 1:
+            return f"{when} it keeps the points of everything it did before."
+        if left == 0:
+            return f"{when} what it did before gives no points any more."
+        return f"{when} what it did before gives {float(left * 100):g}% of its points from then on."
+
+    def consent(self, consent: Consent) -> str:
+        if consent.profiling == "optional":
+            return "Activities count whether or not the lead has agreed to profiling."
+        rest = {"store": "stored, but give nothing", "drop": "not kept"}[consent.without]
+        return f"Activities count only while the lead agrees to profiling; others are {rest}."
 
     def accounts(self, accounts: Accounts) -> str:
         named = {"id": "a given account id", "domain": "the domain of their addresses", "name": "the company's name"}

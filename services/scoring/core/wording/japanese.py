@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 
-from services.scoring.core.model import Inactivity
+from services.scoring.core.model import Consent, Inactivity
 from services.scoring.core.rules import (
     Accounts,
     CellsRule,
@@ -99,6 +100,20 @@ class Japanese:
     def watch(self, marks: Sequence[int]) -> str:
         listed = "、".join(f"{_number(mark)}点" for mark in marks)
         return f"時間の経過だけでスコアが{listed}をまたいだときも知らせます。"
+
+    def recycle(self, left: Fraction) -> str:
+        when = "営業から差し戻されたリードでは、"
+        if left == 1:
+            return f"{when}それより前の行動の点数もそのまま残ります。"
+        if left == 0:
+            return f"{when}それより前の行動の点数は0点になります。"
+        return f"{when}それより前の行動の点数は、差し戻し以降{float(left * 100):g}%になります。"
+
+    def consent(self, consent: Consent) -> str:
+        if consent.profiling == "optional":
+            return "プロファイリングへの同意の有無にかかわらず、行動を採点します。"
+        rest = {"store": "保存しますが採点しません", "drop": "保存しません"}[consent.without]
+        return f"リードがプロファイリングに同意している間の行動だけを採点します。それ以外の行動は{rest}。"
 
     def accounts(self, accounts: Accounts) -> str:
         named = {"id": "指定されたアカウントID", "domain": "メールアドレスのドメイン", "name": "会社名"}

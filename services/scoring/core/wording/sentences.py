@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal, Protocol
 
-from services.scoring.core.model import Inactivity, Model
+from services.scoring.core.model import Consent, Inactivity, Model
 from services.scoring.core.rules import Accounts, CellsRule, FitRule, PointsRule, Signal, Stage
 from services.scoring.core.values import Clamp
 from services.scoring.core.wording.english import English
@@ -74,6 +75,14 @@ class Wording(Protocol):
         """Which totals are announced when time alone passes them."""
         ...
 
+    def recycle(self, left: Fraction) -> str:
+        """What is left of earlier points after sales sent a lead back."""
+        ...
+
+    def consent(self, consent: Consent) -> str:
+        """What counts only with the lead's consent, and what becomes of the rest."""
+        ...
+
     def accounts(self, accounts: Accounts) -> str:
         """What an account goes by, and how its score comes about."""
         ...
@@ -109,5 +118,9 @@ def _sentences(model: Model, say: Wording) -> Iterator[Sentence]:
     for condition in model.exclude:
         yield Sentence("exclude", "", say.exclude(condition))
     yield Sentence("watch", "", say.watch(model.watch) if model.watch else "")
+    if "recycle" in model.model_fields_set:
+        yield Sentence("recycle", "", say.recycle(model.recycle))
+    if "consent" in model.model_fields_set:
+        yield Sentence("consent", "", say.consent(model.consent))
     if "accounts" in model.model_fields_set:
         yield Sentence("accounts", "", say.accounts(model.accounts))

@@ -4,13 +4,14 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.handoff.core.business import BusinessCalendar, calendar_of
 from services.handoff.core.file import Calendar
 from services.handoff.core.queues import ReadyQueue
 from tests.oracle.business import expected_end
+from tests.properties import few
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 OFFICE = {"timezone": "Asia/Tokyo", "country": "JP", "hours": "09:00-18:00", "days": "MON-FRI"}
@@ -78,9 +79,9 @@ ZONES = ["Asia/Tokyo", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe
 SPANS = [((540, 1080),), ((540, 720), (780, 1020)), ((0, 1440),), ((0, 150), (170, 181)), ((1439, 1440),)]
 
 
-@settings(max_examples=60, deadline=None)
 @example(60 * (24 * 24 + 22) + 20, 180, "Europe/Berlin", frozenset(range(7)), SPANS[3], set())
 @example(60 * (24 * 2 + 14), 300, "Australia/Lord_Howe", frozenset(range(7)), SPANS[3], set())
+@few(100)
 @given(
     st.integers(0, 60 * 24 * 21),
     st.integers(1, 1_439),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from services.handoff.core.crossing import RuleMemory, judge, union
 from services.handoff.core.rules import Rule
 from tests.oracle.crossing import Seen, raises
+from tests.properties import few
 from tests.unit.handoff.builders import day, rule, state
 
 GATED = 'require: {grade: ["A"]}'
@@ -121,6 +122,7 @@ seen_states = st.builds(
 histories = st.lists(seen_states, min_size=1, max_size=14).map(lambda items: sorted(items, key=lambda item: item.day))
 
 
+@few(100)
 @given(histories, st.sampled_from([1, 10, 30]), st.sampled_from([0.0, 5.0, 60.0, None]))
 def test_crossings_equal_those_of_the_oracle(history: list[Seen], cooldown: int, open_for: float | None) -> None:
     of = rule(f"{GATED}, cooldown: {cooldown}d")

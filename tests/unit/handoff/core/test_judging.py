@@ -190,6 +190,47 @@ def test_a_lead_taken_out_of_a_merge_is_judged_again_and_repeats_no_cycle() -> N
     assert room.raised() == [("a", "hot", 1), ("a", "hot", 2)]
 
 
+def parted(room: Room, *, merge_first: bool) -> None:
+    """Lead a is merged into b and taken out again; the records of both lie on different partitions."""
+    room.take("a", 52, 0)
+    room.take("b", 10, 0)
+    if merge_first:
+        room.take("b", 57, 1, cause="merge", merged_from=["a"], merged_versions={"a": 1})
+    room.take("a", 52, 2, cause="merge", unmerged_from="b")
+    if not merge_first:
+        room.take("b", 57, 1, cause="merge", merged_from=["a"], merged_versions={"a": 1})
+    room.take("b", 10, 2, cause="merge")
+
+
+@pytest.mark.parametrize("merge_first", [True, False])
+def test_an_unmerge_that_is_read_before_its_merge_leaves_the_lead_to_itself(merge_first: bool) -> None:
+    room = Room()
+    parted(room, merge_first=merge_first)
+    assert room.judging.leads["a"].merged_into is None
+    assert room.raised() == [("a", "hot", 1)]
+    room.answer(1, "rejected")
+    for lead in "ab":
+        room.take(lead, 10, 40)
+        room.take(lead, 52, 41)
+    assert room.raised() == [("a", "hot", 1), ("a", "hot", 2), ("b", "hot", 2)]
+
+
+def test_a_later_merge_of_the_same_two_counts() -> None:
+    room = Room()
+    parted(room, merge_first=False)
+    room.take("b", 60, 3, cause="merge", merged_from=["a"], merged_versions={"a": room.versions["a"]})
+    assert room.judging.leads["a"].merged_into == "b"
+
+
+def test_what_stands_again_crosses_as_loudly_as_anybody_the_next_time() -> None:
+    room = Room()
+    room.take("a", 52, 0, cause="merge", unmerged_from="b")
+    assert room.raised() == []
+    room.take("a", 10, 1)
+    room.take("a", 52, 2)
+    assert room.raised() == [("a", "hot", 1)]
+
+
 def test_merges_follow_each_other_in_any_order() -> None:
     for order in ((("b", "a"), ("c", "b")), (("c", "b"), ("b", "a"))):
         room = Room()

@@ -88,6 +88,7 @@ def test_a_run_lists_its_leads_and_says_how_many_more() -> None:
     message = said(EXTRACTION_COMPLETED, RUN, "ja", leads=[LEAD, LEAD], count=2_003)
     assert message.subject == "有望リード 2,003件：weekly、2026年11月20日 09:00（Asia/Tokyo）"
     assert "山田 太郎 | 株式会社サンプル | taro.yamada@example.co.jp" in plain_text(message)
+    assert "52 | seminar-attended 32, section-manager-or-above 20 | D" in plain_text(message)
     assert html(message).count("taro.yamada@example.co.jp") == 2
     assert message.closing == "ほか2,001件"
 

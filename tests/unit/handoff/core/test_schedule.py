@@ -5,13 +5,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.handoff.core.file import Schedule
 from services.handoff.core.schedule import Run, instant, runs
 from tests.oracle.schedule import expected_runs
+from tests.properties import few
 
 TOKYO, BERLIN = ZoneInfo("Asia/Tokyo"), ZoneInfo("Europe/Berlin")
 WEEK = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
@@ -127,7 +128,7 @@ def test_a_year_of_holidays_gives_no_run_and_ends() -> None:
     assert between(of, "2025-06-01T00:00:00Z", "2025-07-01T00:00:00Z") == []
 
 
-@settings(max_examples=12, deadline=None)
+@few(12)
 @given(
     days=st.sets(st.sampled_from(WEEK), min_size=1, max_size=3),
     hour=st.integers(0, 23),

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from services.ingest.cards.listing import Layout, Listing, Outcome, Summary, read_layout
+from services.ingest.cards.listing import Layout, Listing, read_layout
 from services.ingest.cards.options import CardOptions
+from services.ingest.cards.outcomes import Outcome, Summary
 
 NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
 HEADER = "会社名,部署名,役職,氏名,e-mail,携帯電話,TEL会社,名刺交換日"

@@ -4,11 +4,13 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.ingest.cards import tables
-from services.ingest.cards.tables import read_rows
+from services.ingest.cards.listing import count_records, read_layout
+from services.ingest.cards.options import CardOptions
+from services.ingest.cards.tables import Row, read_blocks, read_rows
 from tests.unit.ingest.cards.reading import HEADER, read
 
 
@@ -84,3 +86,63 @@ def test_the_delimiter_is_found_out(delimiter: str) -> None:
     found = read(text)
     assert found.layout.delimiter == delimiter
     assert found.posted()["lead"]["email"] == "taro@example.co.jp"
+
+
+def in_blocks(text: str, skip: int = 0) -> list[Row]:
+    """The records of blocks, one by one."""
+    rows: list[Row] = []
+    for part in read_blocks(io.StringIO(text, newline=""), ",", skip):
+        if isinstance(part, Row):
+            rows.append(part)
+        else:
+            assert part.folded or not any("\n" in cell or "\r" in cell for row in part.rows for cell in row)
+            assert len(part.lines) == len(part.rows)
+            rows += map(Row, part.lines, part.rows)
+    return rows
+
+
+def one_by_one(text: str) -> list[Row]:
+    """The same, each read by itself. Nothing in a line is one empty cell or none."""
+    rows = read_rows(io.StringIO(text, newline=""), ",")
+    return [row if row.cells else row._replace(cells=[""]) for row in rows]
+
+
+_TEXT = st.lists(
+    st.sampled_from(
+        ['"', '"', ",", "\n", "\r\n", "\r", "a", 'b,"c"', '"d\ne"', "x" * 30, "\x0b", "\x85", "\u2028", "あ"]
+    ),
+    max_size=60,
+).map("".join)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_TEXT, st.integers(1, 40), st.integers(0, 4))
+def test_blocks_hold_the_records_of_rows(text: str, size: int, skip: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        # As small as the texts, in the same order of size.
+        patched.setattr(tables, "BLOCK_CHARACTERS", size)
+        patched.setattr(tables, "LONGEST_LINE", 60)
+        patched.setattr(tables, "MOST_LINES", 4)
+        patched.setattr(tables, "MOST_CHARACTERS", 100)
+        found = [row if row.cells else row._replace(cells=[""]) for row in in_blocks(text, skip)]
+        assert found == one_by_one(text)[skip:]
+
+
+def test_a_block_ends_where_a_line_does() -> None:
+    line = "a,b" + "c" * 95 + "\r\n"
+    text = line * 2_000
+    parts = list(read_blocks(io.StringIO(text, newline=""), ","))
+    assert len(parts) > 3
+    assert not any(isinstance(part, Row) for part in parts)
+    assert in_blocks(text) == one_by_one(text)
+
+
+@pytest.mark.parametrize("damage", ["", '"open,x,y\n'])
+def test_records_are_counted_up_to_a_limit(damage: str) -> None:
+    people = "A,,,B,b@example.jp,,,\n" * 700
+    file = io.BytesIO(f"{HEADER}\n{damage}{people}".encode())
+    layout = read_layout(file, CardOptions())
+    records = 700 + bool(damage)
+    assert count_records(file, layout, records - 1) == records
+    assert count_records(file, layout, records) == records
+    assert count_records(file, layout, 10) == 11

@@ -1,16 +1,23 @@
 """Random models and leads on a small grid of instants, so that boundaries and ties are met often."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
 
+from services.scoring.core.entries import RECYCLED, points_entry
+from services.scoring.core.entries import Entry as StoredEntry
+from services.scoring.core.evaluation import ManualPoints
 from shared.activity import Activity
-from shared.identity import EMAIL, EXTERNAL, Identifier
-from tests.oracle.scoring import Act
+from shared.identity import ANONYMOUS, EMAIL, EXTERNAL, PHONE, Identifier
+from tests.oracle.fading import points_of
+from tests.oracle.scoring import SHARED_MAILBOXES, Act, Entry, Points, Returned
 
 START = datetime(2026, 1, 30, 21, 30, tzinfo=UTC)
 TYPES = ["page_viewed", "document_downloaded", "email_clicked", "email_delivered", "webinar_attended"]
+HITS = ["email_clicked", "email_clicked", "page_viewed", "email_opened", "email_unsubscribed"]
+POLICIES = ["keep", "reset", {"factor": 0.5}, {"factor": 0.9}]
 ZONES = ["UTC", "Asia/Tokyo", "America/New_York", "America/St_Johns", "Australia/Lord_Howe"]
 SPANS = ["6h", "1d", "2d", "7d", "30d"]
 
@@ -138,6 +145,8 @@ def models(draw: st.DrawFn) -> dict[str, Any]:
         "level": {"1": 20, "2": 10, "3": 5, "4": 0},
         "stages": draw(st.sampled_from([[], STAGES])),
         "exclude": draw(st.sampled_from([[], [], EXCLUDE])),
+        "consent": draw(st.sampled_from([{}, {}, {}, {"profiling": "required"}])),
+        "recycle": draw(st.sampled_from(POLICIES)),
     }
 
 
@@ -171,30 +180,93 @@ def acts(draw: st.DrawFn, index: int) -> Act:
         at=draw(instants()),
         properties=draw(properties),
         attributes=draw(st.one_of(st.just({}), attributes)),
-        email=draw(st.sampled_from([None, None, "a@example.co.jp", "a@example.co.jp", "b@own.example"])),
+        email=draw(st.sampled_from([None, None, "a@example.co.jp", "info@shared.example", "b@own.example"])),
         verdict=draw(st.sampled_from([None] * 8 + ["human", "scan", "suspected"])),
+        consent=draw(consents()),
     )
+
+
+def consents() -> st.SearchStrategy[dict[str, Any] | None]:
+    """Mostly no word; else yes or no to profiling, sometimes about another instant, or about something else."""
+    words = st.fixed_dictionaries(
+        {"profiling": st.sampled_from([True, True, False])}, optional={"at": instants().map(datetime.isoformat)}
+    )
+    return st.one_of(st.none(), words, words, st.just({"email": True}))
+
+
+@st.composite
+def bursts(draw: st.DrawFn, index: int) -> list[Act]:
+    """A few hits within minutes: some by a person, some by a machine."""
+    start = draw(instants())
+    seconds = st.sampled_from([0, 1, 5, 9, 10, 10.000001, 11, 30, 60, 60.000001, 61, 119, 120, 121])
+    said = {"email_id": st.sampled_from(["m1", "m1", "m2"])}
+    network, tool = st.sampled_from(["1", "2", "3"]), st.sampled_from([["machine_click"], ["agent"], []])
+    link = {"link": st.sampled_from(["a", "b", "c", "/unsubscribe"])}
+    # What a tool reports has its words among the properties; what we saw ourselves has signals. Never both.
+    reported = st.fixed_dictionaries(link, optional=said | {"ip_network": network, "bot_signals": tool})
+    seen = st.fixed_dictionaries({"network": network}, optional={"method": st.sampled_from(["GET", "HEAD"])})
+    kinds = st.one_of(st.tuples(reported, st.none()), st.tuples(st.fixed_dictionaries(link, optional=said), seen))
+    hits = [draw(kinds) for _ in range(draw(st.integers(2, 4)))]
+    return [
+        Act(
+            id=f"{draw(st.integers(0, 9))}-{index}-{place}",
+            source=draw(st.sampled_from(["web", "mail"])),
+            type=draw(st.sampled_from(HITS)),
+            at=start + timedelta(seconds=draw(seconds)),
+            properties=properties,
+            signals=signals,
+            consent=draw(st.sampled_from([None, None, {"profiling": True}])),
+        )
+        for place, (properties, signals) in enumerate(hits)
+    ]
 
 
 @st.composite
 def leads(draw: st.DrawFn, most: int = 14) -> list[Act]:
     """The activities of one lead, ids distinct."""
-    return [draw(acts(index)) for index in range(draw(st.integers(0, most)))]
+    found = [draw(acts(index)) for index in range(draw(st.integers(0, most)))]
+    return found + draw(bursts(most)) if draw(st.integers(0, 3)) == 0 else found
+
+
+def entries() -> st.SearchStrategy[list[Entry]]:
+    """Points by hand, some that expire, and returns by sales."""
+    points = st.builds(Points, amounts(), instants(), st.one_of(st.none(), instants()))
+    returned = st.builds(Returned, instants(), st.sampled_from([None, *POLICIES]))
+    return st.lists(st.one_of(points, returned), max_size=3)
+
+
+def to_entries(given: Iterable[Entry], anchor: str = "") -> list[StoredEntry]:
+    """The same entries as the engine takes them."""
+    found = []
+    for number, one in enumerate(given):
+        if isinstance(one, Points):
+            manual = ManualPoints(int(points_of(one.points) * 100), one.at, "sato", "met", one.until)
+            found.append(points_entry(str(number), anchor, one.at, manual))
+        else:
+            found.append(StoredEntry(RECYCLED, str(number), anchor, one.at, {"policy": one.policy}))
+    return found
+
+
+def identifier(name: str) -> Identifier:
+    """What a name of `tests.oracle.people` stands for."""
+    return Identifier({"e": EMAIL, "x": EXTERNAL, "p": PHONE, "a": ANONYMOUS}[name[0]], name)
 
 
 def to_activity(act: Act) -> Activity:
     """The same activity as the engine takes it."""
-    name = Identifier(EMAIL, act.email) if act.email else Identifier(EXTERNAL, "crm:1")
+    own = act.email is not None and act.email.partition("@")[0] not in SHARED_MAILBOXES
+    name = Identifier(EMAIL, act.email) if own and act.email else Identifier(EXTERNAL, "crm:1")
     return Activity(
         id=act.id,
         source=act.source,
         type=act.type,
         occurred_at=act.at,
         received_at=None,
-        identifiers=(name,),
+        identifiers=tuple(map(identifier, act.names)) or (name,),
         email=act.email,
         attributes=act.attributes,
         properties=act.properties,
-        consent=None,
+        consent=act.consent,
         flags=(act.verdict,) if act.verdict else (),
+        signals=act.signals,
     )

@@ -24,6 +24,7 @@ from services.scoring.core.profile import Profile
 from services.scoring.core.rules import Accounts
 from shared.documents import read_document
 from shared.identity import EMAIL, Identifier
+from tests.properties import few
 from tests.unit.scoring.core.builders import DAY, NOON, compiled
 
 RULES = Accounts.model_validate({})
@@ -89,6 +90,7 @@ def test_the_average_is_of_the_active_and_the_excluded_count_nowhere() -> None:
     assert account_score([contact("e", 500, days=None)], "m", rules, NOON).score == 0
 
 
+@few(100)
 @given(st.lists(st.integers(-100_000, 100_000), min_size=1, max_size=12), st.randoms())
 def test_damping_is_exact_whatever_the_order(cents: list[int], shuffle: Any) -> None:
     people = [contact(f"l{n:02d}", value) for n, value in enumerate(cents)]

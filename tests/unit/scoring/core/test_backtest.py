@@ -1,20 +1,23 @@
 """A model judged by outcomes: every figure against one worked out another way."""
 
 import random
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from fractions import Fraction
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scoring.core.backtest import Case, Course, backtest, bands_of, split_instant
 from services.scoring.core.past import course_of, score_before
 from shared.shares import Share
 from tests.oracle import scoring as oracle
+from tests.properties import few, many
 from tests.unit.scoring.core import strategies
 from tests.unit.scoring.core.builders import DAY, NOON, compiled
-from tests.unit.scoring.core.strategies import START, to_activity
+from tests.unit.scoring.core.strategies import START
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,7 @@ def test_bounds_belong_to_the_band_above() -> None:
 scores = st.one_of(st.none(), st.integers(-500, 3000))
 
 
-@settings(max_examples=200, deadline=None)
+@few(200)
 @given(st.lists(st.builds(Course, scores, scores), max_size=30), st.integers(1, 10))
 def test_the_threshold_for_a_volume_is_the_lowest_that_keeps_it(courses: list[Course], per_week: int) -> None:
     def arrivals(points: int) -> int:
@@ -118,29 +121,46 @@ def test_the_threshold_for_a_volume_is_the_lowest_that_keeps_it(courses: list[Co
     assert found["for_volume"]["threshold"] == min(fitting, max(top, 0))
 
 
-@settings(max_examples=60, deadline=None)
-@given(strategies.models(), strategies.leads(), st.integers(0, 480))
-def test_past_scores_are_the_oracles(tree: dict[str, object], acts: list[oracle.Act], step: int) -> None:
-    at = START + timedelta(hours=3 * step)
+def past_is_the_oracles(tree: dict[str, Any], acts: list[oracle.Act], step: int, entered: list[oracle.Entry]) -> None:
+    """The score before an instant by what was known then; the course after it by what is known in the end."""
+    at, stored = START + timedelta(hours=3 * step), strategies.to_entries(entered)
     model = compiled(**{name: part for name, part in tree.items() if name != "model"})
-    ordered = sorted(map(to_activity, acts), key=lambda one: one.order)
+    ordered = sorted(map(strategies.to_activity, acts), key=lambda one: one.order)
+    before = at - timedelta(microseconds=1)
 
-    def cents(instant: object, strictly: bool) -> int | None:
-        known = [one for one in acts if one.at < at] if strictly else acts
-        answer = oracle.score(tree, known, instant)  # type: ignore[arg-type]
+    def cents(model: dict[str, Any], known: list[oracle.Act], instant: datetime) -> int | None:
+        answer = oracle.score(model, known, instant, entries=entered)
         return None if answer.score is None else int(answer.score * 100)
 
-    before = at - timedelta(microseconds=1)
-    assert score_before(model, ordered, at) == cents(before, strictly=True)
-    course = course_of(model, ordered, at)
-    later = [
-        oracle.score(
-            tree, [one for one in acts if (one.at, one.id, one.source) <= (act.at, act.id, act.source)], act.at
-        )
-        for act in acts
-        if act.at >= at
+    assert score_before(model, ordered, at, stored) == cents(tree, [one for one in acts if one.at < at], before)
+    lead = oracle.judged(tree, acts, START + timedelta(days=1000))
+    final, plain = (
+        [one if one in lead.seen else replace(one, verdict="scan") for one in lead.acts],
+        tree | {"consent": {}},
+    )
+    course = course_of(model, ordered, at, stored)
+    peaks = [
+        score
+        for place, act in enumerate(final)
+        if act.at >= at and (score := cents(plain, final[: place + 1], act.at)) is not None
     ]
-    peaks = [int(one.score * 100) for one in later if one.score is not None]
     assert course.peak == max(peaks, default=None)
-    had = [one for one in acts if one.at < at]
-    assert course.start == (cents(before, strictly=True) if had else None)
+    had = [one for one in final if one.at < at]
+    assert course.start == (cents(plain, had, before) if had else None)
+
+
+@few()
+@given(strategies.models(), strategies.leads(), st.integers(0, 480), strategies.entries())
+def test_past_scores_are_the_oracles(
+    tree: dict[str, Any], acts: list[oracle.Act], step: int, entered: list[oracle.Entry]
+) -> None:
+    past_is_the_oracles(tree, acts, step, entered)
+
+
+@pytest.mark.long
+@many()
+@given(strategies.models(), strategies.leads(), st.integers(0, 480), strategies.entries())
+def test_past_scores_are_the_oracles_at_length(
+    tree: dict[str, Any], acts: list[oracle.Act], step: int, entered: list[oracle.Entry]
+) -> None:
+    past_is_the_oracles(tree, acts, step, entered)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scoring.core.consent import history_of, in_force
@@ -13,6 +13,7 @@ from services.scoring.core.lead import LeadState, LiveModel, Models, advance, re
 from services.scoring.core.model import ModelFaults
 from shared.activity import Activity
 from shared.clock import to_rfc3339
+from tests.properties import few
 from tests.unit.scoring.core.builders import DAY, NOON, act, compiled
 
 VIEWS = {"rules": [{"id": "r", "activity": "*", "points": 1, "repeat": "every"}]}
@@ -105,7 +106,7 @@ SOME = st.builds(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@few(120)
 @given(st.lists(SOME, max_size=10, unique_by=lambda one: one.id), st.lists(st.integers(0, 10), max_size=3))
 def test_in_any_pieces_what_counts_is_what_the_words_say(activities: list[Activity], cuts: list[int]) -> None:
     at = NOON + timedelta(days=7)

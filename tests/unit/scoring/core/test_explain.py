@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scoring.core.compile import CompiledModel, compile_model
@@ -17,11 +17,10 @@ from services.scoring.core.loader import model_from
 from services.scoring.core.state import Recycling
 from shared.activity import Activity
 from tests.oracle import scoring as oracle
+from tests.properties import few, many
 from tests.unit.scoring.core.builders import DAY, NOON, act, compiled, one_rule
 from tests.unit.scoring.core.strategies import instants, leads, models, to_activity
 
-few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-many = settings(max_examples=1_500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 AFTER = st.one_of(instants(), instants().map(lambda instant: instant + timedelta(days=70)))
 RECYCLINGS = st.lists(
     st.builds(Recycling, instants(), st.sampled_from([Fraction(0), Fraction(1, 2), Fraction(9, 10)])), max_size=2
@@ -73,7 +72,7 @@ def entries_add_up(account: RuleAccount) -> None:
 
 def nothing_is_left_out(explained: Explanation, acts: list[oracle.Act], tree: dict[str, Any]) -> None:
     """Every match the oracle finds is paid or denied, with a reason where it is denied."""
-    seen = oracle._Lead(tree, acts, explained.at, {})
+    seen = oracle.judged(tree, acts, explained.at)
     for written, account in zip(tree["engagement"]["rules"], explained.rules, strict=True):
         if account.cells:
             continue
@@ -125,7 +124,7 @@ def compare(tree: dict[str, Any], acts: list[oracle.Act], first: datetime, secon
         assert abs(now - then - moved) <= Fraction(1, 10**6)
 
 
-@few
+@few()
 @given(models(), leads(), AFTER, RECYCLINGS, MANUAL)
 def test_an_explanation_adds_up_to_the_engines_score(
     tree: dict[str, Any], acts: list[oracle.Act], at: datetime, recyclings: list[Recycling], manual: list[ManualPoints]
@@ -133,7 +132,7 @@ def test_an_explanation_adds_up_to_the_engines_score(
     check(tree, acts, at, recyclings, manual)
 
 
-@few
+@few()
 @given(models(), leads(), instants(), AFTER)
 def test_a_difference_adds_up(tree: dict[str, Any], acts: list[oracle.Act], first: datetime, second: datetime) -> None:
     compare(tree, acts, first, second)
@@ -141,7 +140,7 @@ def test_a_difference_adds_up(tree: dict[str, Any], acts: list[oracle.Act], firs
 
 @pytest.mark.long
 @pytest.mark.timeout(1_200)
-@many
+@many(1_500)
 @given(models(), leads(40), AFTER, RECYCLINGS, MANUAL)
 def test_an_explanation_adds_up_to_the_engines_score_at_length(
     tree: dict[str, Any], acts: list[oracle.Act], at: datetime, recyclings: list[Recycling], manual: list[ManualPoints]
@@ -151,7 +150,7 @@ def test_an_explanation_adds_up_to_the_engines_score_at_length(
 
 @pytest.mark.long
 @pytest.mark.timeout(1_200)
-@many
+@many(1_500)
 @given(models(), leads(40), instants(), AFTER)
 def test_a_difference_adds_up_at_length(
     tree: dict[str, Any], acts: list[oracle.Act], first: datetime, second: datetime

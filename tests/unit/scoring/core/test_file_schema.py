@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from jsonschema import Draft202012Validator
 
 from services.scoring.core.file_schema import file_schema, render
 from services.scoring.core.loader import model_from
 from shared.documents import read_document
+from tests.properties import few
 from tests.unit.scoring.core import strategies
 
 ROOT = Path(__file__).parents[4]
@@ -33,7 +34,7 @@ def test_shipped_models_fit_and_name_the_schema(path: Path) -> None:
     assert (path.parent / hint.partition("$schema=")[2]).resolve() == COMMITTED
 
 
-@settings(max_examples=100, deadline=None)
+@few(100)
 @given(strategies.models())
 def test_what_the_loader_takes_the_schema_takes(tree: dict[str, Any]) -> None:
     model_from(tree)

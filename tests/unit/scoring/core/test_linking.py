@@ -10,6 +10,7 @@ from services.scoring.core.linking import Owner, Standing, place, resolve_cluste
 from services.scoring.core.resolution import resolve_leads
 from shared.activity import Activity
 from shared.identity import ANONYMOUS, EMAIL, EXTERNAL, PHONE, Identifier, lead_id_for
+from tests.properties import few
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -80,6 +81,7 @@ histories = st.lists(st.tuples(st.integers(0, 8), names), min_size=1, max_size=1
 )
 
 
+@few(100)
 @given(histories, st.randoms(use_true_random=False), st.integers(1, 5))
 def test_arrival_order_and_batches_do_not_change_the_leads(history: list[Activity], random: object, size: int) -> None:
     expected = {frozenset(item.id for item in group.activities) for group in resolve_leads(history) if group.activities}
@@ -91,6 +93,7 @@ def test_arrival_order_and_batches_do_not_change_the_leads(history: list[Activit
     assert store.partition() == expected
 
 
+@few(100)
 @given(histories, st.randoms(use_true_random=False))
 def test_a_lead_with_an_email_always_has_the_id_of_that_email(history: list[Activity], random: object) -> None:
     random.shuffle(history)  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scoring.core.compile import compile_model
@@ -14,12 +14,11 @@ from services.scoring.core.loader import load_model, model_from
 from services.scoring.core.model import Model, ModelFaults
 from shared.conditions import Fault
 from shared.documents import read_document
+from tests.properties import few, many
 from tests.unit.scoring.core.builders import NOON, act
 from tests.unit.scoring.core.test_worked_examples import STANDARD
 
 TREE: dict[str, Any] = read_document(STANDARD).tree
-few = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-many = settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(), st.text(max_size=8),
     st.sampled_from(["30d", "1mo", "25%", "page_viewed", "*", "attributes.x", "score.total", "content", "every"]),
@@ -77,7 +76,7 @@ def survives(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     assert result.score is None or sum(one.points for one in result.reasons) == result.score
 
 
-@few
+@few(20)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
 def test_a_damaged_model_is_refused_or_runs(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     survives(changes)
@@ -85,13 +84,13 @@ def test_a_damaged_model_is_refused_or_runs(changes: list[tuple[tuple[Any, ...],
 
 @pytest.mark.long
 @pytest.mark.timeout(1_200)
-@many
+@many(10_000)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
 def test_damaged_models_at_length(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     survives(changes)
 
 
-@few
+@few(20)
 @given(
     st.integers(0, len(STANDARD) - 1),
     st.text(alphabet="{}[]:,-&*!|>'\"%@`#? \n\tx1é\x00", max_size=4),

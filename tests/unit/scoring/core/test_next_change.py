@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scoring.core.compile import CompiledModel, compile_model
@@ -19,12 +19,11 @@ from services.scoring.core.next_change import next_change_at
 from services.scoring.core.rules import HalfLife
 from services.scoring.core.state import State
 from tests.oracle.scoring import Act
+from tests.properties import few, many
 from tests.unit.scoring.core.builders import DAY, NOON, act, compiled, one_rule
 from tests.unit.scoring.core.strategies import instants, leads, models, to_activity
 
 MICROSECOND = timedelta(microseconds=1)
-few = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-many = settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def seen(model: CompiledModel, state: State, at: datetime) -> tuple[Any, ...]:
@@ -53,20 +52,22 @@ def is_never_late(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
     model = compile_model(model_from(tree))
     state = fold(model, new_state(model), until(map(to_activity, acts), at))
     published = evaluate(model, state, at)
-    check = next_check_at(model, state, at, published, published)
+    soonest = next_check_at(model, state, at, published, published)
+    check = next_check_at(model, state, at, published, published, exact=True)
+    assert check is None or (soonest is not None and soonest <= check)
     end = check - timedelta(minutes=1) if check else at + 400 * DAY
     for part in range(1, 40):
         instant = at + max(end - at, timedelta()) * part // 40
         assert not matters(model, published, evaluate(model, state, instant))
 
 
-@few
+@few(20)
 @given(models(), leads(), instants())
 def test_the_first_change_is_found(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
     is_the_first(tree, acts, at)
 
 
-@few
+@few(20)
 @given(models(), leads(), instants())
 def test_a_check_is_never_late(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
     is_never_late(tree | {"watch": [3, 7.5]}, acts, at)
@@ -74,7 +75,7 @@ def test_a_check_is_never_late(tree: dict[str, Any], acts: list[Act], at: dateti
 
 @pytest.mark.long
 @pytest.mark.timeout(1_200)
-@many
+@many(1_000)
 @given(models(), leads(30), instants())
 def test_changes_and_checks_at_length(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
     is_the_first(tree, acts, at)
@@ -178,7 +179,7 @@ def test_compound_steps_end_when_nothing_is_left_to_see() -> None:
     assert next_change_at(model, state, NOON + 3 * DAY) is None
 
 
-@few
+@few(20)
 @given(
     st.integers(-3_000, 3_000),
     st.lists(st.integers(0, 90 * 86_400_000_000), min_size=1, max_size=30),

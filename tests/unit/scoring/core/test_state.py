@@ -4,6 +4,7 @@ import orjson
 import pytest
 
 from services.scoring.core.fold import fold, new_state
+from services.scoring.core.lead import LeadState, LiveModel, Models, refold
 from services.scoring.core.state import decode, encode
 from tests.unit.scoring.core.builders import DAY, NOON, act, one_rule
 
@@ -33,3 +34,14 @@ def test_a_state_survives_json_and_another_engine_refuses_it() -> None:
     assert orjson.dumps(encode(decode(stored))) == orjson.dumps(encode(state))
     with pytest.raises(ValueError, match="fold again"):
         decode(stored | {"format": 0})
+
+
+def test_a_state_of_an_earlier_release_keeps_its_recent_activities() -> None:
+    models = Models((LiveModel("test", 1, one_rule(repeat="every")),))
+    state = refold(models, [act("page_viewed", email="a@example.com", url="/a")], [], NOON)
+    first, *latest = state.pack().split(b"\n")
+    raw = orjson.loads(first)
+    raw[0][7] = [orjson.loads(one) for one in latest]
+    before = LeadState.unpack(orjson.dumps(raw))
+    assert before.profile.recent == state.profile.recent
+    assert LeadState.unpack(before.pack()).profile == state.profile

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scoring.core.engine import fold_all, until
@@ -12,6 +12,7 @@ from services.scoring.core.lead import LeadState, LiveModel, Models, advance, re
 from services.scoring.core.verdicts import Judgement, alone, judge
 from shared.activity import Activity
 from tests.oracle import bots
+from tests.properties import few
 from tests.unit.scoring.core.builders import NOON, act, compiled
 
 CLICKED = {"rules": [{"id": "r", "activity": "*", "points": 1, "repeat": "every"}]}
@@ -51,6 +52,13 @@ def test_a_hit_alone(signals: Any, properties: dict[str, Any], word: str) -> Non
     assert judged.word == word
     # Weak signs decide nothing, not even all together.
     assert fold_all(compiled(engagement=CLICKED), [one], NOON).score == (0 if word == "scan" else 100)
+
+
+def test_a_page_that_a_tool_calls_a_machines_earns_nothing() -> None:
+    viewed = hit(0, "page_viewed", bot_signals=["bot_activity"])
+    assert judge([viewed]).verdict_of(viewed) == "scan"
+    networks = [hit(n, "page_viewed", ip_network=f"{n}") for n in range(3)]
+    assert [judge(networks).verdict_of(one) for one in networks] == ["suspected"] * 3
 
 
 def test_forms_bookings_and_attendance_are_not_suppressed() -> None:
@@ -112,7 +120,7 @@ HITS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@few(150)
 @given(st.lists(HITS, max_size=12, unique_by=lambda one: one.id), st.lists(st.integers(0, 12), max_size=3))
 def test_in_any_pieces_the_judgement_is_that_of_the_oracle(hits: list[Activity], cuts: list[int]) -> None:
     ordered = until(hits, NOON + timedelta(days=1))

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from services.scoring.core.loader import load_model, model_from
 from services.scoring.core.wording import Language, explain_model
+from tests.properties import few
 from tests.unit.scoring.core import strategies
 from tests.unit.scoring.core.test_worked_examples import STANDARD
 
@@ -106,7 +107,7 @@ def test_inactivity_and_signals() -> None:
     assert japanese["price"] == "「メール内リンクのクリック」があれば、シグナル「price」としてすぐに知らせます。"
 
 
-@settings(max_examples=50, deadline=None)
+@few(50)
 @given(strategies.models())
 def test_every_rule_of_any_model_is_said_once(tree: dict[str, Any]) -> None:
     model = model_from(tree)
@@ -128,3 +129,32 @@ def test_accounts_are_told_where_a_model_names_them() -> None:
         "リードのアカウント（会社）はメールアドレスのドメイン、なければ会社名で決まります。"
         "アカウントのスコアは、直近30日間に行動した人の平均です。"
     )
+
+
+@pytest.mark.parametrize(
+    ("section", "en", "ja"),
+    [
+        ({"recycle": "keep"}, "When sales sends a lead back, it keeps the points of everything it did before.",
+         "営業から差し戻されたリードでは、それより前の行動の点数もそのまま残ります。"),
+        ({"recycle": "reset"}, "When sales sends a lead back, what it did before gives no points any more.",
+         "営業から差し戻されたリードでは、それより前の行動の点数は0点になります。"),
+        ({"recycle": {"factor": 0.25}},
+         "When sales sends a lead back, what it did before gives 25% of its points from then on.",
+         "営業から差し戻されたリードでは、それより前の行動の点数は、差し戻し以降25%になります。"),
+        ({"consent": {"profiling": "required"}},
+         "Activities count only while the lead agrees to profiling; others are stored, but give nothing.",
+         "リードがプロファイリングに同意している間の行動だけを採点します。それ以外の行動は保存しますが採点しません。"),
+        ({"consent": {"profiling": "required", "without": "drop"}},
+         "Activities count only while the lead agrees to profiling; others are not kept.",
+         "リードがプロファイリングに同意している間の行動だけを採点します。それ以外の行動は保存しません。"),
+        ({"consent": {"profiling": "optional"}},
+         "Activities count whether or not the lead has agreed to profiling.",
+         "プロファイリングへの同意の有無にかかわらず、行動を採点します。"),
+    ],
+)  # fmt: skip
+def test_recycling_and_consent_are_said_where_a_model_names_them(section: dict[str, Any], en: str, ja: str) -> None:
+    model, (name,) = model_from({"model": "m", **section}), section
+    told: tuple[tuple[Language, str], ...] = (("en", en), ("ja", ja))
+    for lang, wanted in told:
+        assert [one.text for one in explain_model(model, lang) if one.section == name] == [wanted]
+        assert name not in {one.section for one in explain_model(model_from({"model": "m"}), lang)}

@@ -1,0 +1,60 @@
+"""A model beside the primary whose points are gone within minutes, so that a campaign sees time at work."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from deploy.local.paths import ROOT
+
+MODEL = "fading"
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What the fading model gives, in points and seconds."""
+
+    view: int
+    window_s: int
+    download: int
+    half_life_s: int
+    often: int
+
+
+BEFORE, AFTER = Numbers(4, 90, 8, 20, 6), Numbers(7, 60, 5, 30, 3)
+WATCH = (500, 1_000)
+EVERY_S, SILENCE = 60, 1
+MANY, WITHIN_S = 3, 45
+
+
+def model_of(numbers: Numbers) -> dict[str, Any]:
+    """The model as a file says it: windows, half-lives, cells and silence, all of them over in minutes."""
+    view = {"activity": "page_viewed", "repeat": "every"}
+    fresh = {"at_least": MANY, "within": f"{WITHIN_S}s", "points": numbers.often}
+    faded = {"half_life": f"{numbers.half_life_s}s"}
+    download = {"id": "download", "activity": "document_downloaded", "points": numbers.download, "repeat": "every"}
+    return {
+        "model": MODEL,
+        "watch": [mark // 100 for mark in WATCH],
+        "engagement": {
+            "min": 0,
+            "inactivity": {"every": f"{EVERY_S}s", "points": -SILENCE, "floor": 0},
+            "rules": [
+                {"id": "view", **view, "points": numbers.view, "decay": {"window": f"{numbers.window_s}s"}},
+                {**download, "decay": faded},
+                {"id": "often", "activity": "page_viewed", "cells": [fresh]},
+            ],
+        },
+    }
+
+
+def campaign_config(folder: Path) -> Path:
+    """The shipped configuration with the fading model beside the primary."""
+    chosen = folder / "config"
+    if not chosen.exists():
+        shutil.copytree(ROOT / "config", chosen)
+        (chosen / "models").mkdir(exist_ok=True)
+        (chosen / "models" / "fading.json").write_bytes(orjson.dumps(model_of(BEFORE)))
+    return chosen

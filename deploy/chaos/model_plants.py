@@ -1,0 +1,50 @@
+"""Bugs of publications and of the timer, put in on purpose; only a campaign with people who fade can find them."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from services.scoring import refold, repository
+
+
+def _switched_without_a_refold() -> None:
+    """A lead gets the number of the new version, and keeps what the earlier one had folded."""
+    right = refold._Turn._folded
+
+    def folded(self: Any, *of: Any) -> Any:
+        lead = right(self, *of)
+        for key, (version, _) in list(lead.after.folds.items()):
+            if key in lead.before.folds:
+                lead.after.folds[key] = (version, lead.before.folds[key][1])
+        return lead
+
+    setattr(refold._Turn, "_folded", folded)  # noqa: B010 - not to be checked against the class
+
+
+def _left_with_the_earlier_version() -> None:
+    """One lead of every chunk is taken for done."""
+    right = refold._Turn.fold
+
+    async def fold(self: Any, chunk: Any) -> Any:
+        leads = await right(self, chunk)
+        return dict(list(leads.items())[:-1])
+
+    setattr(refold._Turn, "fold", fold)  # noqa: B010
+
+
+def _due_forgotten() -> None:
+    """Every other lead is never found to be due."""
+    right = repository.ScoringRepository.due_leads
+
+    async def due_leads(self: Any, now: datetime, limit: int) -> list[str]:
+        return [lead_id for lead_id in await right(self, now, limit) if int(lead_id[-1], 16) % 2]
+
+    setattr(repository.ScoringRepository, "due_leads", due_leads)  # noqa: B010
+
+
+MODEL_PLANTS: dict[str, tuple[str, Callable[[], None]]] = {
+    "switched-without-refold": ("a lead is switched to a version that did not fold it", _switched_without_a_refold),
+    "left-behind": ("a publication passes over some leads", _left_with_the_earlier_version),
+    "due-forgotten": ("the timer forgets leads that are due", _due_forgotten),
+}
+"""What it is in words, and how it is put in."""

@@ -1,0 +1,40 @@
+"""After the faults: wait until everything that was begun has come to its end."""
+
+import asyncio
+import time
+
+import asyncpg
+
+from deploy.chaos.stack import SufferingStack
+
+PATIENCE_S = 90.0
+AGAIN_S = 0.2
+AHEAD_S = 5 * 3_600
+"""How far ahead handoff's clocks are put, so that nothing waits for its next attempt: what the schedule puts off, and
+what was claimed or put off while a clock was an hour fast."""
+_WAITING = (
+    "SELECT count(*) FILTER (WHERE state = 'waiting'), count(*),"
+    " (SELECT count(*) FROM handoff.handoff WHERE handed_over_at IS NOT NULL) FROM handoff.delivery"
+)
+
+
+async def until_delivered(stack: SufferingStack, database: str) -> bool:
+    """Wait until every lead that was handed over is delivered; False where that does not get on."""
+    for name in ("handoff", "handoff-2"):
+        stack.set_clock(name, AHEAD_S)
+    connection = await asyncpg.connect(database)
+    try:
+        seen, since = None, time.monotonic()
+        while True:
+            waiting, made, handed_over = await connection.fetchrow(_WAITING)
+            if not waiting and made >= handed_over:
+                return True
+            if (waiting, made) != seen:
+                seen, since = (waiting, made), time.monotonic()
+            if time.monotonic() - since > PATIENCE_S:
+                return False
+            await asyncio.sleep(AGAIN_S)
+    finally:
+        await connection.close()
+        for name in ("handoff", "handoff-2"):
+            stack.set_clock(name, 0)
