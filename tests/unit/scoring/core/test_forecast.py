@@ -24,7 +24,7 @@ from tests.unit.scoring.core.strategies import instants, leads, models, to_activ
 MICROSECOND, MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
 DAYS = 60
 few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-many = settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def falls(
