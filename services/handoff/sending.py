@@ -100,8 +100,10 @@ class Sender:
         while True:
             self._wake.clear()
             await until_it_works(self._round, _ignore)
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes together with what it waits for.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._wake.wait()
 
     async def _round(self) -> None:
         """Bring the lanes up to date and fill them; while results wait to be written down, nothing new is begun."""

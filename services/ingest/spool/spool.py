@@ -99,7 +99,9 @@ class Spool:
         """Write until cancelled, and look for orphans now and then."""
         while True:
             try:
-                await asyncio.wait_for(self._wake.wait(), ADOPT_EVERY_S)
+                # Not wait_for: before Python 3.12 it loses a cancellation that comes together with what it waits for.
+                async with asyncio.timeout(ADOPT_EVERY_S):
+                    await self._wake.wait()
             except TimeoutError:
                 await self.open()
                 continue
