@@ -63,8 +63,8 @@ class Lanes:
 
     The client has one request under way per broker, so the records of all partitions travel in rounds: at once when
     nothing is under way, else together as soon as the round before is acknowledged. No timer sets the pace, and under
-    load the batches grow: a round costs as much as some twenty requests, so the requests that are being read when it
-    could begin come along. A record is encoded into its batch when it comes, and is not kept beside it.
+    load the batches grow: a round has a price of its own, so the requests that are being read when it could begin come
+    along. A record is encoded into its batch when it comes, and is not kept beside it.
     """
 
     def __init__(
