@@ -55,7 +55,9 @@ async def _consume(topic: str, group: str) -> None:
         models = await model_store.publish(conn, model_store.read_models(settings.config_dir))
     handler = ActivityHandler(pool, settings, models, ClusterView("bench"), system_clock)
     held = _Held(handler)
-    loop = ConsumerLoop(settings.kafka, [topic], group, held, max_records=6_000, prepare=handler.prepare)
+    loop = ConsumerLoop(
+        settings.kafka, [topic], group, held, max_records=settings.scoring.max_records, prepare=handler.prepare
+    )
     settle()
     running = [asyncio.ensure_future(work) for work in (loop.run(), Relay(settings, SCHEMA).run(), _tell(loop))]
     await asyncio.to_thread(sys.stdin.readline)

@@ -197,4 +197,5 @@ def engagement(state: Mapping[str, Any], numbers: Numbers, at: datetime) -> int:
     if len([age for age in views if age < timedelta(seconds=WITHIN_S)]) >= MANY:
         total += numbers.often * 100
     silent = min(age for _, age in ages) // timedelta(seconds=EVERY_S)
-    return max(min(total, 0), total - silent * SILENCE * 100)
+    cents: int = max(min(total, 0), total - silent * SILENCE * 100)
+    return cents

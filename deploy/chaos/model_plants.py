@@ -11,24 +11,25 @@ def _switched_without_a_refold() -> None:
     """A lead gets the number of the new version, and keeps what the earlier one had folded."""
     right = refold._Turn._folded
 
-    def folded(self: Any, row: Any, before: Any, history: Any, entries: Any) -> Any:
-        lead = right(self, row, before, history, entries)
+    def folded(self: Any, *of: Any) -> Any:
+        lead = right(self, *of)
         for key, (version, _) in list(lead.after.folds.items()):
-            if key in before.folds:
-                lead.after.folds[key] = (version, before.folds[key][1])
+            if key in lead.before.folds:
+                lead.after.folds[key] = (version, lead.before.folds[key][1])
         return lead
 
     setattr(refold._Turn, "_folded", folded)  # noqa: B010 - not to be checked against the class
 
 
 def _left_with_the_earlier_version() -> None:
-    """The last lead of every chunk is taken for done."""
-    right = refold._Turn._unchanged
+    """One lead of every chunk is taken for done."""
+    right = refold._Turn.fold
 
-    async def unchanged(self: Any, chunk: Any, folded: Any) -> Any:
-        return (await right(self, chunk, folded))[:-1]
+    async def fold(self: Any, chunk: Any) -> Any:
+        leads = await right(self, chunk)
+        return dict(list(leads.items())[:-1])
 
-    setattr(refold._Turn, "_unchanged", unchanged)  # noqa: B010
+    setattr(refold._Turn, "fold", fold)  # noqa: B010
 
 
 def _due_forgotten() -> None:

@@ -117,15 +117,20 @@ class EntryRepository:
 
         Reads every stored activity: only for what people do by hand.
         """
-        rows = await self._conn.fetch(
-            "WITH own AS (SELECT array_agg(value) AS values FROM scoring.identifier"
-            " WHERE lead_id = $1::uuid AND kind = ANY($2::text[]))"
-            " SELECT DISTINCT a.lead_id::text FROM scoring.activity a, own WHERE a.lead_id <> $1::uuid"
-            " AND (a.body->'lead'->>'anonymous_id' = ANY(own.values) OR a.body->'lead'->>'phone' = ANY(own.values)"
-            " OR EXISTS (SELECT FROM jsonb_each_text(a.body->'lead'->'external_ids') AS e"
-            " WHERE e.key || ':' || e.value = ANY(own.values)))",
+        own = await self._conn.fetchval(
+            "SELECT array_agg(value) FROM scoring.identifier WHERE lead_id = $1::uuid AND kind = ANY($2::text[])",
             lead_id,
             [EXTERNAL, PHONE, ANONYMOUS],
+        )
+        if not own:
+            return []
+        rows = await self._conn.fetch(
+            "SELECT DISTINCT lead_id::text FROM scoring.activity WHERE lead_id <> $1::uuid AND"
+            " (body->'lead'->>'anonymous_id' = ANY($2::text[]) OR body->'lead'->>'phone' = ANY($2::text[])"
+            " OR EXISTS (SELECT FROM jsonb_each_text(body->'lead'->'external_ids') AS e"
+            " WHERE e.key || ':' || e.value = ANY($2::text[])))",
+            lead_id,
+            own,
         )
         return [row[0] for row in rows]
 

@@ -42,7 +42,8 @@ async def unmerge(work: Work, lead_id: str, other_id: str, author: str) -> list[
     """
     repository = ScoringRepository(work.conn)
     survivor_id = await _standing_id(repository, lead_id)
-    refused = await _refused(work, survivor_id)
+    is_merged = await repository.survivor_of(other_id) == survivor_id
+    refused = await _refused(work, survivor_id) if is_merged else set[str]()
     locked = await repository.lock_leads({survivor_id, other_id, *refused})
     rows = {one: locked[one] for one in (survivor_id, other_id) if one in locked}
     if other_id not in rows:

@@ -8,11 +8,13 @@ from shared.settings import Section, Settings
 
 
 class ScoringSection(Section):
-    """Limits of the consumer. `instance` names a consumer that keeps its partitions over a quick restart."""
+    """Limits of the consumer, which holds two batches of at most `max_records`. `instance` names a consumer that keeps
+    its partitions over a quick restart.
+    """
 
     group: str = "scoring"
     instance: str | None = None
-    max_records: Annotated[int, Field(ge=1, le=20_000)] = 6_000
+    max_records: Annotated[int, Field(ge=1, le=20_000)] = 4_000
 
 
 class ScoringSettings(Settings):

@@ -194,6 +194,7 @@ async def test_what_was_refused_while_two_were_one_joins_once_they_are_apart(des
     assert await desk.resolve(BROWSER) == hanako
     assert [one.get("unmerged_from") for one in await told(desk)] == [None, TARO, None]
     last = dict(await desk.published())
-    assert last[hanako]
-    assert (last[BROWSER], last[hanako]["merged_from"]) == (None, [BROWSER])
+    survivor = last[hanako]
+    assert survivor is not None
+    assert (last[BROWSER], survivor["merged_from"]) == (None, [BROWSER])
     assert (await desk.replayed()).differences == []

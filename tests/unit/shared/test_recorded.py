@@ -75,9 +75,9 @@ OTHERS: dict[str, list[Any]] = {
 
 def both(raw: Any) -> list[Activity | str]:
     answers: list[Activity | str] = []
-    for read in (lambda: parse_written(raw, region="JP"), lambda: parse_recorded(raw, region="JP")):
+    for read in (parse_written, parse_recorded):
         try:
-            answers.append(read())
+            answers.append(read(raw, region="JP"))
         except ActivityFaults as error:
             answers.append(str(error))
     return answers

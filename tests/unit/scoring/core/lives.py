@@ -28,10 +28,10 @@ def says_what_the_oracle_says(got: Evaluation, expected: oracle.Answer) -> None:
     """Every number, band, reason and count; and the reasons add up."""
     reasons = [(rule, int(points * 100), count) for rule, points, count in expected.reasons]
     assert [(one.rule, one.points, one.entries) for one in got.reasons] == reasons
-    assert (got.score, got.engagement, got.fit, got.manual) == tuple(
+    assert [got.score, got.engagement, got.fit, got.manual] == [
         None if value is None else value * 100
         for value in (expected.score, expected.engagement, expected.fit, expected.manual)
-    )
+    ]
     bands = (expected.grade, expected.level, expected.stage, expected.coverage)
     assert (got.grade, got.level, got.stage, got.coverage) == bands
     adds_up(got)

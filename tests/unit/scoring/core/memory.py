@@ -1,7 +1,7 @@
 """What the database holds of leads, in memory, moved by the same pure decisions as the consumer's and the API's."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -93,7 +93,7 @@ class Memory:
 
     # -- how ---------------------------------------------------------------------------------------------------------
 
-    def _identifiers(self, lead_id: str) -> tuple[Identifier, ...]:
+    def _identifiers(self, lead_id: str) -> list[Identifier]:
         return LeadState.unpack(self.packed[lead_id]).profile.identifiers
 
     def _standing(self, lead_id: str) -> Standing:
@@ -131,7 +131,7 @@ class Memory:
         items = [item for lead_id in cluster for item in (*self.stored[lead_id], *fresh.get(lead_id, ()))]
         names = identifiers_of(items)
         foreign = {i for i in names if self.owners[i].lead_id not in cluster}
-        said = links_among([one for one in self.links if _about(one, names)], names, id_for)
+        said = links_among([one for one in self.links if _about(one, set(names))], names, id_for)
         former = [lead_id for lead_id in cluster if lead_id in self.merged_into]
         resolved = resolve_cluster(held, items, foreign, id_for, said.joined, said.parted, former)
         self._place_entries(cluster, resolved)
@@ -166,6 +166,6 @@ def _anchor(standing: Standing) -> str:
     return standing.lead_id if standing.lead_id in hashes else hashes[0]
 
 
-def _about(link: Link, names: Sequence[Identifier] | set[Identifier]) -> bool:
+def _about(link: Link, names: Iterable[Identifier]) -> bool:
     hashes = set(map(id_for, names))
     return link.survivor in hashes or link.other in hashes

@@ -20,7 +20,9 @@ from services.scoring.core import (
     fold,
     lead,
     links,
+    repeat,
     resolution,
+    state,
     verdicts,
 )
 from services.scoring.core import compile as compiling
@@ -55,7 +57,7 @@ def _rounded_entries(put: Replace) -> None:
 
 
 def _repeat_too_long(put: Replace) -> None:
-    right = compiling.compile_repeat
+    right = repeat.compile_repeat
 
     def compile_repeat(schema: Any) -> Any:
         found = right(schema)
@@ -108,7 +110,7 @@ def _any_silence(put: Replace) -> None:
 
 
 def _utc_days(put: Replace) -> None:
-    put(compiling.Calendar, "_local_day", lambda _self, micros: micros // 86_400_000_000 + 719_163)
+    put(calendar.Calendar, "_local_day", lambda _self, micros: micros // 86_400_000_000 + 719_163)
 
 
 def _months_of_thirty_days(put: Replace) -> None:
@@ -189,13 +191,13 @@ def _times_forgotten(put: Replace) -> None:
 
 
 def _recent_forgotten(put: Replace) -> None:
-    right = fold.Entries.encode
+    right = state.Entries.encode
 
     def encode(self: Any) -> Any:
         count, day, today, yesterday, times, _, keys = right(self)
         return [count, day, today, yesterday, times, [], keys]
 
-    put(fold.Entries, "encode", encode)
+    put(state.Entries, "encode", encode)
 
 
 def _anchors_stay(put: Replace) -> None:
@@ -216,7 +218,7 @@ def _refused_for_ever(put: Replace) -> None:
 
 
 def _joined_for_ever(put: Replace) -> None:
-    right = memory.links_among
+    right = links.links_among
 
     def links_among(said: Any, names: Any, id_for: Any) -> Any:
         joins = [one for one in said if one.kind == links.JOINED]

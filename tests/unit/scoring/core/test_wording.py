@@ -154,6 +154,7 @@ def test_accounts_are_told_where_a_model_names_them() -> None:
 )  # fmt: skip
 def test_recycling_and_consent_are_said_where_a_model_names_them(section: dict[str, Any], en: str, ja: str) -> None:
     model, (name,) = model_from({"model": "m", **section}), section
-    for lang, wanted in (("en", en), ("ja", ja)):
+    told: tuple[tuple[Language, str], ...] = (("en", en), ("ja", ja))
+    for lang, wanted in told:
         assert [one.text for one in explain_model(model, lang) if one.section == name] == [wanted]
         assert name not in {one.section for one in explain_model(model_from({"model": "m"}), lang)}
