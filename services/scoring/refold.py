@@ -224,7 +224,7 @@ class _Turn:
     def _folded(self, row: LeadRow, before: LeadState, history: Sequence[Activity], entries: Sequence[Entry]) -> _Lead:
         profile = before.profile
         after = refold(self.models, history, profile.identifiers, self.now, entries, profile)
-        after.stages = before.stages
+        after.stages, after.due_at = before.stages, before.due_at
         return _Lead(row, self.models.serving(before), before, after)
 
     async def release(self) -> bool:

@@ -32,7 +32,11 @@ def renew(
     """
     at = state.instant(now)
     evaluations = evaluations_at(models, state, at)
-    moved = _note_stages(row, state, models, evaluations)
+    # A state folded anew knows neither where the lead stood nor when the timer is to look: its row does.
+    before = LeadState.unpack(row.state) if state.stages is None and row.state else None
+    if before is not None and state.due_at is None:
+        state.due_at = before.due_at
+    moved = _note_stages(state, before, models, evaluations)
     row.version += 1
     past = state.due_at is not None and state.due_at <= at
     look_again(row, state, models, at, evaluations, evaluations, later=past)
@@ -88,13 +92,11 @@ def look_again(
 
 
 def _note_stages(
-    row: LeadRow, state: LeadState, models: Models, evaluations: Mapping[str, Evaluation]
+    state: LeadState, anew_from: LeadState | None, models: Models, evaluations: Mapping[str, Evaluation]
 ) -> Sequence[StageChange]:
     if not any(model.compiled.stages for model in models.live):
         return ()
-    known = state.stages
-    if known is None:
-        known = LeadState.unpack(row.state).stages if row.state else None
+    known = anew_from.stages if anew_from is not None else state.stages
     before, after, moved = known or {}, {}, []
     for model in models.live:
         evaluation = evaluations[model.name]

@@ -93,10 +93,17 @@ def _look(row: LeadRow, state: LeadState, models: Models, now: datetime) -> list
     """Publish the lead if time moved it far enough; else only note when to look again."""
     at = state.instant(now)
     if state.seen_at is None or state.seen_at > at:
-        return told(renew(row, state, models, CAUSE, now), models)
+        return _publish(row, state, models, now)
     published, current = evaluations_at(models, state, state.seen_at), evaluations_at(models, state, at)
     if worth_publishing(models, published, current):
-        return told(renew(row, state, models, CAUSE, now), models)
+        return _publish(row, state, models, now)
     look_again(row, state, models, at, published, current, later=True)
     fill(row, state, models, current)
     return []
+
+
+def _publish(row: LeadRow, state: LeadState, models: Models, now: datetime) -> list[OutboxRow]:
+    published = told(renew(row, state, models, CAUSE, now), models)
+    # Whatever was noted has been looked at: a note that stays would be looked at, and published, for ever.
+    row.due_at, row.due_moved = state.due_at, True
+    return published

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from services.scoring import models as model_store
 from services.scoring.core.lead import LeadState
+from services.scoring.refold import refold_some
 from services.scoring.timer import look_at_due
 from shared.clock import from_rfc3339, to_rfc3339
 from shared.identity import EMAIL
@@ -138,6 +140,32 @@ async def test_an_activity_dated_ahead_is_published_when_its_time_has_come(desk:
     assert await causes(desk) == [("activity", 0, "awareness")]
     await until_due(desk, NOW + timedelta(minutes=2))
     assert (await causes(desk))[1:] == [("time", 20, "awareness")]
+
+
+STILL = """
+model: test
+engagement:
+  rules:
+    - {id: seminar, activity: seminar_attended, points: 20, repeat: every}
+"""
+
+
+async def test_what_was_noted_before_a_lead_was_folded_anew_is_looked_at_once_and_told_of_never(desk: Desk) -> None:
+    """A model without anything that fades takes over; what is late, or dated ahead, is folded from the beginning."""
+    await desk.receive(did("seminar_attended", "s1", NOW - 2 * DAY))
+    (desk.settings.config_dir / "scoring.yaml").write_text(STILL, encoding="utf-8")
+    async with desk.pool.acquire() as conn:
+        desk.models = await model_store.publish(conn, model_store.read_models(desk.settings.config_dir))
+    while await refold_some(desk.pool, desk.settings, desk.models, lambda: desk.now):
+        pass
+    await desk.receive(did("seminar_attended", "s0", NOW - 3 * DAY))
+    ahead = {"lead": {"email": "hanako@example.com"}}
+    await desk.receive(did("seminar_attended", "h1", NOW + timedelta(minutes=2)) | ahead)
+    desk.now = NOW + 90 * DAY
+    looked = [await look_at_due(desk.pool, desk.settings, desk.models, lambda: desk.now) for _ in range(3)]
+    assert looked == [2, 0, 0]
+    assert [cause for cause, _, _ in await causes(desk)] == ["activity", "model", "activity", "activity", "time"]
+    assert await due_at(desk) is None
 
 
 async def test_a_lead_in_other_hands_is_left_for_the_next_time(desk: Desk) -> None:

@@ -136,7 +136,7 @@ def test_as_by_looking_every_day(tree: dict[str, Any], acts: list[Act], at: date
 
 @pytest.mark.long
 @pytest.mark.timeout(1_200)
-@many(1_000)
+@many(300)
 @given(watched(), leads(30), instants())
 def test_as_by_looking_every_day_at_length(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
     is_right(tree, acts, at)
