@@ -1,6 +1,7 @@
 """Group commit: what arrives while batches are unacknowledged goes together into the next ones."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -11,6 +12,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from services.ingest.durable import NotDurable, OutgoingRecord
 from shared.kafka.partition import partition_for
 
+GATHER_LIMIT_S = 0.003
+QUIET_TURNS = 2
+"""A request takes two turns of the event loop from its bytes to its records."""
 ROUND_LIMIT_S = 0.05
 """A partition slower than this no longer holds up the others."""
 
@@ -59,7 +63,8 @@ class Lanes:
 
     The client has one request under way per broker, so the records of all partitions travel in rounds: at once when
     nothing is under way, else together as soon as the round before is acknowledged. No timer sets the pace, and under
-    load the batches grow. A record is encoded into its batch when it comes, and is not kept beside it.
+    load the batches grow: a round costs as much as some twenty requests, so the requests that are being read when it
+    could begin come along. A record is encoded into its batch when it comes, and is not kept beside it.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class Lanes:
             for topic, count in partitions.items()
         }
         self._all = [lane for lanes in self._lanes.values() for lane in lanes]
+        self._added = 0
         self._wake = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -90,6 +96,7 @@ class Lanes:
                 lane.full.append((lane.batch, lane.tickets))
                 lane.batch, lane.tickets = None, []
             lane.tickets.append(ticket)
+        self._added += 1
         self._wake.set()
 
     def cancel(self) -> None:
@@ -100,12 +107,21 @@ class Lanes:
         try:
             while True:
                 await self._wake.wait()
+                await self._gather()
                 self._wake.clear()
                 sent = [await self._send(lane) for lane in self._all if lane.tickets and not lane.busy]
                 if sent:
                     await asyncio.wait(sent, timeout=ROUND_LIMIT_S)
         except Exception as error:
             self._on_failure(error)
+
+    async def _gather(self) -> None:
+        """Return once turns of the event loop bring no more records, or after 3 ms."""
+        until, seen, quiet = time.monotonic() + GATHER_LIMIT_S, self._added, 0
+        while quiet < QUIET_TURNS and time.monotonic() < until:
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if self._added == seen else 0
+            seen = self._added
 
     async def _send(self, lane: Lane) -> "asyncio.Future[Any]":
         if lane.full:

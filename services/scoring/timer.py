@@ -19,6 +19,7 @@ from services.scoring.tables import SCHEMA
 from shared import outbox
 from shared.clock import Clock
 from shared.outbox import OutboxRow
+from shared.slices import Slices
 from shared.waiting import until_it_works
 
 CHUNK = 200
@@ -53,10 +54,15 @@ async def look_at_due(pool: asyncpg.Pool, settings: ScoringSettings, models: Mod
             in_force = await models.pin(conn)
             repository = ScoringRepository(conn)
             rows, busy = await repository.lock_free(ids)
-            states = {lead_id: LeadState.unpack(row.state) for lead_id, row in rows.items() if row.state}
+            states, slices = {}, Slices()
+            for lead_id, row in rows.items():
+                if row.state:
+                    states[lead_id] = LeadState.unpack(row.state)
+                await slices.give_way()
             states |= await _folded_again(conn, in_force, states, now)
             published: list[OutboxRow] = []
             for lead_id, state in states.items():
+                await slices.give_way()
                 published += _look(rows[lead_id], state, in_force.serving(state), now)
             await repository.put_leads([rows[lead_id] for lead_id in states])
             await repository.drop_due(set(ids) - states.keys() - busy)

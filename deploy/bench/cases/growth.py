@@ -53,12 +53,8 @@ async def multiply(desk: Desk, leads: int) -> None:
     Set-wise, with the indexes made in the end: the states are those of the prototypes under other names.
     """
     async with desk.pool.acquire() as conn:
-        await conn.execute(f"ALTER SYSTEM SET max_wal_size = '{WAL_MB}MB'")
-        await conn.execute("SELECT pg_reload_conf()")
-        await conn.execute(_PROTOTYPES)
-        await conn.execute("CREATE TABLE public.prototype_key AS SELECT * FROM scoring.activity_key")
-        await conn.execute(f"DROP INDEX scoring.{_INDEX}")
-        await conn.execute("ALTER TABLE scoring.activity_key DROP CONSTRAINT activity_key_pkey")
+        for statement in _BEGIN:
+            await conn.execute(statement)
     bounds = [PROTOTYPES + (leads - PROTOTYPES) * part // WORKERS for part in range(WORKERS + 1)]
     await asyncio.gather(*(_fill_part(desk, first, end) for first, end in pairwise(bounds)))
     async with desk.pool.acquire() as conn:
@@ -77,11 +73,22 @@ async def _fill_part(desk: Desk, first: int, end: int) -> None:
 
 
 # Which lead is a copy of which: by number. The ids are as random as keyed hashes are.
-_PROTOTYPES = """
+_BEGIN = (
+    f"ALTER SYSTEM SET max_wal_size = '{WAL_MB}MB'",
+    "SELECT pg_reload_conf()",
+    """
     CREATE TABLE public.prototype AS
     SELECT row_number() OVER (ORDER BY i.value) - 1 AS number, i.value AS email, l.*
     FROM scoring.lead l JOIN scoring.identifier i ON i.lead_id = l.id WHERE i.kind = 'email'
-"""
+    """,
+    """
+    CREATE TABLE public.prototype_activity AS
+    SELECT a.*, k.fingerprint FROM scoring.activity a JOIN scoring.activity_key k USING (source, id)
+    """,
+    "ANALYZE public.prototype, public.prototype_activity",
+    f"DROP INDEX scoring.{_INDEX}",
+    "ALTER TABLE scoring.activity_key DROP CONSTRAINT activity_key_pkey",
+)
 _COPIES = f"""
     FROM (
       SELECT n, md5('lead' || n)::uuid AS id, 'lead-' || n || '@company-' || n / {PEOPLE} || '.example.co.jp' AS email
@@ -104,20 +111,19 @@ _FILL = (
     INSERT INTO scoring.activity (lead_id, occurred_at, recorded_at, source, id, type, body)
     SELECT copy.id, a.occurred_at, a.recorded_at, a.source, a.id || '-' || n, a.type,
       a.body || jsonb_build_object('id', a.id || '-' || n)
-    {_COPIES} JOIN scoring.activity a ON a.lead_id = p.id
+    {_COPIES} JOIN public.prototype_activity a ON a.lead_id = p.id
     """,
     f"""
     INSERT INTO scoring.activity_key (source, id, fingerprint)
-    SELECT a.source, a.id || '-' || n, k.fingerprint
-    {_COPIES} JOIN scoring.activity a ON a.lead_id = p.id
-    JOIN public.prototype_key k ON k.source = a.source AND k.id = a.id
+    SELECT a.source, a.id || '-' || n, a.fingerprint
+    {_COPIES} JOIN public.prototype_activity a ON a.lead_id = p.id
     """,
 )
 _FINISH = (
     "SET maintenance_work_mem = '512MB'",
     f"CREATE INDEX {_INDEX} ON scoring.activity (lead_id, occurred_at)",
     "ALTER TABLE scoring.activity_key ADD CONSTRAINT activity_key_pkey PRIMARY KEY (source, id)",
-    "DROP TABLE public.prototype, public.prototype_key",
+    "DROP TABLE public.prototype, public.prototype_activity",
     "VACUUM ANALYZE",
     "ALTER SYSTEM RESET max_wal_size",
     "SELECT pg_reload_conf()",

@@ -30,7 +30,7 @@ from shared.posted import ActivityFaults
 _OF_PERSONS = ("name", "last_name", "first_name")
 _JUDGED = (*_OF_PERSONS, "company", "department", "job_title")
 """In these a sign such as `?` is told."""
-_TEXTS = dict.fromkeys((*_JUDGED, *KANA, *AS_THEY_ARE, *ADDRESS, *COLUMNS, "postal_code"))
+_TEXTS = dict.fromkeys((*_JUDGED, *KANA, *AS_THEY_ARE, *ADDRESS, *COLUMNS, "postal_code", "event", "memo"))
 
 _DOUBTED = When(None, EPOCH, None, ())
 """In place of a time that `card.py` has to judge."""

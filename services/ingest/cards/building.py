@@ -90,7 +90,6 @@ class Builder:
     def __init__(self, plan: Plan, options: CardOptions, now: datetime) -> None:
         self._plan, self._options, self._now = plan, options, now
         self._postal_codes = Memo(postal_code)
-        self._properties = {"event": options.event, "object_key": options.event} if options.event else {}
 
     def build(self, cards: Understood, records: Iterable[int], lines: Iterable[int]) -> Iterator[Outcome]:
         """The outcome of each card; `records` and `lines` are their numbers."""
@@ -184,16 +183,27 @@ class Builder:
         return "", ""
 
     def _all_properties(self, cards: Understood) -> Iterator[dict[str, Any]]:
+        """As in `card.py`, but for the consent."""
+        of_list, special = self._event(None), cards.tags.keys() | cards.other.keys()
+        if "memo" in cards.read or "event" in cards.read:
+            special = set(range(cards.count))
+        memos, events = cards.column("memo"), cards.column("event")
         for place in range(cards.count):
-            if place in cards.tags or place in cards.other:
-                properties: dict[str, Any] = {}
-                if place in cards.tags:
-                    properties["tags"] = list(dict.fromkeys(cards.tags[place]))
-                if place in cards.other:
-                    properties["columns"] = cards.other[place]
-                yield properties | self._properties
-            else:
-                yield self._properties.copy()
+            if place not in special:
+                yield of_list.copy()
+                continue
+            properties: dict[str, Any] = {}
+            if place in cards.tags:
+                properties["tags"] = list(dict.fromkeys(cards.tags[place]))
+            if memos[place]:
+                properties["memo"] = memos[place]
+            if place in cards.other:
+                properties["columns"] = cards.other[place]
+            yield properties | self._event(events[place])
+
+    def _event(self, said: str | None) -> dict[str, Any]:
+        event = said or self._options.event
+        return {"event": event, "object_key": event} if event else {}
 
     def _ids(self, cards: Understood) -> Iterator[str]:
         """As `card.id_of`: of the names of the fields that say something, and of what they say."""

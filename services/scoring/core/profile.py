@@ -47,10 +47,9 @@ class Profile:
         for activity in activities:
             self.email = activity.email or self.email
             self.phone = activity.phone or self.phone
-            if activity.attributes:
-                self.attributes.update(
-                    (name, value) for name, value in activity.attributes.items() if value is not None and value != ""
-                )
+            for name, value in activity.attributes.items():
+                if value is not None and value != "":
+                    self.attributes[name] = value
             if activity.consent:
                 self._agree(activity)
         self.latest = [*map(brief, activities[: -RECENT - 1 : -1]), *self.latest][:RECENT]

@@ -178,10 +178,10 @@ def test_common_cards_are_read_many_at_a_time(monkeypatch: pytest.MonkeyPatch, e
     assert len(told(Listing, data, LIMIT, {"consent": {"email": True}, "event": "expo"})) == 1_501
 
 
-def test_consent_is_common_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_consent_remarks_and_events_are_common_too(monkeypatch: pytest.MonkeyPatch) -> None:
     data = (
-        "氏名,メール,メール配信同意,同意日,配信停止\nA,a@example.jp,○,2026/5/1,\nB,b@example.jp,,,1\nC,c@example.jp,,,\n"
-        "D,d@example.jp,○,,\nE,e@example.jp,○,2026/5/1,停止\n"
+        "氏名,メール,メール配信同意,同意日,配信停止,メモ,展示会名\nA,a@example.jp,○,2026/5/1,,また連絡,春\n"
+        "B,b@example.jp,,,1,,\nC,c@example.jp,,,,,\nD,d@example.jp,○,,,,秋\nE,e@example.jp,○,2026/5/1,停止,急ぎ,\n"
     ).encode()
     assert_alike(data, consent={"phone": True})
     monkeypatch.setattr(Listing, "outcome_of", None)

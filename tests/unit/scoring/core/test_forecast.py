@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scoring.core.compile import CompiledModel, compile_model
@@ -18,13 +18,12 @@ from services.scoring.core.loader import model_from
 from services.scoring.core.state import Recycling, State
 from shared.activity import Activity
 from tests.oracle.scoring import Act, score
+from tests.properties import few, many
 from tests.unit.scoring.core.builders import DAY, NOON, act, compiled
 from tests.unit.scoring.core.strategies import instants, leads, models, to_activity
 
 MICROSECOND, MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
 DAYS = 60
-few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-many = settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def falls(
@@ -124,10 +123,12 @@ def is_below(model: CompiledModel, state: State, at: datetime, mark: int) -> boo
 
 
 def watched() -> st.SearchStrategy[dict[str, Any]]:
-    return models().map(lambda tree: {**tree, "exclude": [], "watch": [0, 3, 7.5], "forecast": True})
+    """Consent decides what is folded, which is all done when a forecast is made."""
+    wanted = {"exclude": [], "consent": {}, "watch": [0, 3, 7.5], "forecast": True}
+    return models().map(lambda tree: {**tree, **wanted})
 
 
-@few
+@few()
 @given(watched(), leads(), instants())
 def test_as_by_looking_every_day(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
     is_right(tree, acts, at)
@@ -135,7 +136,7 @@ def test_as_by_looking_every_day(tree: dict[str, Any], acts: list[Act], at: date
 
 @pytest.mark.long
 @pytest.mark.timeout(1_200)
-@many
+@many(300)
 @given(watched(), leads(30), instants())
 def test_as_by_looking_every_day_at_length(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
     is_right(tree, acts, at)
