@@ -172,7 +172,7 @@ def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
             return True
         if any(was[band] != now[band] for band in ("grade", "level", "stage")):
             return True
-        if abs(was["score"] - now["score"]) >= 1:
+        if abs(round(was["score"] * 100) - round(now["score"] * 100)) >= 100:
             return True
         marks = (*WATCH, 4_500, 5_000)
         if any((was["score"] * 100 >= mark) != (now["score"] * 100 >= mark) for mark in marks):

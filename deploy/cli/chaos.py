@@ -27,7 +27,7 @@ def chaos(
     per_second: Annotated[float, typer.Option("--rate", min=1, help="Activities sent a second at most.")] = 500,
     fading: Annotated[
         bool, typer.Option("--fading/--steady", help="People whose points fade, and models published meanwhile.")
-    ] = True,
+    ] = False,
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="Keep the stack's data here instead of removing it.")
     ] = None,

@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 
 from services.scoring.core.entries import Entry
-from services.scoring.core.links import Link
+from services.scoring.core.links import PARTED, Link
 from services.scoring.core.verdicts import DETECTOR, Verdict
 from shared.identity import ANONYMOUS, EXTERNAL, PHONE
 
@@ -111,6 +111,16 @@ class EntryRepository:
             list(anchors),
         )
         return [Link(*row) for row in rows]
+
+    async def any_parted(self, anchors: Collection[str]) -> bool:
+        """Whether somebody ever took a lead apart that one of these anchors names."""
+        found: bool = await self._conn.fetchval(
+            "SELECT EXISTS (SELECT FROM scoring.link WHERE kind = $1"
+            " AND (survivor = ANY($2::uuid[]) OR other = ANY($2::uuid[])))",
+            PARTED,
+            list(anchors),
+        )
+        return found
 
     async def leads_naming(self, lead_id: str) -> list[str]:
         """Other leads with activities that name a telephone, a browser or an id of this one, which was refused them.

@@ -1,6 +1,6 @@
 """Leads joined by hand and taken apart again: the word is stored, and the leads it is about are resolved anew."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from services.scoring.batch import BatchScoring
@@ -28,10 +28,15 @@ async def merge(work: Work, lead_id: str, with_id: str, author: str) -> list[Out
     ids = [await _standing_id(repository, one) for one in (lead_id, with_id)]
     if ids[0] == ids[1]:
         return []
-    rows = await _locked(repository, ids)
+    # What one of them was taken apart from is kept from the other as well, and may be free for others now.
+    apart = await EntryRepository(work.conn).any_parted([one for id_ in ids for one in await _own(work, id_)])
+    refused = {other for id_ in ids for other in await _refused(work, id_)} if apart else set[str]()
+    locked = await repository.lock_leads({*ids, *refused})
+    rows = _standing_rows(locked, ids)
     survivor, other = sorted((_standing(row) for row in rows.values()), key=lambda standing: standing.rank)
     link = Link(JOINED, _anchor(work, survivor), _anchor(work, other))
-    return await _say(work, Word(link, survivor.lead_id, other.lead_id, author), rows)
+    told = await _say(work, Word(link, survivor.lead_id, other.lead_id, author), rows)
+    return [*told, *await _resolve_again(work, {*ids, *refused})] if refused else told
 
 
 async def unmerge(work: Work, lead_id: str, other_id: str, author: str) -> list[OutboxRow]:
@@ -57,7 +62,7 @@ async def unmerge(work: Work, lead_id: str, other_id: str, author: str) -> list[
     link = Link(PARTED, _anchor(work, standing), other_id)
     told = await _say(work, Word(link, survivor_id, other_id, author), rows)
     # What was refused to others while the two were one may join them now.
-    return [*told, *await _resolve_again(work, locked)] if refused else told
+    return [*told, *await _resolve_again(work, {survivor_id, other_id, *refused})] if refused else told
 
 
 async def _refused(work: Work, lead_id: str) -> set[str]:
@@ -73,8 +78,12 @@ async def _say(work: Work, word: Word, rows: Mapping[str, LeadRow]) -> list[Outb
     return await _scoring(work).resolve_again(rows, word)
 
 
-async def _resolve_again(work: Work, ids: Iterable[str]) -> list[OutboxRow]:
-    rows = await ScoringRepository(work.conn).lock_leads(list(ids))
+async def _resolve_again(work: Work, ids: Collection[str]) -> list[OutboxRow]:
+    """These leads, and those that the first resolution has split off."""
+    repository = ScoringRepository(work.conn)
+    stored = await repository.activities_of(ids)
+    owners = await repository.owners(identifiers_of(one for items in stored.values() for one in items))
+    rows = await repository.lock_leads({*ids, *(owner.lead_id for owner in owners.owners.values())})
     return await _scoring(work).resolve_again(rows)
 
 
@@ -91,11 +100,17 @@ async def _standing_id(repository: ScoringRepository, lead_id: str) -> str:
     return found
 
 
-async def _locked(repository: ScoringRepository, ids: list[str]) -> dict[str, LeadRow]:
-    rows = await repository.lock_leads(ids)
+def _standing_rows(locked: Mapping[str, LeadRow], ids: Sequence[str]) -> dict[str, LeadRow]:
+    rows = {one: locked[one] for one in ids if one in locked}
     if len(rows) < len(ids) or any(row.merged_into is not None or not row.state for row in rows.values()):
         raise LostRaceError("a lead was merged by another worker")
     return rows
+
+
+async def _own(work: Work, lead_id: str) -> list[str]:
+    """The keyed hashes of what is named in a lead's activities."""
+    named = identifiers_of((await ScoringRepository(work.conn).activities_of([lead_id]))[lead_id])
+    return [work.lead_id_for(identifier) for identifier in named]
 
 
 def _standing(row: LeadRow) -> Standing:

@@ -70,13 +70,14 @@ def leads_are_the_oracles(
         size = choices.number(1, 5)
         memory.receive([to_activity(act) for act in arrival[start : start + size]], NOW)
         start += size
-        _say_something(memory, choices)
+        _say_something(memory, choices, ["nothing", "nothing", "merge"])
         if waiting and choices.number(0, 1):
             said, stored = waiting.pop()
             lead_id = choices.one(sorted(memory.packed))
             anchor = memory.anchor_of(lead_id)
             memory.enter(lead_id, replace(stored, anchor=anchor), NOW)
             entered.append((_name(anchor), said))
+    _say_something(memory, choices, ["nothing", "merge", "unmerge"])
     compare(memory, tree, acts, entered)
 
 
@@ -97,8 +98,8 @@ def compare(
             assert memory.merged_into.get(hashed, found[ids]) == found[ids]
 
 
-def _say_something(memory: Memory, choices: Choices) -> None:
-    leads, word = sorted(memory.packed), choices.one(["nothing", "nothing", "merge", "unmerge"])
+def _say_something(memory: Memory, choices: Choices, words: Sequence[str]) -> None:
+    leads, word = sorted(memory.packed), choices.one(words)
     if word == "merge" and len(leads) > 1:
         one, other = choices.order(leads)[:2]
         memory.merge(one, other, NOW)

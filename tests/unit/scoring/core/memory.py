@@ -64,8 +64,13 @@ class Memory:
     def merge(self, lead_id: str, with_id: str, now: datetime) -> None:
         """Somebody says that two leads are one."""
         survivor, other = sorted(map(self._standing, (lead_id, with_id)), key=lambda one: one.rank)
+        named = identifiers_of([*self.stored[lead_id], *self.stored[with_id]])
+        apart = any(one.kind == PARTED and _about(one, named) for one in self.links)
+        refused = self._refused(lead_id) | self._refused(with_id) if apart else set()
         self.links.append(Link(JOINED, _anchor(survivor), _anchor(other)))
         self._resolve({lead_id, with_id}, {}, now)
+        if refused:
+            self._resolve_again({lead_id, with_id, *refused}, now)
 
     def unmerge(self, lead_id: str, other_id: str, now: datetime) -> None:
         """Somebody says that a lead which was merged into this one is another."""
@@ -73,7 +78,7 @@ class Memory:
         self.links.append(Link(PARTED, _anchor(self._standing(lead_id)), other_id))
         self._resolve({lead_id, other_id}, {}, now)
         if refused:
-            self._resolve({lead_id, other_id, *refused}, {}, now)
+            self._resolve_again({lead_id, other_id, *refused}, now)
 
     def separable(self) -> list[tuple[str, str]]:
         """Pairs (lead, other) that can be taken apart."""
@@ -148,6 +153,11 @@ class Memory:
         self._redirect(
             {id_for(name): lead_id for lead_id, group in resolved.groups.items() for name in group.identifiers}
         )
+
+    def _resolve_again(self, ids: set[str], now: datetime) -> None:
+        """These leads, and those that the first resolution has split off."""
+        named = identifiers_of([item for lead_id in ids for item in self.stored[lead_id]])
+        self._resolve(ids | {self.owners[one].lead_id for one in named}, {}, now)
 
     def _place_entries(self, cluster: set[str], resolved: Resolved) -> None:
         owner_of = {id_for(identifier): owner.lead_id for identifier, owner in resolved.owners.items()}
