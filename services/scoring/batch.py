@@ -15,7 +15,16 @@ from services.scoring.core.engine import signals_of
 from services.scoring.core.entries import Entry
 from services.scoring.core.events import SignalFired, Word, told, tombstone
 from services.scoring.core.lead import LeadState, Models, advance, refold
-from services.scoring.core.linking import LeadIdFor, Owner, Placement, Resolved, Standing, place, resolve_cluster
+from services.scoring.core.linking import (
+    NOT_YET,
+    LeadIdFor,
+    Owner,
+    Placement,
+    Resolved,
+    Standing,
+    place,
+    resolve_cluster,
+)
 from services.scoring.core.links import NO_LINKS, Links, links_among
 from services.scoring.core.profile import identifiers_of
 from services.scoring.entry_repository import EntryRepository
@@ -143,7 +152,11 @@ class BatchScoring:
             items = [item for lead_id in cluster for item in activities[lead_id]]
             resolved = resolve_cluster(
                 [
-                    Standing(lead_id, states[lead_id].profile.identifiers, min(item.order for item in history[lead_id]))
+                    Standing(
+                        lead_id,
+                        states[lead_id].profile.identifiers,
+                        min((item.order for item in history[lead_id]), default=NOT_YET),
+                    )
                     for lead_id in cluster
                     if lead_id in states
                 ],

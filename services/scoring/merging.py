@@ -1,12 +1,11 @@
 """Leads joined by hand and taken apart again: the word is stored, and the leads it is about are resolved anew."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
 
 from services.scoring.batch import BatchScoring
 from services.scoring.core.events import Word
 from services.scoring.core.lead import LeadState
-from services.scoring.core.linking import Standing
+from services.scoring.core.linking import NOT_YET, Standing
 from services.scoring.core.links import JOINED, PARTED, Link
 from services.scoring.core.profile import identifiers_of
 from services.scoring.entering import Work, not_found
@@ -14,9 +13,6 @@ from services.scoring.entry_repository import EntryRepository
 from services.scoring.repository import LeadRow, LostRaceError, ScoringRepository
 from shared.errors import ProblemError
 from shared.outbox import OutboxRow
-
-_NOT_YET = (datetime.max.replace(tzinfo=UTC), "", "")
-"""The place of a lead whose activities are all dated ahead."""
 
 
 async def merge(work: Work, lead_id: str, with_id: str, author: str) -> list[OutboxRow]:
@@ -115,7 +111,7 @@ async def _own(work: Work, lead_id: str) -> list[str]:
 
 def _standing(row: LeadRow) -> Standing:
     profile = LeadState.unpack(row.state).profile
-    return Standing(row.id, profile.identifiers, profile.first or _NOT_YET)
+    return Standing(row.id, profile.identifiers, profile.first or NOT_YET)
 
 
 def _anchor(work: Work, standing: Standing) -> str:

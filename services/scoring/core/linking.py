@@ -7,12 +7,15 @@ leads, these form a cluster, and the leads of a cluster are resolved again from 
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from services.scoring.core.resolution import LeadGroup, Order, Pairs, resolve_leads, strongest_first
 from shared.activity import Activity
 from shared.identity import ANONYMOUS, EMAIL, Identifier
 
 LeadIdFor = Callable[[Identifier], str]
+NOT_YET: Order = (datetime.max.replace(tzinfo=UTC), "", "")
+"""The place of a lead without an activity: what it had belongs to others now, or is dated ahead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from services.scoring.core.entries import Entry
 from services.scoring.core.evaluation import Evaluation
 from services.scoring.core.lead import LeadState, Models, advance, refold
-from services.scoring.core.linking import Owner, Placement, Resolved, Standing, place, resolve_cluster
+from services.scoring.core.linking import NOT_YET, Owner, Placement, Resolved, Standing, place, resolve_cluster
 from services.scoring.core.links import JOINED, PARTED, Link, links_among
 from services.scoring.core.profile import identifiers_of
 from shared.activity import Activity
@@ -102,7 +102,9 @@ class Memory:
         return LeadState.unpack(self.packed[lead_id]).profile.identifiers
 
     def _standing(self, lead_id: str) -> Standing:
-        return Standing(lead_id, self._identifiers(lead_id), min(item.order for item in self.stored[lead_id]))
+        return Standing(
+            lead_id, self._identifiers(lead_id), min((item.order for item in self.stored[lead_id]), default=NOT_YET)
+        )
 
     def _refused(self, lead_id: str) -> set[str]:
         """Leads that share an identifier with this one, which was refused to one of the two."""
