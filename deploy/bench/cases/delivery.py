@@ -16,7 +16,7 @@ from shared.clock import system_clock
 
 COUNT = 1_500
 HEALTHY, SICK = 4, 4
-WARM_UP, EVENTS, EVERY_S = 50, 300, 0.01
+WARM_UP, EVENTS, EVERY_S = 50, 600, 0.01
 CONCURRENCY = 16
 """As `KIZASHI_HANDOFF__DELIVERY_CONCURRENCY` has it by default."""
 
