@@ -123,22 +123,25 @@ def parse_stored(raw: Mapping[str, Any]) -> Activity:
     named = _known_names(raw["lead"], "JP")
     if named is None:
         return parse_recorded(raw)
-    received, claimed, consent = raw.get("received_at"), raw.get("claimed_at"), raw.get("consent")
+    get = raw.get
+    received, claimed, consent = get("received_at"), get("claimed_at"), get("consent")
+    email, phone, identifiers = named
+    # By position, which takes half the time.
     return Activity(
-        id=raw["id"],
-        source=raw["source"],
-        type=raw["type"],
-        occurred_at=from_rfc3339(raw["occurred_at"]),
-        received_at=from_rfc3339(received) if received else None,
-        identifiers=named[2],
-        email=named[0],
-        attributes=raw.get("attributes") or {},
-        properties=raw.get("properties") or {},
-        consent=None if consent is None else {name: word for name, word in consent.items() if word is not None},
-        flags=tuple(raw.get("flags", ())),
-        phone=named[1],
-        claimed_at=from_rfc3339(claimed) if claimed else None,
-        signals=raw.get("signals"),
+        raw["id"],
+        raw["source"],
+        raw["type"],
+        from_rfc3339(raw["occurred_at"]),
+        from_rfc3339(received) if received else None,
+        identifiers,
+        email,
+        get("attributes") or {},
+        get("properties") or {},
+        None if consent is None else {name: word for name, word in consent.items() if word is not None},
+        tuple(get("flags", ())),
+        phone,
+        from_rfc3339(claimed) if claimed else None,
+        get("signals"),
     )
 
 

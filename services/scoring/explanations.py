@@ -166,7 +166,7 @@ def _difference(found: Difference, before: InForce | None) -> dict[str, Any]:
 
 def points_of(cents: Exact) -> float:
     """An exact amount of cents as the nearest double in points."""
-    return cents / 100 if isinstance(cents, (int, float)) else float(cents / 100)
+    return float(cents / 100)
 
 
 class _Rules:
@@ -197,11 +197,12 @@ class _Rules:
         }
 
     def _entry(self, entry: Earning) -> dict[str, Any]:
+        start, now = entry.start, entry.now
         return {
-            "activity": self._activity(entry.activity),
-            "points": points_of(entry.now),
-            "points_at_start": entry.start / 100,
-            "decay": points_of(entry.now - entry.start),
+            "activity": self._described.get(id(entry.activity)) or self._activity(entry.activity),
+            "points": points_of(now),
+            "points_at_start": start / 100,
+            "decay": points_of(now - start),
             "factor": 1.0 if entry.factor is WHOLE else float(entry.factor),
         }
 
@@ -210,7 +211,7 @@ class _Rules:
         words = {REPEAT: _repeat_word(written)}
         return [
             {
-                "activity": self._activity(one.activity),
+                "activity": self._described.get(id(one.activity)) or self._activity(one.activity),
                 "points": points,
                 "policy": words.get(one.policy, one.policy),
                 "verdict": one.verdict,

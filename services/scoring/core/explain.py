@@ -28,10 +28,10 @@ WHOLE = Fraction(1)
 """The factor of an entry that nothing was recycled of."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Earning:
     """What one activity earned from one rule: at its own instant, and now. An activity that a cell counts earns
-    nothing by itself. `factor` is what recycling leaves of it.
+    nothing by itself. `factor` is what recycling leaves of it. Not frozen, as there are thousands; no one writes to it.
     """
 
     activity: Activity
@@ -138,9 +138,10 @@ def explain(
 ) -> Explanation:
     """Explain the lead at `at`, from the same arguments as `fold_all`."""
     ordered = until(activities, at)
-    found = verdict_of or judge(ordered).verdict_of
+    if verdict_of is None and (judgement := judge(ordered)).unpaid:
+        verdict_of = judgement.verdict_of
     state, trace = traced_fold(
-        model, consented(model, ordered), attributes=attributes, recyclings=recyclings, verdict_of=found
+        model, consented(model, ordered), attributes=attributes, recyclings=recyclings, verdict_of=verdict_of
     )
     return _account(model, state, trace, at, manual)
 

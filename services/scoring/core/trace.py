@@ -14,9 +14,9 @@ VERDICT = "verdict"
 """Denied because the activity was no person's: `Denial.verdict` says which verdict it has."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Denial:
-    """An activity that matched a rule and was not paid by it.
+    """An activity that matched a rule and was not paid by it. Not frozen, as there are thousands; no one writes to it.
 
     `policy` is `repeat`, `daily_max` or `verdict`; `paid_before` the paid activity that stood in the way of a repeat.
     """
@@ -83,6 +83,8 @@ def _note_unpaid(
     facts = ActivityFacts(state.attributes, state.domain)
     noted = set()
     for activity in ordered:
+        if verdict_of is None and not activity.flags:
+            continue
         if (verdict := unpaid_verdict(activity, verdict_of)) is None:
             continue
         facts.properties, facts.source = activity.properties, activity.source

@@ -195,6 +195,8 @@ def _note_bursts(hits: Sequence[Hit]) -> None:
 
 def _note(values: Sequence[tuple[Hit, str]], least: int, within: int, reason: str) -> None:
     """Note `reason` on all hits of every stretch, not longer than `within`, that holds `least` different values."""
+    if len({value for _, value in values}) < least:
+        return
     inside: Counter[str] = Counter()
     first = noted = 0
     for last, (hit, value) in enumerate(values):
