@@ -27,13 +27,13 @@ NUMBER = int(MARK, 16) % 10_000
 EARNED: dict[str, dict[str, float]] = {
     "standard-webhooks": {"document-downloaded": 5},
     "hubspot": {"section-manager-or-above": 10, "department-head-or-above": 5},
-    "marketo": {"pricing-page": 3, "page-viewed": 0.5},
+    "marketo": {},
     "account-engagement": {"form-submitted": 2},
     "salesforce": {"section-manager-or-above": 10, "department-head-or-above": 5},
     "mautic": {"form-submitted": 2, "email-opened": 1, "email-clicked": 3, "section-manager-or-above": 10},
     "mailchimp": {"unsubscribed": -15, "cap:engagement": 15},
     "mandrill": {"email-clicked": 3, "unsubscribed": -15, "email-bounced": -5, "cap:engagement": 17},
-    # What the payload itself calls a machine's open or click earns nothing: here, with brevo and with customerio.
+    # What the payload itself calls a machine's doing earns nothing: here, with marketo, brevo and customerio.
     "sendgrid": {"email-clicked": 3, "unsubscribed": -15, "email-bounced": -5, "cap:engagement": 17},
     "postmark": {"email-opened": 1},
     "brevo": {"email-bounced": -5, "cap:engagement": 5},
