@@ -80,24 +80,24 @@ class AccountRepository:
     async def place(self, told: Mapping[str, tuple[int, str | None, bytes]]) -> set[str]:
         """Bring contacts up to date: by lead the `seq`, the account it belongs to now, and the packed contact.
 
-        What is older than what is stored changes nothing. Returns the accounts that lost or got a contact, or whose
-        contact changed.
+        What is older than what is stored changes nothing. Returns the accounts that may have lost or got a contact, or
+        whose contact may have changed.
         """
-        rows = await self._conn.fetch(
-            "WITH told AS (SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bytea[])"
-            " AS t(lead_id, seq, account_id, contact)),"
-            " before AS (SELECT l.lead_id, l.account_id FROM scoring.account_lead l JOIN told USING (lead_id)),"
-            " placed AS (INSERT INTO scoring.account_lead AS l (lead_id, account_id, contact, seq)"
-            " SELECT lead_id, account_id, contact, seq FROM told ON CONFLICT (lead_id) DO UPDATE"
+        # Two statements: as one join they are planned for a table that is still empty, and take the square of its rows.
+        before = await self._conn.fetch(
+            "SELECT account_id::text FROM scoring.account_lead WHERE lead_id = ANY($1::uuid[])", list(told)
+        )
+        placed = await self._conn.fetch(
+            "INSERT INTO scoring.account_lead AS l (lead_id, account_id, contact, seq)"
+            " SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::bigint[]) ON CONFLICT (lead_id) DO UPDATE"
             " SET account_id = excluded.account_id, contact = excluded.contact, seq = excluded.seq"
-            " WHERE l.seq < excluded.seq RETURNING l.lead_id, l.account_id)"
-            " SELECT p.account_id::text, b.account_id::text FROM placed p LEFT JOIN before b USING (lead_id)",
+            " WHERE l.seq < excluded.seq RETURNING l.account_id::text",
             list(told),
-            [seq for seq, _, _ in told.values()],
             [account_id for _, account_id, _ in told.values()],
             [contact for _, _, contact in told.values()],
+            [seq for seq, _, _ in told.values()],
         )
-        return {account_id for row in rows for account_id in row if account_id is not None}
+        return {row[0] for row in (*before, *placed) if row[0] is not None}
 
     async def contacts_of(self, account_ids: Collection[str]) -> dict[str, list[Contact]]:
         """The contacts of accounts, by lead id."""

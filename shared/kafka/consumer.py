@@ -86,7 +86,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             "session_timeout_ms": 6_000,
             "max_poll_interval_ms": 300_000,
             "fetch_max_wait_ms": 100,
-            "max_partition_fetch_bytes": 4 * 1_048_576,
+            "max_partition_fetch_bytes": 1_048_576,
         }
         self._consumer: AIOKafkaConsumer | None = None
         self._positions: dict[TopicPartition, int] = {}
