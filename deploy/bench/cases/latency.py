@@ -75,7 +75,9 @@ class Drive:
         try:
             async for record in consumer:
                 email = orjson.loads(record.value)["lead"]["identifiers"]["email"]
-                self.took_ms.append((time.perf_counter() - self.sent.pop(email)) * 1e3)
+                sent_at = self.sent.pop(email, None)
+                if sent_at is not None:  # one of the others may have become hot by all that it did
+                    self.took_ms.append((time.perf_counter() - sent_at) * 1e3)
         finally:
             await consumer.stop()
 
