@@ -83,7 +83,7 @@ class AccountRepository:
         What is older than what is stored changes nothing. Returns the accounts that may have lost or got a contact, or
         whose contact may have changed.
         """
-        # Two statements: as one join they are planned for a table that is still empty, and take the square of its rows.
+        # Two statements: one join may be planned for a table that is still empty, and then take the square of its rows.
         before = await self._conn.fetch(
             "SELECT account_id::text FROM scoring.account_lead WHERE lead_id = ANY($1::uuid[])", list(told)
         )
