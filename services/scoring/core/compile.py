@@ -131,6 +131,10 @@ class CompiledModel:
     total_marks: tuple[int, ...]
     engagement_marks: tuple[int, ...]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In a pickle it is the model, compiled again where it is read: closures do not travel."""
+        return compile_model, (self.model,)
+
     def plan(self, activity_type: str) -> TypePlan:
         """What is to be done about activities of this type."""
         return self.plans.get(activity_type, self.other)

@@ -144,6 +144,12 @@ class LeadState:
             [(from_micros(at), word) for at, word in rest.get("agreed", ())],
         )
 
+    @staticmethod
+    def glance(packed: bytes) -> tuple[int, dict[str, int]]:
+        """Of a packed state the number of activities, and the versions it was folded by: a third of unpacking it."""
+        profile, folds, *_ = orjson.loads(packed.partition(b"\n")[0])
+        return profile[6], {key: version for key, (version, _) in folds.items()}
+
     def evaluation(self, model: LiveModel, at: datetime) -> Evaluation:
         """The lead under one of its models at `at`, which is not before what is folded."""
         return evaluate(model.compiled, self.folds[model.key][1], at, self.manual)
