@@ -27,8 +27,9 @@ from services.scoring.core.linking import (
 )
 from services.scoring.core.links import NO_LINKS, Links, links_among
 from services.scoring.core.profile import identifiers_of
+from services.scoring.core.verdicts import Verdict
 from services.scoring.entry_repository import EntryRepository
-from services.scoring.renewal import renew
+from services.scoring.renewal import NOBODY, renew
 from services.scoring.repository import Key, KnownOwners, LeadRow, LostRaceError, ScoringRepository
 from shared.activity import SILENT, Activity
 from shared.identity import Identifier
@@ -45,11 +46,13 @@ class Work:
     known: dict[Identifier, Owner]
     rows: dict[str, LeadRow]
     states: dict[str, LeadState] = field(default_factory=dict)
+    """Of the leads of clusters alone."""
     merged: dict[str, str] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
     moves: dict[Key, tuple[str, str]] = field(default_factory=dict)
     clustered: set[str] = field(default_factory=set)
     taken_back: set[str] = field(default_factory=set)
+    unpaid: dict[Key, Verdict] = field(default_factory=dict)
     word: Word | None = None
     serving: dict[str, Models] = field(default_factory=dict)
     """The models of leads that were not switched to those in force yet."""
@@ -112,7 +115,7 @@ class BatchScoring:
         placement = Placement(clusters=[set(rows)])
         work = Work({}, placement, {}, dict(rows), word=word)
         await self._resolve(work)
-        await self._renew(work, work.states)
+        await self._renew_all(work)
         return await self._write(work)
 
     async def _write(self, work: Work) -> list[OutboxRow]:
@@ -229,15 +232,17 @@ class BatchScoring:
         work.merged.update(resolved.merged)
         work.clustered.update(resolved.groups)
 
-    async def _fold_others(self, work: Work, waiting: Mapping[str, Sequence[Entry]]) -> set[str]:
+    async def _fold_others(self, work: Work, waiting: Mapping[str, Sequence[Entry]]) -> dict[str, Sequence[Identifier]]:
         """Bring all leads up to date; of those in no cluster the new activities alone are folded.
 
-        Returns those of which that is not enough.
+        One by one, so that no more than one of them is unpacked at a time. Returns those of which that is not enough,
+        with their identifiers.
         """
+        await self._renew_all(work)
         claimed: dict[str, list[Identifier]] = defaultdict(list)
         for identifier, owner in work.placement.owners.items():
             claimed[owner.lead_id].append(identifier)
-        again: set[str] = set()
+        again: dict[str, Sequence[Identifier]] = {}
         slices = Slices()
         for lead_id, activities in work.by_lead.items():
             if lead_id in work.clustered:
@@ -247,30 +252,30 @@ class BatchScoring:
             if row is None or not row.state:
                 work.rows[lead_id] = row or _new_row(lead_id)
                 work.rows[lead_id].merged_into = None
-                work.states[lead_id] = refold(
-                    self._models, activities, claimed[lead_id], self._now, waiting.get(lead_id, ())
-                )
+                entries = waiting.get(lead_id, ())
+                self._renew(work, lead_id, refold(self._models, activities, claimed[lead_id], self._now, entries))
                 continue
             state = LeadState.unpack(row.state)
             state.profile.own(claimed[lead_id])
-            work.states[lead_id] = state
-            work.serving[lead_id] = self._models.serving(state)
-            if lead_id in waiting or not advance(work.serving[lead_id], state, activities, self._now):
-                again.add(lead_id)
-                if state.judgement.taken_back:
-                    work.taken_back.add(lead_id)
-        await self._renew(work, [lead_id for lead_id in work.states if lead_id not in again])
+            models = self._models.serving(state)
+            if models is not self._models:
+                work.serving[lead_id] = models
+            if lead_id not in waiting and advance(models, state, activities, self._now):
+                self._renew(work, lead_id, state)
+                continue
+            again[lead_id] = state.profile.identifiers
+            if state.judgement.taken_back:
+                work.taken_back.add(lead_id)
         return again
 
-    async def _fold_again(self, work: Work, again: Collection[str]) -> None:
+    async def _fold_again(self, work: Work, again: Mapping[str, Sequence[Identifier]]) -> None:
         """Fold leads from all that is stored of them, which what came new is by now."""
         history, entries = await self._repository.activities_of(again), await self._entries.of(again)
-        for lead_id in again:
-            identifiers = work.states[lead_id].profile.identifiers
-            work.states[lead_id] = refold(
-                work.serving[lead_id], history[lead_id], identifiers, self._now, entries[lead_id]
-            )
-        await self._renew(work, again)
+        slices = Slices()
+        for lead_id, identifiers in again.items():
+            await slices.give_way()
+            models = work.serving.get(lead_id, self._models)
+            self._renew(work, lead_id, refold(models, history[lead_id], identifiers, self._now, entries[lead_id]))
 
     async def _waiting(self, work: Work) -> Mapping[str, Sequence[Entry]]:
         """Entries that came before the activities of their lead, as they do where a database is filled again."""
@@ -281,26 +286,29 @@ class BatchScoring:
         )
 
     async def _note_verdicts(self, work: Work) -> None:
-        found = {key: verdict for state in work.states.values() for key, verdict in state.judgement.unpaid.items()}
-        if found:
-            await self._entries.add_verdicts(found, self._now)
+        if work.unpaid:
+            await self._entries.add_verdicts(work.unpaid, self._now)
 
-    async def _renew(self, work: Work, lead_ids: Iterable[str]) -> None:
-        """Bring the rows of these leads up to their states, and make the records of that."""
+    async def _renew_all(self, work: Work) -> None:
+        """As `_renew`, for all leads of clusters."""
         merged_from: dict[str, dict[str, int]] = defaultdict(dict)
         for lead_id, survivor in sorted(work.merged.items()):
             merged_from[survivor][lead_id] = work.rows[lead_id].version
         slices = Slices()
-        for lead_id in lead_ids:
+        for lead_id, state in work.states.items():
             await slices.give_way()
-            state, row = work.states[lead_id], work.rows[lead_id]
-            cause = "merge" if merged_from[lead_id] or work.word else "activity"
-            cause = "verdict" if lead_id in work.taken_back else cause
-            models, activities = work.serving.get(lead_id, self._models), work.by_lead.get(lead_id, ())
-            signals = self._signals(models, state, activities)
-            silent = True if activities and _all_silent(activities) else None
-            change = renew(row, state, models, cause, self._now, merged_from[lead_id], signals, silent=silent)
-            work.published += told(replace(change, word=work.word) if work.word else change, models)
+            self._renew(work, lead_id, state, merged_from[lead_id])
+
+    def _renew(self, work: Work, lead_id: str, state: LeadState, merged_from: Mapping[str, int] = NOBODY) -> None:
+        """Bring the row of a lead up to its new state, and make the records of that."""
+        cause = "merge" if merged_from or work.word else "activity"
+        cause = "verdict" if lead_id in work.taken_back else cause
+        models, activities = work.serving.get(lead_id, self._models), work.by_lead.get(lead_id, ())
+        signals = self._signals(models, state, activities)
+        silent = True if activities and _all_silent(activities) else None
+        change = renew(work.rows[lead_id], state, models, cause, self._now, merged_from, signals, silent=silent)
+        work.published += told(replace(change, word=work.word) if work.word else change, models)
+        work.unpaid.update(state.judgement.unpaid)
 
     def _signals(self, models: Models, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:
         if not any(model.compiled.model.signals for model in models.live):

@@ -6,7 +6,7 @@ folded once more under their lock. The job stands in the database: any process g
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,22 +14,18 @@ from datetime import datetime
 import asyncpg
 import structlog
 
-from services.scoring.core.entries import Entry
-from services.scoring.core.evaluation import Evaluation
-from services.scoring.core.events import told
-from services.scoring.core.lead import LeadState, Models, is_current, refold
-from services.scoring.core.release import may_qualify, releases_due
+from services.scoring.core.lead import LeadState, Models
+from services.scoring.core.release import releases_due
 from services.scoring.entry_repository import EntryRepository
+from services.scoring.helper import Helper
 from services.scoring.models import ModelsInForce
 from services.scoring.refold_repository import RefoldJob, RefoldRepository
-from services.scoring.renewal import renew
 from services.scoring.repository import LeadRow, ScoringRepository
 from services.scoring.settings import ScoringSettings
+from services.scoring.switching import StoredLead, SwitchedLead, switch
 from services.scoring.tables import SCHEMA
 from shared import outbox
-from shared.activity import Activity
 from shared.clock import Clock
-from shared.outbox import OutboxRow
 from shared.slices import Slices
 from shared.waiting import until_it_works
 
@@ -38,7 +34,8 @@ CHUNK, MOST_ACTIVITIES = 400, 20_000
 Fewer where they have many activities.
 """
 PAUSE_S = 0.2
-CAUSE = "model"
+WORTH_A_HELPER = 2_000
+"""Activities of a chunk: fewer are folded before the helper is up."""
 
 log = structlog.get_logger()
 
@@ -49,9 +46,10 @@ async def run_refold(pool: asyncpg.Pool, settings: ScoringSettings, models: Mode
     try:
         while True:
             if not await until_it_works(refolder.some, _ignore):
+                await refolder.helper.rest()
                 await asyncio.sleep(PAUSE_S)
     finally:
-        await refolder.forget_ahead()
+        await refolder.close()
 
 
 def _ignore(_: str | None) -> None:
@@ -64,35 +62,41 @@ async def refold_some(pool: asyncpg.Pool, settings: ScoringSettings, models: Mod
     try:
         return await refolder.some()
     finally:
-        await refolder.forget_ahead()
-
-
-@dataclass(frozen=True, slots=True)
-class _Lead:
-    """A lead to be switched: before and after."""
-
-    row: LeadRow
-    serving: Models
-    before: LeadState
-    after: LeadState
+        await refolder.close()
 
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Leads in the order of their ids, as they stood when they were read; and the history of those that `models` have
-    not folded.
+    """Leads in the order of their ids, as they stood when they were read: with epoch and version, and with all that is
+    stored of those that `models` have not folded.
     """
 
     models: Models
-    rows: dict[str, LeadRow]
-    states: Mapping[str, LeadState]
-    history: Mapping[str, Sequence[Activity]]
-    entries: Mapping[str, Sequence[Entry]]
+    found: dict[str, tuple[int, int]]
+    behind: Sequence[StoredLead]
+    activities: int
 
     @property
     def last(self) -> str:
         """The id of the last of them."""
-        return next(reversed(self.rows))
+        return next(reversed(self.found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """The chunk after a lead, on its way before it is its turn."""
+
+    after: str
+    models: Models
+    reading: asyncio.Task[_Chunk]
+    folding: asyncio.Task[Sequence[SwitchedLead]]
+
+    async def forget(self) -> None:
+        """Let go of it."""
+        for task in (self.folding, self.reading):
+            task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await task
 
 
 class Refolder:
@@ -103,7 +107,8 @@ class Refolder:
         self._partitions = settings.kafka.partitions
         self._models = models
         self._clock = clock
-        self._ahead: tuple[str, asyncio.Task[_Chunk]] | None = None
+        self._ahead: _Ahead | None = None
+        self.helper = Helper()
 
     async def some(self) -> bool:
         """One chunk. Returns False where nothing can be done at the moment."""
@@ -123,64 +128,99 @@ class Refolder:
             return await self._fold(conn, turn)
 
     async def read_ahead(self) -> None:
-        """Wait until the next chunk is read."""
+        """Wait until the next chunk is read and folded."""
         if self._ahead is not None:
-            await asyncio.wait({self._ahead[1]})
+            await asyncio.wait({self._ahead.folding})
 
-    async def forget_ahead(self) -> None:
-        """Let go of what was read ahead."""
+    async def close(self) -> None:
+        """Let go of what was begun ahead, and of the helper."""
+        await self._forget_ahead()
+        await self.helper.end()
+
+    async def _forget_ahead(self) -> None:
         if self._ahead is not None:
-            _, task = self._ahead
-            self._ahead = None
-            task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await task
+            ahead, self._ahead = self._ahead, None
+            await ahead.forget()
 
     async def _turn(self, conn: asyncpg.Connection, job: RefoldJob) -> "_Turn":
         models = await self._models.pin(conn)
         return _Turn(conn, RefoldRepository(conn), job, models, self._clock(), self._partitions)
 
     async def _fold(self, conn: asyncpg.Connection, turn: "_Turn") -> bool:
-        chunk = await self._next_chunk(turn.job.after, turn.models)
-        if not chunk.rows:
+        ahead = await self._chunk_after(turn.job.after, turn)
+        try:
+            chunk = await ahead.reading
+        except Exception:
+            await ahead.forget()
+            raise
+        if not chunk.found:
+            await ahead.folding
             async with conn.transaction():
                 await turn.repository.folded(turn.job, turn.now)
             log.info("refolded", leads=turn.job.done, model=turn.job.name, version=turn.job.version)
             return True
-        self._ahead = chunk.last, asyncio.create_task(self._read(chunk.last, turn.models))
-        leads = await turn.fold(chunk)
+        self._ahead = self._begin(chunk.last, turn)
+        folded = await ahead.folding
         async with conn.transaction():
             if await self._models.pin(conn) is turn.models:
-                await turn.switch_chunk(chunk, leads)
+                await turn.switch_chunk(chunk, folded)
         return True
 
-    async def _next_chunk(self, after: str, models: Models) -> _Chunk:
-        if self._ahead is not None and self._ahead[0] == after:
-            _, task = self._ahead
+    async def _chunk_after(self, after: str, turn: "_Turn") -> _Ahead:
+        ahead = self._ahead
+        if ahead is not None and ahead.after == after and ahead.models is turn.models:
             self._ahead = None
-            chunk = await task
-            if chunk.models is models:
-                return chunk
-        await self.forget_ahead()
-        return await self._read(after, models)
+            return ahead
+        await self._forget_ahead()
+        return self._begin(after, turn)
+
+    def _begin(self, after: str, turn: "_Turn") -> _Ahead:
+        reading = asyncio.create_task(self._read(after, turn.models))
+        return _Ahead(after, turn.models, reading, asyncio.create_task(self._switched(reading, hold=turn.holds)))
 
     async def _read(self, after: str, models: Models) -> _Chunk:
         """Read what comes next, without a lock. Of leads that need not be folded nothing but the rows is read."""
         async with self._pool.acquire() as conn:
             slices, activities = Slices(), 0
-            rows: dict[str, LeadRow] = {}
-            states: dict[str, LeadState] = {}
+            found: dict[str, tuple[int, int]] = {}
+            behind: dict[str, LeadRow] = {}
             for row in await RefoldRepository(conn).next_leads(after, CHUNK):
                 await slices.give_way()
-                state = LeadState.unpack(row.state)
-                activities += state.profile.count
-                if rows and activities > MOST_ACTIVITIES:
+                count, versions = LeadState.glance(row.state)
+                activities += count
+                if found and activities > MOST_ACTIVITIES:
                     break
-                rows[row.id], states[row.id] = row, state
-            behind = [lead_id for lead_id, state in states.items() if not is_current(models, state)]
-            history = await ScoringRepository(conn).activities_of(behind) if behind else {}
-            entries = await EntryRepository(conn).of(behind) if behind else {}
-            return _Chunk(models, rows, states, history, entries)
+                found[row.id] = row.epoch, row.version
+                if versions != models.versions:
+                    behind[row.id] = row
+            return _Chunk(models, found, await _stored(conn, behind), activities)
+
+    async def _switched(self, reading: asyncio.Task[_Chunk], *, hold: bool) -> Sequence[SwitchedLead]:
+        """Fold the leads of a chunk, by the helper where that is worth its start and it is up."""
+        chunk = await reading
+        large = chunk.activities >= WORTH_A_HELPER
+        now = self._clock()
+        if large and (self.helper.ready() or chunk.activities > MOST_ACTIVITIES):
+            return await self.helper.switch(chunk.models, chunk.behind, now, hold=hold)
+        return await _switch(chunk.models, chunk.behind, now, hold=hold)
+
+
+async def _stored(conn: asyncpg.Connection, rows: Mapping[str, LeadRow]) -> list[StoredLead]:
+    if not rows:
+        return []
+    histories, entries = await ScoringRepository(conn).histories_of(rows), await EntryRepository(conn).of(rows)
+    return [StoredLead(row, histories.get(row.id, b"[]"), entries[row.id]) for row in rows.values()]
+
+
+async def _switch(
+    models: Models, leads: Sequence[StoredLead], now: datetime, *, silent: bool = True, hold: bool = False
+) -> list[SwitchedLead]:
+    """As `switch`, for each of the leads, in this process."""
+    switched, slices = [], Slices()
+    for lead in leads:
+        switched.append(switch(models, lead, now, silent=silent, hold=hold))
+        await slices.give_way()
+    return switched
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,40 +232,23 @@ class _Turn:
     now: datetime
     partitions: int
 
-    async def fold(self, chunk: _Chunk) -> dict[str, _Lead]:
-        """Those leads of the chunk that are behind, folded again."""
-        leads: dict[str, _Lead] = {}
-        slices = Slices()
-        for lead_id, history in chunk.history.items():
-            before = chunk.states[lead_id]
-            if not is_current(self.models, before):
-                leads[lead_id] = self._folded(chunk.rows[lead_id], before, history, chunk.entries[lead_id])
-            await slices.give_way()
-        return leads
+    @property
+    def holds(self) -> bool:
+        """Whether leads that may qualify wait for their release."""
+        return bool(self.job.release_per_minute)
 
-    async def switch_chunk(self, chunk: _Chunk, folded: Mapping[str, _Lead]) -> None:
-        """Switch the leads of a chunk; where a rate was chosen, those that may qualify by it wait for their turn."""
-        leads = await self._unchanged(chunk, folded)
-        held = [lead for lead in leads if self._may_qualify(lead)] if self.job.release_per_minute else []
-        await self.repository.hold_back({lead.row.id: self._score(lead) for lead in held})
-        waiting = {lead.row.id for lead in held}
-        switched = [lead for lead in leads if lead.row.id not in waiting]
-        await self._switch(switched, silent=True)
-        await self.repository.looked_at(self.job, chunk.last, len(chunk.rows), len(switched))
-
-    async def _unchanged(self, chunk: _Chunk, folded: Mapping[str, _Lead]) -> list[_Lead]:
-        """Lock the leads; those that somebody changed since they were read are read and folded once more."""
-        found = await self.repository.lock_versions(list(chunk.rows))
-        as_read = {lead_id: (row.epoch, row.version) for lead_id, row in chunk.rows.items()}
-        changed = [lead_id for lead_id, stands in found.items() if stands != as_read[lead_id]]
-        same = [lead for lead_id, lead in folded.items() if found.get(lead_id) == as_read[lead_id]]
-        return [*same, *await self._load(changed)] if changed else same
-
-    def _folded(self, row: LeadRow, before: LeadState, history: Sequence[Activity], entries: Sequence[Entry]) -> _Lead:
-        profile = before.profile
-        after = refold(self.models, history, profile.identifiers, self.now, entries, profile)
-        after.stages, after.due_at = before.stages, before.due_at
-        return _Lead(row, self.models.serving(before), before, after)
+    async def switch_chunk(self, chunk: _Chunk, folded: Sequence[SwitchedLead]) -> None:
+        """Switch the leads of a chunk; those that somebody changed since they were read are read and folded again."""
+        found = await self.repository.lock_versions(list(chunk.found))
+        changed = [lead_id for lead_id, stands in found.items() if stands != chunk.found[lead_id]]
+        unmoved = found.keys() - set(changed)
+        leads = [lead for lead in folded if lead.row.id in unmoved]
+        if changed:
+            leads += await _switch(self.models, await self._behind(changed), self.now, hold=self.holds)
+        await self.repository.hold_back({lead.row.id: lead.held for lead in leads if lead.held is not None})
+        switched = [lead for lead in leads if lead.held is None]
+        await self._put(switched)
+        await self.repository.looked_at(self.job, chunk.last, len(chunk.found), len(switched))
 
     async def release(self) -> bool:
         """Switch as many of those that wait as the rate allows."""
@@ -236,48 +259,19 @@ class _Turn:
         ids = await self.repository.next_released(due) if due else []
         if not ids:
             return False
-        leads = await self._load(ids)
-        await self._switch(leads, silent=False)
+        leads = await _switch(self.models, await self._behind(ids), self.now, silent=False)
+        await self._put(leads)
         await self.repository.released(self.job, ids, len(leads), self.now)
         return True
 
-    async def _load(self, ids: Sequence[str]) -> list[_Lead]:
-        """Lock the leads, and fold again those that are behind."""
-        repository = ScoringRepository(self.conn)
-        rows = {lead_id: row for lead_id, row in (await repository.lock_leads(ids)).items() if row.state}
-        states = {lead_id: LeadState.unpack(row.state) for lead_id, row in rows.items()}
-        behind = [lead_id for lead_id, state in states.items() if not is_current(self.models, state)]
-        if not behind:
-            return []
-        history, entries = await repository.activities_of(behind), await EntryRepository(self.conn).of(behind)
-        leads = []
-        slices = Slices()
-        for lead_id in behind:
-            leads.append(self._folded(rows[lead_id], states[lead_id], history[lead_id], entries[lead_id]))
-            await slices.give_way()
-        return leads
-
-    async def _switch(self, leads: Collection[_Lead], *, silent: bool) -> None:
-        published: list[OutboxRow] = []
-        slices = Slices()
-        for lead in leads:
-            change = renew(lead.row, lead.after, self.models, CAUSE, self.now, silent=silent)
-            published += told(change, self.models)
-            await slices.give_way()
-        await ScoringRepository(self.conn).put_leads([lead.row for lead in leads])
-        await outbox.append(self.conn, SCHEMA, published, self.partitions)
-
-    def _may_qualify(self, lead: _Lead) -> bool:
-        if lead.serving is self.models:
-            return False
-        return may_qualify(
-            self._evaluations(lead.serving, lead.before), self._evaluations(self.models, lead.after), self.models
+    async def _behind(self, ids: Sequence[str]) -> list[StoredLead]:
+        """Lock the leads, and read those that are behind."""
+        rows = await ScoringRepository(self.conn).lock_leads(ids)
+        versions = {lead_id: LeadState.glance(row.state)[1] for lead_id, row in rows.items() if row.state}
+        return await _stored(
+            self.conn, {lead_id: rows[lead_id] for lead_id, of in versions.items() if of != self.models.versions}
         )
 
-    def _evaluations(self, models: Models, state: LeadState) -> Mapping[str, Evaluation]:
-        at = state.instant(self.now)
-        return {model.name: state.evaluation(model, at) for model in models.live}
-
-    def _score(self, lead: _Lead) -> float:
-        score = self._evaluations(self.models, lead.after)[self.models.primary.name].score
-        return float("-inf") if score is None else score / 100
+    async def _put(self, leads: Sequence[SwitchedLead]) -> None:
+        await ScoringRepository(self.conn).put_leads([lead.row for lead in leads])
+        await outbox.append(self.conn, SCHEMA, [row for lead in leads for row in lead.published], self.partitions)

@@ -217,6 +217,15 @@ class ScoringRepository:
             found[lead_id].append(parse_stored(orjson.loads(body)))
         return found
 
+    async def histories_of(self, lead_ids: Collection[str]) -> dict[str, bytes]:
+        """Every stored activity of the leads that have any, each lead's as one list in JSON, in no particular order."""
+        rows = await self._conn.fetch(
+            "SELECT lead_id::text, convert_to('[' || string_agg(body::text, ',') || ']', 'UTF8') FROM scoring.activity"
+            " WHERE lead_id = ANY($1::uuid[]) GROUP BY lead_id",
+            list(lead_ids),
+        )
+        return {row[0]: row[1] for row in rows}
+
     async def move_activities(self, moves: Mapping[Key, tuple[str, str]]) -> None:
         """Give stored activities another lead; `moves` maps a key to the lead it is stored under and the new one."""
         if not moves:

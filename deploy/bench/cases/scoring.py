@@ -94,17 +94,20 @@ async def _record(stack: Stack) -> Recording:
 async def _refold(stack: Stack) -> Line:
     async with fresh_desk(stack) as desk:
         await desk.consume(UNIFORM, COUNT, MAX_RECORDS)
-        seen = [await _refolded(desk, version) for version in range(2, ROUNDS + 3)]
+        refolder = Refolder(desk.pool, desk.settings, desk.models, system_clock)
+        try:
+            seen = [await _refolded(desk, refolder, version) for version in range(2, ROUNDS + 3)]
+        finally:
+            await refolder.close()
     return line_of("refold", "activities/s", {"value": seen[1:]})
 
 
-async def _refolded(desk: Desk, version: int) -> float:
+async def _refolded(desk: Desk, refolder: Refolder, version: int) -> float:
     """Fold everything by a next version of the same model."""
     (file,) = model_store.read_models(desk.settings.config_dir)
     draft = await model_changes.create(desk.pool, "bench", {**file.tree, "daily_max": 20 + version}, None)
     await model_changes.publish(desk.pool, model_changes.Change("bench", draft.name, draft.version), None, None)
     started = time.perf_counter()
-    refolder = Refolder(desk.pool, desk.settings, desk.models, system_clock)
     while await refolder.some():
         pass
     return COUNT / (time.perf_counter() - started)

@@ -72,13 +72,13 @@ def contact_of(
 ) -> Contact:
     """What the account has to know of a lead, whether or not it tells one."""
     profile, primary = state.profile, models.primary
-    name = profile.attributes.get("company")
-    active = state.folds[primary.name][1].last_active
+    rules, name = primary.compiled.model.accounts, profile.attributes.get("company")
+    domain, active = company_domain(profile, rules), state.folds[primary.name][1].last_active
     return Contact(
         lead_id,
-        account_of(state, models),
+        _key(profile, rules, domain),
         clean_company(name) or None if isinstance(name, str) else None,
-        company_domain(profile, primary.compiled.model.accounts),
+        domain,
         {model: evaluation.score for model, evaluation in evaluations.items()},
         None if active is None else from_micros(active),
         cause,
@@ -86,20 +86,19 @@ def contact_of(
     )
 
 
-def account_of(state: LeadState, models: Models) -> Identifier | None:
-    """What names the lead's account under the primary model; None where it tells none."""
-    return account_key(state.profile, models.primary.compiled.model.accounts)
-
-
 def account_key(profile: Profile, rules: Accounts) -> Identifier | None:
-    """What names the lead's account, by the first of `rules.by` that it tells."""
+    """What names the lead's account, by the first of `rules.by` that it tells; None where it tells none."""
+    return _key(profile, rules, company_domain(profile, rules))
+
+
+def _key(profile: Profile, rules: Accounts, domain: str | None) -> Identifier | None:
     for by in rules.by:
         if by == "id":
             given = profile.attributes.get("account_id")
             if isinstance(given, (str, int)) and not isinstance(given, bool) and str(given).strip():
                 return Identifier(BY_ID, str(given).strip())
         elif by == "domain":
-            if (domain := company_domain(profile, rules)) is not None:
+            if domain is not None:
                 return Identifier(BY_DOMAIN, domain)
         else:
             company = profile.attributes.get("company")

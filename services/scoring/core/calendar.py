@@ -10,6 +10,8 @@ from shared.durations import add_months
 NEVER = to_micros(datetime.max.replace(tzinfo=EPOCH.tzinfo))
 """Stands for an instant past the calendar's range."""
 _QUARTER = 900_000_000
+_SHORTEST_MONTH = 26 * 86_400_000_000
+"""Microseconds: 28 days less two, by which clocks that are changed or a date line that is crossed may shorten it."""
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -46,6 +48,8 @@ class Calendar:
 
     def whole_months(self, start: int, at: int, every: int) -> int:
         """How many whole periods of `every` months have passed from `start` to `at`, counted on the local clock."""
+        if at - start < every * _SHORTEST_MONTH:
+            return 0
         begin, end = from_micros(start), from_micros(at)
         guess = ((end.year - begin.year) * 12 + end.month - begin.month) // every + 1
         while guess > 0 and after_months(start, guess * every, self.zone) > at:

@@ -1,6 +1,6 @@
 """A model made ready to run: conditions as closures, spans in microseconds, per activity type only its own rules."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -40,10 +40,7 @@ class CompiledCell:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """One engagement rule. With `cells`, the fields about paying mean nothing; `test` is None where all match.
-
-    `group` is its place among the model's groups, the place after the last for a rule without one.
-    """
+    """One engagement rule. With `cells`, the fields about paying mean nothing; `test` is None where all match."""
 
     index: int
     id: str
@@ -57,7 +54,24 @@ class CompiledRule:
     longest: int
     clamp: Clamp
     clamped: bool
-    group: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledGroup:
+    """A group of engagement rules, which stand at the places `rules`."""
+
+    name: str
+    clamp: Clamp
+    rules: tuple[int, ...]
+
+    @property
+    def reason(self) -> str:
+        """What the correction by its clamp is called."""
+        return f"cap:{self.name}"
+
+    def sum(self, points: Sequence[int]) -> int:
+        """The sum of its rules, of what all rules are worth in cents, before its clamp."""
+        return sum([points[index] for index in self.rules])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +100,16 @@ class CompiledFit:
 
 @dataclass(frozen=True, slots=True)
 class CompiledModel:
-    """Everything fold and evaluate need; made once per model version. `groups` go by the names of their reasons;
-    `first_stage` is where everybody stands before anything is known; `excluded_for_good` tells that time alone never
-    ends (or begins) an exclusion.
+    """Everything fold and evaluate need; made once per model version. `first_stage` is where everybody stands before
+    anything is known; `excluded_for_good` tells that time alone never ends (or begins) an exclusion; `fades` and
+    `jumps` are the rules whose worth time alone changes, all the while or at once.
     """
 
     model: Model
     calendar: Calendar
     daily_max: int
     rules: tuple[CompiledRule, ...]
-    groups: tuple[tuple[str, Clamp], ...]
+    groups: tuple[CompiledGroup, ...]
     inactivity: Inactivity | None
     idle_span: int
     plans: dict[str, TypePlan]
@@ -111,10 +125,15 @@ class CompiledModel:
     engagement_attributes: frozenset[str]
     engagement_domain: bool
     fades: tuple[CompiledRule, ...]
+    jumps: tuple[CompiledRule, ...]
     grades: tuple[tuple[str, int], ...]
     levels: tuple[tuple[str, int], ...]
     total_marks: tuple[int, ...]
     engagement_marks: tuple[int, ...]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In a pickle it is the model, compiled again where it is read: closures do not travel."""
+        return compile_model, (self.model,)
 
     def plan(self, activity_type: str) -> TypePlan:
         """What is to be done about activities of this type."""
@@ -124,8 +143,8 @@ class CompiledModel:
 def compile_model(model: Model) -> CompiledModel:
     """Compile a valid model; never fails."""
     calendar = Calendar(model.timezone)
-    names = list(model.engagement.groups)
-    rules = tuple(_compile_rule(index, rule, calendar, names) for index, rule in enumerate(model.engagement.rules))
+    rules = tuple(_compile_rule(index, rule, calendar) for index, rule in enumerate(model.engagement.rules))
+    of_groups = [(rule, schema.group) for rule, schema in zip(rules, model.engagement.rules, strict=True)]
     did = tuple(condition for condition in _state_conditions(model) if isinstance(condition, DidCondition))
     engagement = _fields(rule for rule in model.engagement.rules)
     plans = {name: _plan(name, model, rules, did) for name in _named_types(model, did)}
@@ -134,7 +153,10 @@ def compile_model(model: Model) -> CompiledModel:
         calendar=calendar,
         daily_max=model.daily_max,
         rules=rules,
-        groups=tuple((f"cap:{name}", clamp) for name, clamp in model.engagement.groups.items()),
+        groups=tuple(
+            CompiledGroup(name, clamp, tuple(rule.index for rule, own in of_groups if own == name))
+            for name, clamp in model.engagement.groups.items()
+        ),
         inactivity=model.engagement.inactivity,
         idle_span=micros_of(model.engagement.inactivity.every) if model.engagement.inactivity else 0,
         plans=plans,
@@ -150,6 +172,9 @@ def compile_model(model: Model) -> CompiledModel:
         engagement_attributes=_attribute_keys(engagement),
         engagement_domain=_DOMAIN in engagement,
         fades=tuple(rule for rule in rules if isinstance(rule.decay, HalfLifeDecay)),
+        jumps=tuple(
+            rule for rule in rules if rule.cells or (rule.keeps_times and not isinstance(rule.decay, HalfLifeDecay))
+        ),
         grades=tuple(model.grade.items()),
         levels=tuple(model.level.items()),
         total_marks=(*model.watch, *_marks(model, "score.total")),
@@ -157,7 +182,7 @@ def compile_model(model: Model) -> CompiledModel:
     )
 
 
-def _compile_rule(index: int, rule: PointsRule | CellsRule, calendar: Calendar, groups: list[str]) -> CompiledRule:
+def _compile_rule(index: int, rule: PointsRule | CellsRule, calendar: Calendar) -> CompiledRule:
     cells: tuple[CompiledCell, ...] = ()
     points, repeat, decay = 0, Repeat(), compile_decay(None, calendar)
     if isinstance(rule, CellsRule):
@@ -178,7 +203,6 @@ def _compile_rule(index: int, rule: PointsRule | CellsRule, calendar: Calendar, 
         longest=max((cell.span for cell in cells), default=0),
         clamp=Clamp.model_construct(min=rule.min, max=rule.max),
         clamped=rule.min is not None or rule.max is not None,
-        group=groups.index(rule.group) if rule.group is not None else len(groups),
     )
 
 

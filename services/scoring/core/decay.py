@@ -129,6 +129,7 @@ class StepDecay(Decay):
 
     def __init__(self, schema: Step, calendar: Calendar) -> None:
         self.share, self.calendar = schema.step, calendar
+        self.kept = self.share.denominator - self.share.numerator
         self.months = schema.months
         self.span = 0 if self.months else micros_of(schema.every)
         self.compound = schema.curve == "compound"
@@ -150,18 +151,23 @@ class StepDecay(Decay):
             periods = self.periods(time, at)
             if self.last is None or periods < self.last:
                 paying[periods] = paying.get(periods, 0) + 1
-        count = sum(paying.values())
-        if not self.compound:
-            return points * sum((1 - periods * self.share) * many for periods, many in paying.items()), count
-        return points * self._compounded(paying), count
+        over, under = self._compounded(paying) if self.compound else self._linear(paying)
+        whole, rest = divmod(points * over, under)
+        return Fraction(points * over, under) if rest else whole, sum(paying.values())
 
-    def _compounded(self, paying: dict[int, int]) -> Exact:
+    # Both as numerator and denominator: fractions that are kept in lowest terms on the way cost ten times as much.
+    def _linear(self, paying: dict[int, int]) -> tuple[int, int]:
+        step, whole = self.share.numerator, self.share.denominator
+        return sum([(whole - periods * step) * many for periods, many in paying.items()]), whole
+
+    def _compounded(self, paying: dict[int, int]) -> tuple[int, int]:
         """Horner's scheme over the ages, oldest first, so that no power is taken twice."""
-        rest, total, age = 1 - self.share, Fraction(0), max(paying, default=0)
+        whole, oldest = self.share.denominator, max(paying, default=0)
+        total, age = 0, oldest
         for periods in sorted(paying, reverse=True):
-            total = total * rest ** (age - periods) + paying[periods]
+            total = total * self.kept ** (age - periods) + paying[periods] * whole ** (oldest - periods)
             age = periods
-        return total * rest**age
+        return total * self.kept**age, whole**oldest
 
     @override
     def worthless(self, points: int, at: int) -> int:

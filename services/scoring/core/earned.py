@@ -1,11 +1,11 @@
 """What every engagement rule is worth at an instant, and how the worths become the engagement sum."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from services.scoring.core.compile import CompiledModel, CompiledRule
+from services.scoring.core.compile import CompiledGroup, CompiledModel, CompiledRule
 from services.scoring.core.decay import Exact
 from services.scoring.core.state import Entries, State
 from shared.clock import to_micros
@@ -107,16 +107,16 @@ def _recycled_cells(rule: CompiledRule, times: Sequence[int], spans: list[tuple[
     return (rule.clamp.apply(round(total)), count)
 
 
-def combine(model: CompiledModel, points: Iterable[int], idle: int) -> Sums:
+def combine(model: CompiledModel, points: Sequence[int], idle: int) -> Sums:
     """Rule sums to the engagement sum: groups, then `idle` periods of inactivity, then engagement's own clamp.
 
     Never falls when one of `points` rises.
     """
     caps: tuple[int, ...] = ()
+    total = sum(points)
     if model.groups:
-        total, caps = _grouped(model, points)
-    else:
-        total = sum(points)
+        caps = tuple([_cap(group, points) for group in model.groups])
+        total += sum(caps)
     active = total
     inactivity = model.inactivity
     if idle and inactivity is not None:
@@ -125,10 +125,7 @@ def combine(model: CompiledModel, points: Iterable[int], idle: int) -> Sums:
     return Sums(clamped, caps, active - total, clamped - active)
 
 
-def _grouped(model: CompiledModel, points: Iterable[int]) -> tuple[int, tuple[int, ...]]:
-    """The sum of groups and ungrouped rules, and what each group's clamp changed."""
-    sums = [0] * (len(model.groups) + 1)
-    for rule, cents in zip(model.rules, points, strict=True):
-        sums[rule.group] += cents
-    caps = tuple([clamp.apply(cents) - cents for (_, clamp), cents in zip(model.groups, sums, strict=False)])
-    return sum(sums) + sum(caps), caps
+def _cap(group: CompiledGroup, points: Sequence[int]) -> int:
+    """What the group's clamp changes."""
+    cents = group.sum(points)
+    return group.clamp.apply(cents) - cents

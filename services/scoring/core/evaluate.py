@@ -59,9 +59,9 @@ def evaluate(model: CompiledModel, state: State, at: datetime, manual: Sequence[
     if model.excluded is not None and model.excluded(facts):
         return Evaluation(None, None, None, 0, None, None, None, state.coverage, (Reason("excluded", 0, 1),))
     reasons = _rules(model, state, earned)
-    for (name, _), cents in zip(model.groups, sums.groups, strict=True):
+    for group, cents in zip(model.groups, sums.groups, strict=True):
         if cents:
-            reasons.append(Reason(name, cents, 1))
+            reasons.append(Reason(group.reason, cents, 1))
     reasons += _corrections(sums, fit - fit_raw, engagement - sums.total)
     if given:
         reasons.append(Reason("manual", given, len(by_hand)))

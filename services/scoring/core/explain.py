@@ -208,13 +208,9 @@ def _cells_rule(rule: CompiledRule, counted: Sequence[Activity], denied: tuple[D
 
 
 def _groups(model: CompiledModel, rules: Sequence[RuleAccount]) -> tuple[GroupAccount, ...]:
-    sums = [0] * (len(model.groups) + 1)
-    for one in rules:
-        sums[one.rule.group] += one.points
-    return tuple(
-        GroupAccount(name.removeprefix("cap:"), raw, clamp.apply(raw))
-        for (name, clamp), raw in zip(model.groups, sums, strict=False)
-    )
+    points = [one.points for one in rules]
+    sums = [(group, group.sum(points)) for group in model.groups]
+    return tuple(GroupAccount(group.name, raw, group.clamp.apply(raw)) for group, raw in sums)
 
 
 def _recycled(model: CompiledModel, state: State, at: int, sums: Sums, idle: int) -> int:

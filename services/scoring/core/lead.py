@@ -46,21 +46,24 @@ class Models:
     live: tuple[LiveModel, ...]
     shadows: tuple[LiveModel, ...] = ()
     earlier: Mapping[tuple[str, int], LiveModel] = field(default_factory=dict)
+    all: tuple[LiveModel, ...] = field(init=False, repr=False, compare=False)
+    """Every model that a lead is folded by."""
+    versions: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    """Of all models, by the keys of their folds."""
+    need_consent: bool = field(init=False, repr=False, compare=False)
+    """Whether any of them counts only what a lead has agreed to."""
+
+    def __post_init__(self) -> None:
+        models = (*self.live, *self.shadows)
+        # Asked for with every lead of every batch.
+        object.__setattr__(self, "all", models)
+        object.__setattr__(self, "versions", {model.key: model.version for model in models})
+        object.__setattr__(self, "need_consent", any(model.compiled.model.needs_consent for model in models))
 
     @property
     def primary(self) -> LiveModel:
         """The model of `scoring.yaml`."""
         return self.live[0]
-
-    @property
-    def need_consent(self) -> bool:
-        """Whether any of them counts only what a lead has agreed to."""
-        return any(model.compiled.model.needs_consent for model in self.all)
-
-    @property
-    def all(self) -> tuple[LiveModel, ...]:
-        """Every model that a lead is folded by."""
-        return (*self.live, *self.shadows)
 
     def serving(self, state: "LeadState") -> "Models":
         """The versions that score this lead now: those it was folded by, until it is switched to these.
@@ -140,6 +143,12 @@ class LeadState:
             Judgement([Hit.decode(one) for one in rest.get("trail", ())]),
             [(from_micros(at), word) for at, word in rest.get("agreed", ())],
         )
+
+    @staticmethod
+    def glance(packed: bytes) -> tuple[int, dict[str, int]]:
+        """Of a packed state the number of activities, and the versions it was folded by: a third of unpacking it."""
+        profile, folds, *_ = orjson.loads(packed.partition(b"\n")[0])
+        return profile[6], {key: version for key, (version, _) in folds.items()}
 
     def evaluation(self, model: LiveModel, at: datetime) -> Evaluation:
         """The lead under one of its models at `at`, which is not before what is folded."""
@@ -246,9 +255,7 @@ def _agree(state: LeadState, due: Sequence[Activity]) -> bool:
 
 def is_current(models: Models, state: LeadState) -> bool:
     """Whether the state was folded by exactly these versions of these models and shadows."""
-    return {name: version for name, (version, _) in state.folds.items()} == {
-        model.key: model.version for model in models.all
-    }
+    return {name: version for name, (version, _) in state.folds.items()} == models.versions
 
 
 def _due(state: LeadState, ordered: Sequence[Activity], now: datetime) -> Sequence[Activity]:

@@ -1,6 +1,6 @@
 """When time alone changes a lead: the first instant at which its rounded score, grade, level or stage differs."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from services.scoring.core.calendar import NEVER, micros_of
@@ -89,7 +89,7 @@ class Search:
     def signature(self, at: int) -> Signature:
         return self.signature_of(self.points(at), at)
 
-    def signature_of(self, points: Iterable[int], at: int) -> Signature:
+    def signature_of(self, points: Sequence[int], at: int) -> Signature:
         engagement = combine(self.model, points, idle_periods(self.model, self.state, at)).total
         _, fit = fit_sums(self.model, self.state)
         given = sum(one.points for one in manual_in_force(self.manual, from_micros(at)))
@@ -124,8 +124,8 @@ class Search:
     def same_between(self, before: Sequence[int], after: Sequence[int], at: int, *, excluded: bool) -> bool:
         """Whether bounds tell that nothing differs in between; at the first of the two nothing differs yet."""
         idle = idle_periods(self.model, self.state, at)
-        low = combine(self.model, map(min, before, after), idle).total
-        high = combine(self.model, map(max, before, after), idle).total
+        low = combine(self.model, list(map(min, before, after)), idle).total
+        high = combine(self.model, list(map(max, before, after)), idle).total
         if low == high:
             return True
         # The score of an excluded lead is not seen; only a value that some condition asks for can bring it back.
@@ -159,7 +159,8 @@ def _ends_of_fading(model: CompiledModel, state: State) -> Iterator[int]:
 
 def steps(model: CompiledModel, state: State, at: int, manual: Sequence[ManualPoints]) -> Iterator[int]:
     """Instants after `at` at which something may jump, inactivity left out; ends with NEVER."""
-    for rule, entries in zip(model.rules, state.entries, strict=True):
+    for rule in model.jumps:
+        entries = state.entries[rule.index]
         if entries is not None:
             for cell in rule.cells:
                 yield from _leaving(entries.times, cell.at_least, cell.span, at)

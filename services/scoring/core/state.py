@@ -1,6 +1,6 @@
 """What a fold has to remember of a lead: only what can still change a score at or after the last folded instant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -22,25 +22,25 @@ class Entries:
 
     __slots__ = ("count", "day", "keys", "recent", "times", "today", "yesterday")
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.times: list[int] = []
-        self.recent: list[int] = []
-        self.keys: dict[str, None] = {}
-        self.day = self.today = self.yesterday = 0
+    # Positional, in the order of `encode`: a handful of these are read and written for every lead of every batch.
+    def __init__(
+        self,
+        count: int = 0,
+        day: int = 0,
+        today: int = 0,
+        yesterday: int = 0,
+        times: list[int] | None = None,
+        recent: list[int] | None = None,
+        keys: Iterable[str] = (),
+    ) -> None:
+        self.count, self.day, self.today, self.yesterday = count, day, today, yesterday
+        self.times: list[int] = [] if times is None else times
+        self.recent: list[int] = [] if recent is None else recent
+        self.keys: dict[str, None] = dict.fromkeys(keys) if keys else {}
 
     def encode(self) -> list[Any]:
         """As JSON."""
         return [self.count, self.day, self.today, self.yesterday, self.times, self.recent, list(self.keys)]
-
-    @classmethod
-    def decode(cls, raw: Sequence[Any]) -> "Entries":
-        """The inverse of `encode`."""
-        entries = cls()
-        entries.count, entries.day, entries.today, entries.yesterday = raw[:4]
-        entries.times, entries.recent, keys = raw[4:]
-        entries.keys = dict.fromkeys(keys)
-        return entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def decode(raw: Mapping[str, Any]) -> State:
     state.attributes = raw["attributes"]
     state.email_domain, state.mailbox_domain = raw["domains"]
     for index, entry in raw["entries"].items():
-        state.entries[int(index)] = Entries.decode(entry)
+        state.entries[int(index)] = Entries(*entry)
     state.did = raw["did"]
     state.sensitive = raw["sensitive"]
     if raw["fit"] is not None:

@@ -33,16 +33,13 @@ MANUAL = st.lists(
 
 def adds_up(model: CompiledModel, explained: Explanation) -> None:
     """Entries to rules, rules to groups, groups to engagement, all to the score."""
-    sums = {name: 0 for name, _ in model.groups}
-    loose = 0
+    points = [account.points for account in explained.rules]
+    sums = {group.name: sum(points[index] for index in group.rules) for group in model.groups}
     for account in explained.rules:
         entries_add_up(account)
         assert account.points == account.rule.clamp.apply(account.raw)
-        if account.rule.group < len(model.groups):
-            sums[model.groups[account.rule.group][0]] += account.points
-        else:
-            loose += account.points
-    assert {f"cap:{group.name}": group.raw for group in explained.groups} == sums
+    assert {group.name: group.raw for group in explained.groups} == sums
+    loose = sum(points) - sum(sums.values())
     total = loose + sum(group.points for group in explained.groups)
     engagement = total + explained.sums.inactivity + explained.sums.clamp + explained.recycled
     assert explained.engagement == engagement

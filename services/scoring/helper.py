@@ -1,0 +1,164 @@
+"""A process that folds chunks of leads, while this one reads and writes: so a refold uses a second core, and live
+scoring does not wait for it.
+
+It is started for a large refold only and ended soon after. Both talk in pickles over its standard input and output,
+each behind its length. When this process dies, whatever the way, the pipe ends and the helper with it.
+"""
+
+import asyncio
+import pickle
+import signal
+import struct
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, BinaryIO
+
+from services.scoring.core.lead import Models
+from services.scoring.switching import StoredLead, SwitchedLead, switch
+from shared.background import settle
+from shared.errors import TransientError
+
+KEEP_S = 10.0
+"""A helper without work is kept so long: whoever publishes a model often publishes the next one soon."""
+_LENGTH = struct.Struct(">Q")
+_BUFFER = 8 * 1_048_576
+
+
+class HelperLostError(TransientError):
+    """The helper ended while it had a chunk in hand: the chunk is to be done again."""
+
+
+class Helper:
+    """At most one process, started when it is first wanted."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+        self._used = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, None while there is none."""
+        return self._process.pid if self._process is not None else None
+
+    def ready(self) -> bool:
+        """Whether it is up. If not it is being started from now on."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        return self._starting.done() and self._starting.exception() is None
+
+    async def switch(
+        self, models: Models, leads: Sequence[StoredLead], now: datetime, *, hold: bool
+    ) -> list[SwitchedLead]:
+        """As `switching.switch`, for each of the leads. Raises HelperLostError."""
+        async with self._turn:
+            try:
+                if not self.ready() and self._starting is not None:
+                    await self._starting
+                found: list[SwitchedLead] = await self._ask((pickle.dumps(models), leads, now, hold))
+            except BaseException:
+                await self.end()  # an answer that nobody waits for any more must not be taken for the next one
+                raise
+            self._used = time.monotonic()
+            return found
+
+    async def rest(self) -> None:
+        """To be called now and then while there is nothing to do."""
+        if self._starting is not None and self._starting.done() and time.monotonic() - self._used > KEEP_S:
+            await self.end()
+
+    async def end(self) -> None:
+        """End the process, if there is one."""
+        process, starting, self._process, self._starting = self._process, self._starting, None, None
+        if starting is not None:
+            starting.cancel()
+        if process is not None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _start(self) -> None:
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                __name__,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=_BUFFER,
+            )
+            await self._receive()
+        except OSError as error:
+            raise HelperLostError(f"no process that folds could be started: {error}") from error
+        self._used = time.monotonic()
+
+    async def _ask(self, question: object) -> Any:
+        process = self._process
+        if process is None or process.stdin is None:
+            raise HelperLostError("the process that folds was ended")
+        asked = pickle.dumps(question)
+        try:
+            process.stdin.writelines((_LENGTH.pack(len(asked)), asked))
+            await process.stdin.drain()
+        except OSError as error:
+            raise HelperLostError("the process that folds has died") from error
+        return await self._receive()
+
+    async def _receive(self) -> Any:
+        process = self._process
+        if process is None or process.stdout is None:
+            raise HelperLostError("the process that folds was ended")
+        try:
+            (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
+            answer = pickle.loads(await process.stdout.readexactly(length))  # noqa: S301 - written by ourselves
+        except asyncio.IncompleteReadError as error:
+            raise HelperLostError("the process that folds has died") from error
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def serve(questions: BinaryIO, answers: BinaryIO) -> None:
+    """The helper's side: answer until no more questions come."""
+    _write(answers, None)  # up and running
+    while head := questions.read(_LENGTH.size):
+        (length,) = _LENGTH.unpack(head)
+        packed_models, leads, now, hold = pickle.loads(questions.read(length))  # noqa: S301 - written by our parent
+        try:
+            models = _models(packed_models)
+            answer: object = [switch(models, lead, now, hold=hold) for lead in leads]
+        except Exception as error:
+            answer = error
+        _write(answers, answer)
+
+
+@lru_cache(maxsize=1)
+def _models(packed: bytes) -> Models:
+    """Compiled once: the same ones come with every chunk."""
+    models: Models = pickle.loads(packed)  # noqa: S301 - written by our parent
+    return models
+
+
+def _write(answers: BinaryIO, answer: object) -> None:
+    packed = pickle.dumps(answer)
+    answers.write(_LENGTH.pack(len(packed)))
+    answers.write(packed)
+    answers.flush()
+
+
+def main() -> None:
+    """`python -m services.scoring.helper`, as the service starts it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the service decides when the helper ends
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr
+    settle()
+    with suppress(BrokenPipeError):
+        serve(sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    main()
