@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Text, cast, func, or_, select
+from sqlalchemy import Text, cast, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.scoring.core.difference import Difference, difference
@@ -156,10 +156,6 @@ async def _entries(conn: AsyncConnection, lead_id: str) -> list[tuple[Entry, dat
 
 
 async def _activities(conn: AsyncConnection, lead_id: str) -> list[Recorded]:
-    # As two values instead of a thousand rows, each of which costs more than its activity's place in a list.
-    bodies = func.convert_to(func.string_agg(cast(activity.c.body, Text), ","), "UTF8")
-    query = select(bodies, func.array_agg(activity.c.recorded_at)).where(activity.c.lead_id == UUID(lead_id))
-    stored, recorded_at = (await conn.execute(query)).one()
-    if stored is None:
-        return []
-    return list(map(Recorded, map(parse_stored, orjson.loads(b"[%b]" % stored)), recorded_at))
+    query = select(cast(activity.c.body, Text), activity.c.recorded_at).where(activity.c.lead_id == UUID(lead_id))
+    rows = (await conn.execute(query)).all()
+    return [Recorded(parse_stored(orjson.loads(body)), recorded_at) for body, recorded_at in rows]
