@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -31,15 +32,19 @@ def scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def stack_of(services: Sequence[str]) -> Iterator[Stack]:
-    """A stack with the measurements' own model and these services, on fresh data."""
+def stack_of(services: Sequence[str], *, started_before: bool = False) -> Iterator[Stack]:
+    """A stack with the measurements' own model and these services, on fresh data; or, as most starts are, on data that
+    a start before has prepared.
+    """
     # All load comes from one address.
     env = {"KIZASHI_HANDOFF__FIRST_START_GRACE_S": "0", "KIZASHI_RATE__PER_ADDRESS": ""}
-    with (
-        scratch() as folder,
-        local_stack.start(folder / "data", config_dir=CONFIG, services=services, env=env) as stack,
-    ):
-        yield stack
+    with scratch() as folder:
+        start = partial(local_stack.start, folder / "data", config_dir=CONFIG, services=services, env=env)
+        if started_before:
+            with start():
+                pass
+        with start() as stack:
+            yield stack
 
 
 def cli_key(stack: Stack) -> str:

@@ -139,8 +139,17 @@ def lead_differs(states: Sequence[Published], fading: Fading, end: float) -> Ite
     for before, after in pairwise(states):
         by_time = after.state["cause"] == "time" and before.clock_was_right and after.clock_was_right
         if by_time and not _moved(before.state, after.state):
-            yield f"{email}: published at {after.evaluated} because of time, though nothing mattered"
+            yield f"{email}: published because of time, though nothing mattered: {_told(before)}, then {_told(after)}"
     yield from _late(states, fading, end)
+
+
+def _told(one: Published) -> str:
+    models = {
+        name: [model[part] for part in ("version", "score", "engagement", "manual", "stage")]
+        for name, model in one.state["models"].items()
+    }
+    recent = [f"{done['type']} {done['occurred_at']}" for done in one.state["recent_activities"][:3]]
+    return f"version {one.state['version']} by {one.state['cause']} at {one.evaluated}: {models}, latest {recent}"
 
 
 def _manual_is_right(one: Published, given: tuple[int, datetime] | None) -> bool:

@@ -26,8 +26,8 @@ def chaos(
     activities: Annotated[int, typer.Option("--activities", min=1, help="Activities sent at least.")] = 20_000,
     per_second: Annotated[float, typer.Option("--rate", min=1, help="Activities sent a second at most.")] = 500,
     fading: Annotated[
-        bool, typer.Option("--fading/--steady", help="People whose points fade, and models published meanwhile.")
-    ] = False,
+        bool, typer.Option("--fading/--steady", help="With people whose points fade and models published, or without.")
+    ] = True,
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="Keep the stack's data here instead of removing it.")
     ] = None,

@@ -95,7 +95,7 @@ class Drive:
 
 async def measure() -> AsyncIterator[Line]:
     """end_to_end_rate, …_p99_20, …_p99_80, memory_scoring, memory_handoff, stored_postgres, stored_kafka."""
-    with stack_of(["ingest", "scoring", "handoff"]) as stack:
+    with stack_of(["ingest", "scoring", "handoff"], started_before=True) as stack:
         async with _driving(stack) as drive:
             await drive.run(FIRST_RATE, SEARCH_S)
             await drive.settle()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, text
 from services.handoff.tables import SCHEMA, metadata
 from shared.migrate import alembic_config, upgrade
 from shared.postgres import create_engine
+from shared.schema import is_migrated
 from shared.settings import DatabaseSettings
 
 MIGRATIONS = Path("services/handoff/migrations")
@@ -26,9 +28,19 @@ def differences(connection: Connection) -> list[object]:
     return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
 
+async def migrated(database: str) -> bool:
+    conn = await asyncpg.connect(database)
+    try:
+        return await is_migrated(conn, MIGRATIONS, SCHEMA)
+    finally:
+        await conn.close()
+
+
 async def test_an_empty_database_comes_to_the_schema_of_the_code(database: str) -> None:
     settings = DatabaseSettings(url=database)
+    assert not await migrated(database)
     await upgrade(settings, MIGRATIONS, SCHEMA)
+    assert await migrated(database)
     await upgrade(settings, MIGRATIONS, SCHEMA)
     engine = create_engine(settings, name="test")
     async with engine.connect() as connection:
@@ -42,6 +54,8 @@ async def test_one_step_down_and_up_again_keeps_what_was_handed_over(database: s
     engine = create_engine(settings, name="test")
     async with engine.begin() as connection:
         await connection.run_sync(lambda sync: command.downgrade(alembic_config(MIGRATIONS, SCHEMA, sync), FIRST))
+    assert not await migrated(database)
+    async with engine.begin() as connection:
         await connection.execute(text(f"INSERT INTO handoff.lead (id, version) VALUES ('{LEAD}', 7)"))
         await connection.execute(text(f"INSERT INTO handoff.crossing VALUES ('{LEAD}', 'hot', false, 5200, 1, now())"))
         await connection.execute(
