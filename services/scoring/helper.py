@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from services.scoring.core.lead import Models
 from services.scoring.switching import StoredLead, SwitchedLead, switch
+from shared.activity import names_of
 from shared.background import settle
 from shared.errors import TransientError
 
@@ -133,6 +134,7 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
         try:
             models = _models(packed_models)
             answer: object = [switch(models, lead, now, hold=hold) for lead in leads]
+            names_of.cache_clear()  # every lead comes once
         except Exception as error:
             answer = error
         _write(answers, answer)
