@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from services.scoring.core.lead import Models
 from services.scoring.switching import StoredLead, SwitchedLead, switch
+from shared.activity import names_of
 from shared.background import settle
 from shared.errors import TransientError
 
@@ -38,7 +39,7 @@ class Helper:
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._starting: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
+        self._sending, self._receiving = asyncio.Lock(), asyncio.Lock()
         self._used = 0.0
 
     @property
@@ -48,24 +49,23 @@ class Helper:
 
     def ready(self) -> bool:
         """Whether it is up. If not it is being started from now on."""
-        if self._starting is None:
-            self._starting = asyncio.create_task(self._start())
-        return self._starting.done() and self._starting.exception() is None
+        starting = self._starting
+        if starting is None or (starting.done() and starting.exception() is not None):
+            self._starting = starting = asyncio.create_task(self._start())
+        return starting.done()
 
     async def switch(
         self, models: Models, leads: Sequence[StoredLead], now: datetime, *, hold: bool
     ) -> list[SwitchedLead]:
         """As `switching.switch`, for each of the leads. Raises HelperLostError."""
-        async with self._turn:
-            try:
-                if not self.ready() and self._starting is not None:
-                    await self._starting
-                found: list[SwitchedLead] = await self._ask((pickle.dumps(models), leads, now, hold))
-            except BaseException:
-                await self.end()  # an answer that nobody waits for any more must not be taken for the next one
-                raise
-            self._used = time.monotonic()
-            return found
+        try:
+            if not self.ready() and self._starting is not None:
+                await self._starting
+            found: list[SwitchedLead] = await self._ask((pickle.dumps(models), leads, now, hold))
+        except BaseException:
+            await self.end()  # an answer that nobody waits for any more must not be taken for the next one
+            raise
+        return found
 
     async def rest(self) -> None:
         """To be called now and then while there is nothing to do."""
@@ -84,7 +84,7 @@ class Helper:
 
     async def _start(self) -> None:
         try:
-            self._process = await asyncio.create_subprocess_exec(
+            process = self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 __name__,
@@ -92,10 +92,9 @@ class Helper:
                 stdout=asyncio.subprocess.PIPE,
                 limit=_BUFFER,
             )
-            await self._receive()
+            await self._receive(process)
         except OSError as error:
             raise HelperLostError(f"no process that folds could be started: {error}") from error
-        self._used = time.monotonic()
 
     async def _ask(self, question: object) -> Any:
         process = self._process
@@ -103,15 +102,17 @@ class Helper:
             raise HelperLostError("the process that folds was ended")
         asked = pickle.dumps(question)
         try:
-            process.stdin.writelines((_LENGTH.pack(len(asked)), asked))
-            await process.stdin.drain()
+            # The next question is on its way while the helper works on this one; locks are given in order of asking.
+            async with self._sending:
+                process.stdin.writelines((_LENGTH.pack(len(asked)), asked))
+                await process.stdin.drain()
         except OSError as error:
             raise HelperLostError("the process that folds has died") from error
-        return await self._receive()
+        async with self._receiving:
+            return await self._receive(process)
 
-    async def _receive(self) -> Any:
-        process = self._process
-        if process is None or process.stdout is None:
+    async def _receive(self, process: asyncio.subprocess.Process) -> Any:
+        if process.stdout is None:
             raise HelperLostError("the process that folds was ended")
         try:
             (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
@@ -120,6 +121,7 @@ class Helper:
             raise HelperLostError("the process that folds has died") from error
         if isinstance(answer, Exception):
             raise answer
+        self._used = time.monotonic()
         return answer
 
 
@@ -132,6 +134,7 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
         try:
             models = _models(packed_models)
             answer: object = [switch(models, lead, now, hold=hold) for lead in leads]
+            names_of.cache_clear()  # every lead comes once
         except Exception as error:
             answer = error
         _write(answers, answer)

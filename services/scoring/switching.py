@@ -49,7 +49,7 @@ def switch(models: Models, lead: StoredLead, now: datetime, *, silent: bool = Tr
 
     With `hold`, a lead that may qualify by the switch is left as it is.
     """
-    row, before = lead.row, LeadState.unpack(lead.row.state)
+    row, before = lead.row, LeadState.unpack(lead.row.state, folded=hold)
     history = map(parse_stored, orjson.loads(lead.history))
     after = refold(models, history, before.profile.identifiers, now, lead.entries, before.profile)
     after.stages, after.due_at = before.stages, before.due_at

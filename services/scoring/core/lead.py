@@ -126,15 +126,15 @@ class LeadState:
         return b"\n".join([orjson.dumps([self.profile.encode(), folds, ahead, rest]), *self.profile.latest])
 
     @classmethod
-    def unpack(cls, packed: bytes) -> "LeadState":
-        """The state that `pack` gave."""
+    def unpack(cls, packed: bytes, *, folded: bool = True) -> "LeadState":
+        """The state that `pack` gave; without its folds for those who are going to fold anew."""
         first, *latest = packed.split(b"\n")
         profile, folds, ahead, *more = orjson.loads(first)
         rest: dict[str, Any] = more[0] if more else {}
         due_at, seen_at = rest.get("due", (None, None))
         return cls(
             Profile.decode(profile, latest),
-            {name: (version, decode(state)) for name, (version, state) in folds.items()},
+            {name: (version, decode(state)) for name, (version, state) in folds.items()} if folded else {},
             None if ahead is None else from_micros(ahead),
             tuple(_unpack_points(one) for one in rest.get("manual", ())),
             None if seen_at is None else from_micros(seen_at),

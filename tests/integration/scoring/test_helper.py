@@ -1,0 +1,105 @@
+"""The process that folds beside the service: what it does counts once, however it ends."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+import httpx2
+import psutil
+import pytest
+
+from services.scoring import refold
+from services.scoring.core.lead import is_current
+from services.scoring.helper import Helper
+from services.scoring.refold import Refolder
+from shared.waiting import until_it_works
+from tests.integration.scoring.desk import Desk
+from tests.integration.scoring.model_desk import download, draft, fold, open_api, publish, worth
+
+WITHIN_S = 30.0
+PARENT = """
+import asyncio
+from services.scoring.helper import Helper
+
+async def main():
+    helper = Helper()
+    while not helper.ready():
+        await asyncio.sleep(0.01)
+    print(helper.pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+async def api(desk: Desk) -> AsyncIterator[httpx2.AsyncClient]:
+    async with open_api(desk) as client:
+        yield client
+
+
+async def up(helper: Helper) -> int:
+    """Wait until the helper is there; returns its pid."""
+    async with asyncio.timeout(WITHIN_S):
+        while not helper.ready():  # noqa: ASYNC110 - a helper tells nobody
+            await asyncio.sleep(0.01)
+    assert helper.pid is not None
+    return helper.pid
+
+
+async def test_a_helper_that_is_killed_has_its_chunk_done_again_by_the_next(
+    desk: Desk, api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refold, "CHUNK", 5)
+    monkeypatch.setattr(refold, "WORTH_A_HELPER", 1)
+    people = [f"p{number}@example.co.jp" for number in range(40)]
+    await desk.receive(*(download(f"d{number}", email) for number, email in enumerate(people)))
+    await fold(desk)
+    address, _ = await draft(api, worth(8))
+    await publish(api, address)
+    refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: desk.now)
+    problems: list[str | None] = []
+    try:
+        first = await up(refolder.helper)
+        assert await refolder.some()
+        os.kill(first, signal.SIGKILL)
+        while await until_it_works(refolder.some, problems.append):
+            pass
+        assert await up(refolder.helper) != first
+    finally:
+        await refolder.close()
+    assert any(problems)
+    states = await desk.states()
+    assert len(states) == len(people)
+    assert all(is_current(desk.models.current, state) for state in states.values())
+    assert {await desk.score_of(lead_id) for lead_id in states} == {8.0}
+    assert len([key for key, value in await desk.published() if value and value["cause"] == "model"]) == len(people)
+    assert (await desk.replayed()).differences == []
+
+
+async def test_a_helper_without_work_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    helper = Helper()
+    try:
+        pid = await up(helper)
+        await helper.rest()
+        assert helper.pid == pid
+        monkeypatch.setattr("services.scoring.helper.KEEP_S", -1.0)
+        await helper.rest()
+        assert helper.pid is None
+        assert not psutil.pid_exists(pid)
+    finally:
+        await helper.end()
+
+
+async def test_no_helper_outlives_a_service_that_is_killed() -> None:
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE)
+    assert parent.stdout is not None
+    pid = int(await asyncio.wait_for(parent.stdout.readline(), WITHIN_S))
+    assert psutil.pid_exists(pid)
+    parent.kill()
+    await parent.wait()
+    async with asyncio.timeout(WITHIN_S):
+        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

@@ -1,0 +1,109 @@
+"""A stored lead folded again, here and in the helper's hands: the same row, the same records."""
+
+import io
+import pickle
+import struct
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from services.scoring.core.compile import compile_model
+from services.scoring.core.lead import LeadState, LiveModel, Models, refold
+from services.scoring.core.loader import model_from
+from services.scoring.helper import serve
+from services.scoring.renewal import renew
+from services.scoring.repository import LeadRow
+from services.scoring.switching import StoredLead, SwitchedLead, switch
+from shared.activity import Activity, parse_posted, to_record
+from shared.clock import to_rfc3339
+from shared.documents import read_document
+from shared.identity import EMAIL, Identifier
+
+NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+TARO = Identifier(EMAIL, "taro@example.co.jp")
+SHIPPED: dict[str, Any] = read_document(Path("config/scoring.yaml").read_text(encoding="utf-8")).tree
+
+
+def version(number: int, **changed: Any) -> Models:
+    return Models((LiveModel(SHIPPED["model"], number, compile_model(model_from({**SHIPPED, **changed}))),))
+
+
+def download(document: str) -> Activity:
+    raw = {
+        "id": document,
+        "type": "document_downloaded",
+        "occurred_at": to_rfc3339(NOW - timedelta(days=3)),
+        "lead": {"email": "taro@example.co.jp"},
+        "attributes": {"company": "株式会社サンプル"},
+        "properties": {"document": document},
+    }
+    return parse_posted(raw, id_if_absent="", source_if_absent="test", received_at=NOW, region="JP")
+
+
+def stored(models: Models, count: int = 3) -> StoredLead:
+    activities = [download(f"d{number}") for number in range(count)]
+    row = LeadRow("00000000-0000-8000-8000-000000000001", None, 0, 4, has_email=True, state=b"")
+    renew(row, refold(models, activities, [TARO], NOW), models, "activity", NOW)
+    return StoredLead(row, orjson.dumps([to_record(one) for one in activities]), ())
+
+
+def states(models: Models, switched: SwitchedLead) -> tuple[int, dict[str, int], float | None]:
+    count, versions = LeadState.glance(switched.row.state)
+    return count, versions, switched.row.score
+
+
+def test_a_lead_is_switched_with_one_silent_record() -> None:
+    lead = stored(version(1))
+    switched = switch(version(2, daily_max=2), replace(lead, row=replace(lead.row)), NOW)
+    assert lead.row.score == 15
+    assert states(version(2), switched) == (3, {SHIPPED["model"]: 2}, 10)
+    (record,) = switched.published
+    body = orjson.loads(record.value or b"")
+    assert (body["cause"], body["silent"], body["version"]) == ("model", True, lead.row.version + 1)
+    assert body["models"][SHIPPED["model"]]["score"] == 10
+
+
+def test_a_lead_that_may_qualify_is_left_as_it_is_where_releases_are_held() -> None:
+    lead, earlier = stored(version(1)), version(1).primary
+    models = Models(version(2, watch=[5], daily_max=2).live, earlier={(earlier.name, 1): earlier})
+    switched = switch(models, replace(lead, row=replace(lead.row)), NOW, hold=True)
+    assert (switched.row, switched.published, switched.held) == (lead.row, (), 10)
+
+
+def test_the_helper_answers_in_order_what_is_found_here() -> None:
+    models = version(2, daily_max=2)
+    leads = [stored(version(1), count) for count in (1, 3)]
+    here = [switch(models, replace(lead, row=replace(lead.row)), NOW) for lead in leads]
+    question = framed((pickle.dumps(models), leads, NOW, False))
+    answers = io.BytesIO()
+    serve(io.BytesIO(question + question), answers)
+    up, *found = unframed(answers.getvalue())
+    assert up is None
+    assert found == [here, here]
+
+
+def test_a_lead_that_cannot_be_folded_is_told_and_the_helper_goes_on() -> None:
+    models, lead = version(2), stored(version(1))
+    broken = framed((pickle.dumps(models), [replace(lead, history=b"{")], NOW, False))
+    answers = io.BytesIO()
+    serve(io.BytesIO(broken + framed((pickle.dumps(models), [lead], NOW, False))), answers)
+    _, failed, found = unframed(answers.getvalue())
+    assert isinstance(failed, orjson.JSONDecodeError)
+    assert len(found) == 1
+
+
+def framed(value: object) -> bytes:
+    packed = pickle.dumps(value)
+    return struct.pack(">Q", len(packed)) + packed
+
+
+def unframed(stream: bytes) -> list[Any]:
+    found = []
+    while stream:
+        (length,) = struct.unpack(">Q", stream[:8])
+        found.append(pickle.loads(stream[8 : 8 + length]))
+        stream = stream[8 + length :]
+    return found
