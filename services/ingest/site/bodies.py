@@ -14,8 +14,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from services.ingest.sources.base import Unreadable
 from services.ingest.sources.bodies import form_pairs
+from shared.codec import check_json
 from shared.errors import FieldFault, ProblemError
-from shared.web import check_json
 
 URLENCODED, MULTIPART, JSON, TEXT = (
     "application/x-www-form-urlencoded",
