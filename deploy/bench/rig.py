@@ -85,6 +85,18 @@ def _await_port(port: int, process: "subprocess.Popen[bytes]") -> None:
         time.sleep(0.05)
 
 
+def tree_mib(pid: int | None) -> float:
+    """What a process and those it started hold now in MiB; what several share counts once. On macOS it may count twice.
+
+    Raises KizashiError.
+    """
+    if pid is None:
+        raise KizashiError("the process is not running")
+    parent = psutil.Process(pid)
+    infos = [process.memory_full_info() for process in (parent, *parent.children(recursive=True))]
+    return sum(float(getattr(info, "pss", info.rss)) for info in infos) / MIB
+
+
 def resident_mib(pid: int | None) -> float:
     """The largest resident size a process has had so far, in MiB; on macOS its size now."""
     if pid is None:

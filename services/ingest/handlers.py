@@ -81,7 +81,8 @@ class Activities:
         if len(body) < LONG_BYTES:
             return read_posted(body, Arrival(media_type, request.headers, retry_key, now), self._terms)
         headers = {name: text for name, text in request.headers.items() if name.startswith(b"ce-")}
-        return await self._helpers.run(read_posted, body, Arrival(media_type, headers, retry_key, now), self._terms)
+        arrival = Arrival(media_type, headers, retry_key, now)
+        return await self._helpers.run(read_posted, body, arrival, self._terms, size=len(body))
 
     def _label_of(self, sources: list[str]) -> str:
         return self._label(sources[0]) if sources.count(sources[0]) == len(sources) else SEVERAL

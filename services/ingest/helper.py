@@ -2,71 +2,122 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 from anyio import BrokenWorkerProcess, CapacityLimiter, fail_after, to_process
 
-from services.ingest.helping import helped
+from services.ingest.helping import Outcome, helped
 from shared.telemetry import INGEST_HELPERS_LOST
 
 LONG_BYTES = 16_384
 """From this length on a body is long: to read it takes longer than to bring it to another process and back."""
-GIVE_UP_S = 20.0
-"""For reading the longest bodies that may wait at once; a helper that takes longer has been stopped."""
+TOGETHER_BYTES = 524_288
+"""Of bodies that go to a helper together."""
+GIVE_UP_S = 10.0
+"""The longest body takes a second; a helper that needs more than this has been stopped."""
+SENDING_TURNS = 4
+"""Of the event loop, from the start of a call until its bytes are written."""
 PAUSE_S = 1.0
 """After one was lost or could not be started, before the next is tried."""
 
 Result = TypeVar("Result")
+Outcomes = Sequence[Outcome | None]
 
 log = structlog.get_logger()
 
 
-class Helpers:
-    """Runs functions in other processes, the first of which is started when there is work.
+@dataclass(slots=True)
+class Asked:
+    """Work on a body of `size` bytes, and where its outcome goes; None where no helper could do it."""
 
-    Until it is ready, and where it dies over its work, a thread of this process does that work: what is run is pure, so
-    that nothing is lost or done by halves. A helper ends by itself when this process has gone, however that ended.
+    work: Callable[[], Any]
+    size: int
+    outcome: "asyncio.Future[Outcome | None]"
+
+
+class Helpers:
+    """Runs functions in other processes, which are started when there is work.
+
+    Until one is ready, and where it dies over its work, a thread of this process does that work: what is run is pure,
+    so that nothing is lost or done by halves. A helper ends by itself when this process has gone, however that ended.
+
+    What came while all helpers were at work goes to the next free one together. So it is published together too, and a
+    round of produce requests has a price of its own, whatever it carries.
     """
 
     def __init__(self, count: int) -> None:
         """`count` processes at most; with 0 there are threads alone."""
         self._count = count
         self._limiter = CapacityLimiter(max(1, count))
+        self._waiting: deque[Asked] = deque()
+        self._alone = asyncio.Lock()
         self._ready = False
-        self._starting: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._not_before = 0.0
 
-    async def run(self, work: Callable[..., Result], *given: Any, **named: Any) -> Result:
-        """What `work` gives or raises. Function, arguments and outcome have to be ones that can be pickled."""
+    async def run(self, work: Callable[..., Result], *given: Any, size: int, **named: Any) -> Result:
+        """What `work` gives or raises; `size` is that of its body in bytes. All of it has to be what pickle takes."""
         work = partial(work, *given, **named)
         if self._ready:
-            try:
-                return await self._ask(work)
-            except (BrokenWorkerProcess, TimeoutError, OSError) as error:
-                self._lost(error)
-        elif self._count and self._starting is None and time.monotonic() >= self._not_before:
-            self._starting = asyncio.create_task(self._start())
-        return await asyncio.to_thread(work)
+            asked = Asked(work, size, asyncio.get_running_loop().create_future())
+            self._waiting.append(asked)
+            self._begin(self._serve)
+            if (outcome := await asked.outcome) is not None:
+                result: Result = outcome.result()
+                return result
+        elif time.monotonic() >= self._not_before:
+            self._begin(self._start)
+        # One after another, so that one thread's memory is enough.
+        async with self._alone:
+            return await asyncio.to_thread(work)
 
-    async def _ask(self, work: Callable[[], Result]) -> Result:
-        # By itself the library would wait for ever; cancelled, it kills the process.
-        with fail_after(GIVE_UP_S):
-            return await to_process.run_sync(helped, work, cancellable=True, limiter=self._limiter)
+    def _begin(self, main: Callable[[], Any]) -> None:
+        if len(self._tasks) < self._count:
+            task = asyncio.create_task(main())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _start(self) -> None:
-        try:
-            await self._ask(bool)
-            self._ready = True
-        except (BrokenWorkerProcess, TimeoutError, OSError) as error:
-            self._lost(error)
-        finally:
-            self._starting = None
+        await self._ask([])
 
-    def _lost(self, error: Exception) -> None:
-        self._ready = False
-        self._not_before = time.monotonic() + PAUSE_S
-        INGEST_HELPERS_LOST.inc()
-        log.warning("helper_lost", error=type(error).__name__)
+    async def _serve(self) -> None:
+        done: list[Asked] = []
+        outcomes: Outcomes = []
+        while self._waiting or done:
+            together = self._next()
+            asking = asyncio.create_task(self._ask([asked.work for asked in together])) if together else None
+            # The helper has its next work before anybody here goes on with what it gave: that takes milliseconds.
+            for _ in range(SENDING_TURNS if asking and done else 0):
+                await asyncio.sleep(0)
+            for asked, outcome in zip(done, outcomes, strict=True):
+                if not asked.outcome.done():
+                    asked.outcome.set_result(outcome)
+            done, outcomes = together, await asking if asking else []
+
+    def _next(self) -> list[Asked]:
+        together: list[Asked] = []
+        room = TOGETHER_BYTES
+        while self._waiting and (not together or self._waiting[0].size <= room):
+            together.append(self._waiting.popleft())
+            room -= together[-1].size
+        return together
+
+    async def _ask(self, works: Sequence[Callable[[], Any]]) -> Outcomes:
+        """None for each where the helper was lost."""
+        try:
+            # By itself the library waits for ever; cancelled, it kills the process.
+            with fail_after(GIVE_UP_S):
+                outcomes = await to_process.run_sync(helped, works, cancellable=True, limiter=self._limiter)
+        except (BrokenWorkerProcess, TimeoutError, OSError, KeyboardInterrupt) as error:  # the last is the helper's own
+            self._ready = False
+            self._not_before = time.monotonic() + PAUSE_S
+            INGEST_HELPERS_LOST.inc()
+            log.warning("helper_lost", error=type(error).__name__)
+            return [None] * len(works)
+        self._ready = True
+        return outcomes

@@ -2,19 +2,40 @@
 
 import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from typing import Any
 
 import services.ingest.reading  # noqa: F401 - loaded before the first body comes
 
-Result = TypeVar("Result")
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What some work gave, or the error that it raised."""
+
+    value: Any = None
+    error: Exception | None = None
+
+    def result(self) -> Any:
+        """Gives the one, raises the other."""
+        if self.error is not None:
+            raise self.error
+        return self.value
 
 
-def helped(work: Callable[[], Result]) -> Result:
-    """Do `work` in a helper's process."""
+def helped(works: Sequence[Callable[[], Any]]) -> list[Outcome]:
+    """Do all of it in a helper's process."""
     _settle()
-    return work()
+    return [outcome_of(work) for work in works]
+
+
+def outcome_of(work: Callable[[], Any]) -> Outcome:
+    """Do some work, whatever comes of it."""
+    try:
+        return Outcome(work())
+    except Exception as error:
+        return Outcome(error=error)
 
 
 @cache

@@ -134,7 +134,8 @@ class Webhooks:
             self._identity_key,
             shown=station.traffic.watched(time.monotonic()),
         )
-        return read() if len(delivery.body) < LONG_BYTES else await self._helpers.run(read)
+        size = len(delivery.body)
+        return read() if size < LONG_BYTES else await self._helpers.run(read, size=size)
 
     async def _keep(
         self,
