@@ -109,20 +109,20 @@ def test_no_activity_is_lost_or_doubled_when_helpers_are_killed_at_work(
     assert started(served, source).pid not in killed
 
 
-def test_ctrl_c_leaves_a_helper_at_its_work(served: IngestProcess, source: str) -> None:
-    helper = started(served, source)
+def test_ctrl_c_leaves_a_helper_at_its_work(ingest: IngestProcess, source: str) -> None:
+    helper = started(ingest, source)
     helper.send_signal(signal.SIGINT)
-    assert worked(helper, served, source)
-    assert helpers(served) == [helper]
+    assert worked(helper, ingest, source)
+    assert helpers(ingest) == [helper]
 
 
-def test_a_refusal_is_the_same_from_either_side(served: IngestProcess, source: str) -> None:
+def test_a_refusal_is_the_same_from_either_side(ingest: IngestProcess, source: str) -> None:
     faulty = batch(source)
     faulty[7] |= {"occured_at": "2026-11-20T10:15:00+09:00"}
     faulty[9]["lead"] = {"email": "nobody"}
-    here = served.post([faulty[7], faulty[9]])
-    started(served, source)
-    there = served.post(faulty)
+    here = ingest.post([faulty[7], faulty[9]])
+    started(ingest, source)
+    there = ingest.post(faulty)
     assert there.status_code == here.status_code == 422
     assert [fault["detail"] for fault in there.json()["errors"]] == [fault["detail"] for fault in here.json()["errors"]]
     assert [fault["pointer"].split("/")[1] for fault in there.json()["errors"]] == ["7", "9"]
