@@ -14,16 +14,19 @@ MODEL = "fading"
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What the fading model gives, in points and seconds."""
+    """What the fading model gives, in points and seconds; `download_first` is the order of its rules, by which a lead
+    that was not folded again would be seen.
+    """
 
     view: int
     window_s: int
     download: int
     half_life_s: int
     often: int
+    download_first: bool
 
 
-BEFORE, AFTER = Numbers(4, 90, 8, 20, 6), Numbers(7, 60, 5, 30, 3)
+BEFORE, AFTER = Numbers(4, 90, 8, 20, 6, download_first=False), Numbers(7, 60, 5, 30, 3, download_first=True)
 WATCH = (500, 1_000)
 EVERY_S, SILENCE = 60, 1
 MANY, WITHIN_S = 3, 45
@@ -31,10 +34,11 @@ MANY, WITHIN_S = 3, 45
 
 def model_of(numbers: Numbers) -> dict[str, Any]:
     """The model as a file says it: windows, half-lives, cells and silence, all of them over in minutes."""
-    view = {"activity": "page_viewed", "repeat": "every"}
+    view = {"id": "view", "activity": "page_viewed", "points": numbers.view, "repeat": "every"}
+    view["decay"] = {"window": f"{numbers.window_s}s"}
     fresh = {"at_least": MANY, "within": f"{WITHIN_S}s", "points": numbers.often}
-    faded = {"half_life": f"{numbers.half_life_s}s"}
     download = {"id": "download", "activity": "document_downloaded", "points": numbers.download, "repeat": "every"}
+    download["decay"] = {"half_life": f"{numbers.half_life_s}s"}
     return {
         "model": MODEL,
         "watch": [mark // 100 for mark in WATCH],
@@ -42,8 +46,7 @@ def model_of(numbers: Numbers) -> dict[str, Any]:
             "min": 0,
             "inactivity": {"every": f"{EVERY_S}s", "points": -SILENCE, "floor": 0},
             "rules": [
-                {"id": "view", **view, "points": numbers.view, "decay": {"window": f"{numbers.window_s}s"}},
-                {**download, "decay": faded},
+                *((download, view) if numbers.download_first else (view, download)),
                 {"id": "often", "activity": "page_viewed", "cells": [fresh]},
             ],
         },

@@ -42,9 +42,19 @@ def _due_forgotten() -> None:
     setattr(repository.ScoringRepository, "due_leads", due_leads)  # noqa: B010
 
 
+def _looked_at_twice() -> None:
+    """What a process has found due stays due, though another has looked at it meanwhile."""
+
+    async def still_due(_: Any, lead_ids: Any, _now: datetime) -> list[str]:
+        return list(lead_ids)
+
+    setattr(repository.ScoringRepository, "still_due", still_due)  # noqa: B010
+
+
 MODEL_PLANTS: dict[str, tuple[str, Callable[[], None]]] = {
     "switched-without-refold": ("a lead is switched to a version that did not fold it", _switched_without_a_refold),
     "left-behind": ("a publication passes over some leads", _left_with_the_earlier_version),
     "due-forgotten": ("the timer forgets leads that are due", _due_forgotten),
+    "looked-at-twice": ("two processes look at one lead that is due", _looked_at_twice),
 }
 """What it is in words, and how it is put in."""

@@ -285,6 +285,15 @@ class ScoringRepository:
         )
         return [row[0] for row in rows]
 
+    async def still_due(self, lead_ids: Collection[str], now: datetime) -> list[str]:
+        """Those of the leads, which must be locked, that are due."""
+        rows = await self._conn.fetch(
+            "SELECT lead_id::text FROM scoring.due WHERE lead_id = ANY($1::uuid[]) AND at <= $2 ORDER BY lead_id",
+            list(lead_ids),
+            now,
+        )
+        return [row[0] for row in rows]
+
     async def redirect(self, targets: Mapping[str, str]) -> None:
         """Let merged leads resolve to where their identifier is now; leads that stand for themselves are left alone."""
         await self._conn.execute(

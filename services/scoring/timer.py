@@ -54,10 +54,11 @@ async def look_at_due(pool: asyncpg.Pool, settings: ScoringSettings, models: Mod
             in_force = await models.pin(conn)
             repository = ScoringRepository(conn)
             rows, busy = await repository.lock_free(ids)
+            await repository.drop_due({one for one in ids if one not in busy and not (one in rows and rows[one].state)})
             states, slices = {}, Slices()
-            for lead_id, row in rows.items():
-                if row.state:
-                    states[lead_id] = LeadState.unpack(row.state)
+            # Another process may have looked at some of them before they were locked, and have told what there was.
+            for lead_id in await repository.still_due(rows, now):
+                states[lead_id] = LeadState.unpack(rows[lead_id].state)
                 await slices.give_way()
             states |= await _folded_again(conn, in_force, states, now)
             published: list[OutboxRow] = []
@@ -65,7 +66,6 @@ async def look_at_due(pool: asyncpg.Pool, settings: ScoringSettings, models: Mod
                 await slices.give_way()
                 published += _look(rows[lead_id], state, in_force.serving(state), now)
             await repository.put_leads([rows[lead_id] for lead_id in states])
-            await repository.drop_due(set(ids) - states.keys() - busy)
             await outbox.append(conn, SCHEMA, published, settings.kafka.partitions)
     return len(ids) - len(busy)
 

@@ -16,6 +16,7 @@ EXPECTED = {
     "switched-without-refold": "engagement",
     "left-behind": "ends with the models",
     "due-forgotten": "leads that are due",
+    "looked-at-twice": "because of time",
 }
 """What the checker says of each."""
 

@@ -117,12 +117,15 @@ def resolve_leads(
     `joined` are pairs (survivor, other) that somebody made one lead, `parted` those that somebody took apart.
 
     `foreign` are identifiers that belong to leads outside of `activities`; the links to them were refused and stay so,
-    because an activity that arrives later never takes an e-mail away from an identifier's past.
+    because an activity that arrives later never takes an e-mail away from an identifier's past. What was joined by
+    hand among them, or among identifiers that no activity names, makes no lead here.
     """
     ordered = sorted(activities, key=lambda activity: activity.order)
     forest = _Forest(parted)
+    own = {one for activity in ordered for one in activity.identifiers}.difference(foreign) if joined else ()
     for survivor, other in joined:
-        forest.join_by_hand(survivor, other)
+        if survivor in own and other in own:
+            forest.join_by_hand(survivor, other)
     for activity in ordered:
         forest.find(activity.identifiers[0])
         for weaker in activity.identifiers[1:]:

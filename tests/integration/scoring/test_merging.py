@@ -198,3 +198,19 @@ async def test_what_was_refused_while_two_were_one_joins_once_they_are_apart(des
     assert survivor is not None
     assert (last[BROWSER], survivor["merged_from"]) == (None, [BROWSER])
     assert (await desk.replayed()).differences == []
+
+
+async def test_a_merge_by_hand_leaves_leads_alone_of_which_it_only_knows_the_names(desk: Desk) -> None:
+    """Two browsers are one lead by hand; two people who used them, refused to both, become one as well."""
+    await desk.receive(download("b1", days=9, anonymous_id="b1"), download("b2", days=8, anonymous_id="b2"))
+    await say(desk, "merge", BROWSER, OTHER_BROWSER)
+    await desk.receive(download("a1", days=7, email="first@example.com", anonymous_id="b1"))
+    first = lead_of(EMAIL, "first@example.com")
+    await desk.receive(
+        download("t1", days=2, email="taro@example.co.jp", anonymous_id="b1"),
+        download("y1", days=1, email="yamada@example.com", anonymous_id="b2"),
+    )
+    assert (await say(desk, "merge", YAMADA, TARO)).status_code == 200
+    assert [await desk.score_of(await desk.resolve(one)) for one in (BROWSER, TARO)] == [15, 10]
+    assert {await desk.resolve(one) for one in (BROWSER, OTHER_BROWSER, first)} == {await desk.resolve(first)}
+    assert (await desk.replayed()).differences == []

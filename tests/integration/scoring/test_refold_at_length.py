@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from services.scoring.core.lead import is_current
+from services.scoring.judging import preview
 from services.scoring.model_changes import Change, create, publish
 from services.scoring.refold import Refolder
 from services.scoring.refold_repository import RefoldRepository
@@ -52,6 +53,16 @@ def told(name: str, seconds: list[float]) -> None:
     print(f"live batches {name}: {len(seconds)}, p50 {cut[49] * 1000:.1f} ms, p99 {cut[98] * 1000:.1f} ms")
 
 
+async def previewed(desk: Desk) -> None:
+    """All leads under the model that is now in force and under another one, by two processes."""
+    at, started = NOW + timedelta(minutes=1), time.perf_counter()
+    found = await preview(desk.settings.database, worth(8), worth(3), at, 10_000, lambda _done, _of: None, 2)
+    print(f"previewed: {LEADS:,} leads in {time.perf_counter() - started:.1f} s")
+    body = found.to_json()
+    assert body["leads"] == LEADS
+    assert body["drop_out"]["count"] == body["at_or_above"]["before"] - body["at_or_above"]["after"] > 0
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3_600)
 async def test_a_million_activities_are_folded_again_beside_live_scoring(desk: Desk) -> None:
@@ -80,6 +91,7 @@ async def test_a_million_activities_are_folded_again_beside_live_scoring(desk: D
         await asyncio.sleep(0)
     took = await folding
     print(f"folded again: {LEADS * EACH:,} activities of {LEADS:,} leads in {took:.1f} s, {LEADS * EACH / took:,.0f}/s")
+    await previewed(desk)
     told("before", before)
     told("meanwhile", meanwhile)
     states = await desk.states()

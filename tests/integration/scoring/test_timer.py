@@ -13,6 +13,7 @@ import pytest
 from services.scoring import models as model_store
 from services.scoring.core.lead import LeadState
 from services.scoring.refold import refold_some
+from services.scoring.repository import ScoringRepository
 from services.scoring.timer import look_at_due
 from shared.clock import from_rfc3339, to_rfc3339
 from shared.identity import EMAIL
@@ -176,6 +177,38 @@ async def test_a_lead_in_other_hands_is_left_for_the_next_time(desk: Desk) -> No
         assert await look_at_due(desk.pool, desk.settings, desk.models, lambda: desk.now) == 0
     assert await look_at_due(desk.pool, desk.settings, desk.models, lambda: desk.now) == 1
     assert [cause for cause, _, _ in await causes(desk)] == ["activity", "time"]
+
+
+FLEETING = """
+model: test
+engagement:
+  rules:
+    - {id: view, activity: page_viewed, points: 2, repeat: every, decay: {window: 7d}}
+"""
+
+
+async def test_a_lead_that_another_process_looked_at_meanwhile_is_not_told_of_again(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have found it due; the other was first, and noted that nothing will change any more."""
+    desk = await open_desk(database, tmp_path, FLEETING)
+    await desk.receive(did("page_viewed", "v1"))
+    desk.now = NOW + 8 * DAY
+    find, found_by = ScoringRepository.due_leads, list[int]()
+
+    async def due_leads(repository: ScoringRepository, now: datetime, limit: int) -> list[str]:
+        ids = await find(repository, now, limit)
+        found_by.append(len(ids))
+        if len(found_by) == 1:
+            await look_at_due(desk.pool, desk.settings, desk.models, lambda: desk.now)
+        return ids
+
+    monkeypatch.setattr(ScoringRepository, "due_leads", due_leads)
+    await look_at_due(desk.pool, desk.settings, desk.models, lambda: desk.now)
+    assert found_by == [1, 1]
+    assert await causes(desk) == [("activity", 2, None), ("time", 0, None)]
+    await desk.engine.dispose()
+    await desk.pool.close()
 
 
 @pytest.mark.long

@@ -51,6 +51,7 @@ def state(at: float, points: float, cause: str = "activity", **more: Any) -> Pub
         "identifiers": {"email": "p0@fading.example", "emails": ["p0@fading.example"]},
         "cause": cause,
         "evaluated_at": second(at).isoformat(),
+        "version": 1,
         "recent_activities": [{"type": "page_viewed", "occurred_at": START.isoformat()}],
         "models": {MODEL: shown | more},
     }

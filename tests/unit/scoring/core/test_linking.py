@@ -131,3 +131,11 @@ def test_the_older_lead_survives_where_neither_has_an_email() -> None:
     store.receive([activity(1, 2, "x1"), activity(2, 1, "p1")])
     store.receive([activity(3, 3, "x1", "p1")])
     assert store.redirects == {id_for(Identifier(EXTERNAL, "x1")): id_for(Identifier(PHONE, "p1"))}
+
+
+def test_what_was_joined_by_hand_in_another_lead_makes_no_lead_here() -> None:
+    x1, x2 = Identifier(EXTERNAL, "x1"), Identifier(EXTERNAL, "x2")
+    refused = [activity(1, 1, "e2", "x1"), activity(2, 2, "e3", "x2")]
+    p1, p2 = Identifier(PHONE, "p1"), Identifier(PHONE, "p2")
+    groups = resolve_leads(refused, foreign={x1, x2}, joined=[(x1, x2), (p1, p2)])
+    assert [[one.id for one in group.activities] for group in groups] == [["1"], ["2"]]
