@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import structlog
-from anyio import BrokenWorkerProcess, CapacityLimiter, fail_after, to_process
+from anyio import CapacityLimiter, fail_after, to_process
 
 from services.ingest.helping import Outcome, helped
 from shared.telemetry import INGEST_HELPERS_LOST
@@ -57,6 +57,7 @@ class Helpers:
         self._waiting: deque[Asked] = deque()
         self._alone = asyncio.Lock()
         self._ready = False
+        self._busy = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._not_before = 0.0
 
@@ -76,11 +77,19 @@ class Helpers:
         async with self._alone:
             return await asyncio.to_thread(work)
 
-    def _begin(self, main: Callable[[], Any]) -> None:
-        if len(self._tasks) < self._count:
-            task = asyncio.create_task(main())
+    def _begin(self, main: Callable[[], Awaitable[None]]) -> None:
+        if self._busy < self._count:
+            self._busy += 1
+            task = asyncio.create_task(self._carry_out(main))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def _carry_out(self, main: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await main()
+        finally:
+            # In the same turn as the last look at what waits, or work that comes in between would wait for ever.
+            self._busy -= 1
 
     async def _start(self) -> None:
         await self._ask([])
@@ -113,7 +122,8 @@ class Helpers:
             # By itself the library waits for ever; cancelled, it kills the process.
             with fail_after(GIVE_UP_S):
                 outcomes = await to_process.run_sync(helped, works, cancellable=True, limiter=self._limiter)
-        except (BrokenWorkerProcess, TimeoutError, OSError, KeyboardInterrupt) as error:  # the last is the helper's own
+        except (Exception, KeyboardInterrupt) as error:
+            # Whatever it is, those who wait get their work done. Ctrl-C is the helper's, before it sets it aside.
             self._ready = False
             self._not_before = time.monotonic() + PAUSE_S
             INGEST_HELPERS_LOST.inc()
