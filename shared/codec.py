@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 
+from shared.errors import ProblemError
+
 MAX_DEPTH = 32
 _NESTING = frozenset({dict, list})
 
@@ -27,6 +29,17 @@ def decode(body: bytes) -> Any:
         raise JsonFault(f"broken JSON: {error.msg} at byte {error.pos}") from error
     if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise JsonFault(f"nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def check_json(body: bytes) -> object:
+    """Parse a JSON body. Raises ProblemError: 400 `invalid_json`, 422 `invalid_fields` where a text holds U+0000."""
+    try:
+        value: object = decode(body)
+    except JsonFault as error:
+        raise ProblemError(400, "invalid_json", str(error)) from None
+    if b"\\u0000" in body and has_nul(value):
+        raise ProblemError(422, "invalid_fields", "A text holds U+0000, which cannot be stored.")
     return value
 
 

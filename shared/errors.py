@@ -53,3 +53,7 @@ class ProblemError(KizashiError):
         self.detail = detail
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
+
+    def __reduce__(self) -> tuple[type["ProblemError"], tuple[object, ...]]:
+        # Pickled for the way between processes; by default only the text would go along.
+        return ProblemError, (self.status, self.code, self.detail, self.errors, self.headers)

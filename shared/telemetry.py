@@ -91,6 +91,9 @@ TRACKING_LOST: Final = Counter(
 INGEST_PENDING_BYTES: Final = Gauge("kizashi_ingest_pending_bytes", "Bytes that wait for Kafka's acknowledgement.")
 SPOOL_BYTES: Final = Gauge("kizashi_ingest_spool_bytes", "Bytes on disk that wait for Kafka to come back.")
 INGEST_SPOOLED: Final = Counter("kizashi_ingest_spooled", "Requests kept on disk because Kafka was away.")
+INGEST_HELPERS_LOST: Final = Counter(
+    "kizashi_ingest_helpers_lost", "Processes for long bodies that died, hung or could not be started."
+)
 PRODUCER_RESTARTS: Final = Counter(
     "kizashi_producer_restarts", "Times a Kafka producer was given up and made anew.", ("reason",)
 )
@@ -136,6 +139,7 @@ METRICS: Final[tuple[MetricWrapperBase, ...]] = (
     INGEST_PENDING_BYTES,
     SPOOL_BYTES,
     INGEST_SPOOLED,
+    INGEST_HELPERS_LOST,
     PRODUCER_RESTARTS,
     CONSUMER_LAG,
     CONSUMER_RECORDS,

@@ -86,18 +86,18 @@ def _await_port(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 
 def resident_mib(pid: int | None) -> float:
-    """The largest resident size a process has had so far, in MiB, and what its children take now; on macOS all of it
-    now.
+    """The largest resident size a process has had so far, and what its helpers take beside it now, in MiB; on macOS all
+    of it now. Raises KizashiError.
     """
     if pid is None:
         raise KizashiError("the process is not running")
-    children = psutil.Process(pid).children(recursive=True)
-    if not Path("/proc/self/smaps_rollup").exists():
-        return sum(one.memory_info().rss for one in (psutil.Process(pid), *children)) / MIB
-    return (_kib(pid, "status", "VmHWM") + sum(_kib(child.pid, "smaps_rollup", "Pss") for child in children)) / 1024
+    helpers = [child.memory_full_info().uss for child in psutil.Process(pid).children(recursive=True)]
+    return _peak(pid) + sum(helpers) / MIB
 
 
-def _kib(pid: int, file: str, name: str) -> int:
-    """A line such as `VmHWM: 1234 kB`."""
-    lines = Path(f"/proc/{pid}/{file}").read_text(encoding="ascii").splitlines()
-    return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1])
+def _peak(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status")
+    if status.exists():
+        peak = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) / 1024
+    return float(psutil.Process(pid).memory_info().rss) / MIB

@@ -10,6 +10,7 @@ from services.ingest.collecting import Collecting, WriteKeys
 from services.ingest.fetching import check_access, completing, topics_of
 from services.ingest.forms import Forms
 from services.ingest.handlers import Activities
+from services.ingest.helper import Helpers
 from services.ingest.import_routes import import_routes
 from services.ingest.imports import Imports
 from services.ingest.links import Links
@@ -44,10 +45,10 @@ def build(settings: IngestSettings, clock: Clock = system_clock) -> FastAPI:
     limits = settings.ingest
     spool = Spool(settings.spool_path, limits.spool_max_bytes, limits.ack_timeout_s)
     durable = SpooledPublisher(KafkaPublisher(settings.kafka, limits, topics), spool)
-    keys = KeyStore(settings.key_store_path)
-    activities = Activities(settings, keys, clock, durable)
+    keys, helpers = KeyStore(settings.key_store_path), Helpers(limits.helpers)
+    activities = Activities(settings, keys, clock, durable, helpers)
     imports = Imports(settings, keys, clock, durable)
-    webhooks = Webhooks(settings, sources.webhooks, clock, durable)
+    webhooks = Webhooks(settings, sources.webhooks, clock, durable, helpers)
     forms, write_keys = Forms(settings, sources.forms, clock, durable), WriteKeys(sources.tags)
     of_sites = site_routes(
         forms,

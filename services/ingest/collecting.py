@@ -13,7 +13,8 @@ import structlog
 
 from services.ingest.durable import Durable, NotDurable, OutgoingRecord, unavailable
 from services.ingest.forms import JSON, raw_headers
-from services.ingest.handlers import UNREAD, new_id, trace_of
+from services.ingest.handlers import UNREAD, trace_of
+from services.ingest.ids import new_id
 from services.ingest.intake import record_of
 from services.ingest.settings import IngestSettings
 from services.ingest.site.beacons import Beacon, posted_of, read_beacon
@@ -22,10 +23,10 @@ from services.ingest.site.origins import admitted, leave, origin_of
 from services.ingest.site.senders import Senders
 from shared.activity import Activity, parse_posted
 from shared.clock import Clock
-from shared.codec import encode
+from shared.codec import check_json, encode
 from shared.errors import ProblemError
 from shared.telemetry import INGEST_ACTIVITIES, INGEST_REJECTED, INGEST_REQUESTS, LATE
-from shared.web import Answer, LeanRequest, check_json, read_body
+from shared.web import Answer, LeanRequest, read_body
 
 TAG_FILE = Path(__file__).parent / "site" / "tag.js"
 TAG_KEPT_S = 3_600

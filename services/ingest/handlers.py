@@ -1,23 +1,23 @@
 """What a posted request goes through: key, media type, size, JSON, activities, durability, answer."""
 
-import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime
 from functools import cache, lru_cache
 
 from services.ingest import cloudevents
 from services.ingest.durable import Durability, Durable, NotDurable
-from services.ingest.ids import uuid7
-from services.ingest.intake import JSON_TYPE, Arrival, Intake, Terms, take
+from services.ingest.helper import LONG_BYTES, Helpers
+from services.ingest.ids import new_id
+from services.ingest.intake import JSON_TYPE, Arrival, Intake, Terms
+from services.ingest.reading import read_posted
 from services.ingest.settings import IngestLimits, IngestSettings
 from shared.clock import Clock
 from shared.codec import encode
 from shared.errors import ProblemError
 from shared.keys import KeyStore
 from shared.telemetry import INGEST_ACTIVITIES, INGEST_REJECTED, INGEST_REQUESTS, LATE, BoundedLabels
-from shared.web import Answer, LeanRequest, check_json, read_body, too_large
+from shared.web import Answer, LeanRequest, read_body, too_large
 
 SCOPE = "activities:write"
 MEDIA_TYPES = frozenset({JSON_TYPE, cloudevents.STRUCTURED_TYPE, cloudevents.BATCH_TYPE})
@@ -36,13 +36,16 @@ _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
 class Activities:
     """Answers `POST /v1/activities`."""
 
-    def __init__(self, settings: IngestSettings, keys: KeyStore, clock: Clock, durable: Durable) -> None:
+    def __init__(
+        self, settings: IngestSettings, keys: KeyStore, clock: Clock, durable: Durable, helpers: Helpers
+    ) -> None:
         limits = settings.ingest
         self._limits: IngestLimits = limits
         self._terms = Terms(limits.max_activity_bytes, limits.max_items, settings.identity_key, settings.region, new_id)
         self._keys = keys
         self._clock = clock
         self._durable = durable
+        self._helpers = helpers
         self._label = BoundedLabels()
 
     async def post(self, request: LeanRequest) -> Answer:
@@ -56,7 +59,7 @@ class Activities:
             intake = await self._take(request, now)
             if intake.sources:
                 label = self._label_of(intake.sources)
-                durability = await self._durable.publish(intake.records)
+                durability = await self._durable.publish(intake.records(trace_of(request)))
         except NotDurable as error:
             raise self._unavailable(error, label) from None
         except ProblemError as error:
@@ -75,8 +78,11 @@ class Activities:
         body = await read_body(request, self._limits.max_batch_bytes)
         if len(body) > self._limits.max_body_bytes and body.lstrip()[:1] != b"[":
             raise too_large(self._limits.max_body_bytes)
-        arrival = Arrival(media_type, request.headers, retry_key, now, trace_of(request))
-        return take(check_json(body), len(body), arrival, self._terms)
+        if len(body) < LONG_BYTES:
+            return read_posted(body, Arrival(media_type, request.headers, retry_key, now), self._terms)
+        headers = {name: text for name, text in request.headers.items() if name.startswith(b"ce-")}
+        arrival = Arrival(media_type, headers, retry_key, now)
+        return await self._helpers.run(read_posted, body, arrival, self._terms, size=len(body))
 
     def _label_of(self, sources: list[str]) -> str:
         return self._label(sources[0]) if sources.count(sources[0]) == len(sources) else SEVERAL
@@ -135,18 +141,3 @@ def trace_of(request: LeanRequest) -> list[tuple[str, bytes]]:
     if traceparent is not None and _TRACEPARENT.fullmatch(traceparent):
         trace.append(("traceparent", traceparent))
     return trace
-
-
-def _randomness(at_once: int = 256) -> Iterator[bytes]:
-    """Ten random bytes at a time, with one system call for many."""
-    while True:
-        block = os.urandom(10 * at_once)
-        yield from (block[start : start + 10] for start in range(0, len(block), 10))
-
-
-_random = _randomness()
-
-
-def new_id(received_at: datetime) -> str:
-    """An id for an activity whose sender gave none."""
-    return uuid7(int(received_at.timestamp() * 1_000), next(_random))

@@ -1,5 +1,7 @@
 """Ids for activities whose sender gave none."""
 
+import os
+from datetime import datetime
 from uuid import UUID, uuid5
 
 _NAMESPACE = UUID("5f0f7f57-5a3b-5d9c-9a52-6c2f5c7e1d11")
@@ -17,3 +19,8 @@ def uuid7(unix_ms: int, randomness: bytes) -> str:
 def id_for_retry(idempotency_key: str, source: str, index: int) -> str:
     """The id of the activity at `index` of a request with this `Idempotency-Key`: the same in every retry."""
     return str(uuid5(_NAMESPACE, f"{idempotency_key}\x1f{source}\x1f{index}"))
+
+
+def new_id(received_at: datetime) -> str:
+    """An id for an activity whose sender gave none."""
+    return uuid7(int(received_at.timestamp() * 1_000), os.urandom(10))

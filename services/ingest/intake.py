@@ -1,8 +1,9 @@
 """From a posted body to activities and their records. Pure: what comes from outside is passed in."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from services.ingest import cloudevents
@@ -18,9 +19,13 @@ from shared.posted import ActivityFaults
 from shared.topics import LEAD_ACTIVITIES
 
 JSON_TYPE = "application/json"
-_TYPE = ACTIVITY.encode()
+_SPEC, _TYPE = ("ce_specversion", b"1.0"), ("ce_type", ACTIVITY.encode())
+_CONTENT_TYPE = ("content-type", b"application/json")
 _HEADER_BYTES = 300
 """What a record's key and headers hold beside id and source, roughly."""
+
+Trace = Sequence[tuple[str, bytes]]
+"""Record headers that join a record to its request (`x-request-id`, `traceparent`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +48,33 @@ class Arrival(NamedTuple):
     headers: Mapping[bytes, bytes]
     idempotency_key: str | None
     received_at: datetime
-    trace: Sequence[tuple[str, bytes]]
-    """Record headers that join the record to the request (`x-request-id`, `traceparent`)."""
 
 
 @dataclass(slots=True)
 class Intake:
-    """A request ready to be published: ids and sources in the order of the activities."""
+    """A request ready to be published, in the order of the activities: their ids, sources and times as texts, the keys
+    and values of their records. Few and flat objects, since it may come from another process.
+    """
 
-    ids: list[str]
-    sources: list[str]
-    records: list[OutgoingRecord]
+    ids: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    times: list[str] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
+    values: list[bytes] = field(default_factory=list)
+
+    def add(self, activity: Activity, identity_key: bytes) -> None:
+        """One activity more."""
+        value = to_record(activity)
+        self.ids.append(activity.id)
+        self.sources.append(activity.source)
+        self.times.append(value["occurred_at"])
+        # By the id that its strongest identifier gives a lead.
+        self.keys.append(lead_id_for(identity_key, activity.identifiers[0]).encode())
+        self.values.append(encode(value))
+
+    def records(self, trace: Trace) -> list[OutgoingRecord]:
+        """The `lead-activities` records, with the headers in `trace` that join them to their request."""
+        return list(map(_record, self.ids, self.sources, self.times, self.keys, self.values, repeat(trace)))
 
 
 @dataclass(slots=True)
@@ -79,11 +100,9 @@ def take(body: Any, size: int, arrival: Arrival, terms: Terms) -> Intake:
     unwrapped = _unwrap(body, arrival, terms)
     if size > terms.max_activity_bytes:
         _check_sizes(unwrapped, terms.max_activity_bytes)
-    ids: list[str] = []
-    sources: list[str] = []
-    records: list[OutgoingRecord] = []
+    intake = Intake()
     faults: list[FieldFault] = []
-    received_at, trace = arrival.received_at, arrival.trace
+    received_at = arrival.received_at
     for index, raw in enumerate(unwrapped.raws):
         try:
             activity = parse_posted(
@@ -94,12 +113,10 @@ def take(body: Any, size: int, arrival: Arrival, terms: Terms) -> Intake:
             continue
         if not activity.id:
             activity.id = _made_id(activity.source, index, arrival, terms)
-        ids.append(activity.id)
-        sources.append(activity.source)
-        records.append(record_of(activity, terms.identity_key, trace))
+        intake.add(activity, terms.identity_key)
     if faults:
         raise _refused(faults)
-    return Intake(ids, sources, records)
+    return intake
 
 
 def _made_id(source: str, index: int, arrival: Arrival, terms: Terms) -> str:
@@ -152,24 +169,29 @@ def _check_sizes(unwrapped: Unwrapped, limit: int) -> None:
         raise ProblemError(413, "too_large", f"One activity may hold {limit:,} bytes.", faults)
 
 
-def record_of(activity: Activity, identity_key: bytes, trace: Sequence[tuple[str, bytes]]) -> OutgoingRecord:
-    """The `lead-activities` record of an activity, keyed by the id its strongest identifier gives a lead."""
-    key = lead_id_for(identity_key, activity.identifiers[0]).encode()
-    value = to_record(activity)
-    id_, source = activity.id.encode(), activity.source.encode()
+def record_of(activity: Activity, identity_key: bytes, trace: Trace) -> OutgoingRecord:
+    """The `lead-activities` record of an activity."""
+    intake = Intake()
+    intake.add(activity, identity_key)
+    return intake.records(trace)[0]
+
+
+def _record(id_: str, source: str, time: str, key: bytes, value: bytes, trace: Trace) -> OutgoingRecord:
+    said, sender = id_.encode(), source.encode()
     # As shared.events.cloud_event_headers, with the texts that stand in the value already.
     headers = [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", id_),
-        ("ce_source", source),
-        ("ce_type", _TYPE),
-        ("ce_time", value["occurred_at"].encode()),
+        _SPEC,
+        ("ce_id", said),
+        ("ce_source", sender),
+        _TYPE,
+        ("ce_time", time.encode()),
         ("ce_partitionkey", key),
-        ("content-type", b"application/json"),
+        _CONTENT_TYPE,
         *trace,
     ]
-    body = encode(value)
-    return OutgoingRecord(LEAD_ACTIVITIES.name, key, body, headers, len(body) + len(id_) + len(source) + _HEADER_BYTES)
+    return OutgoingRecord(
+        LEAD_ACTIVITIES.name, key, value, headers, len(value) + len(said) + len(sender) + _HEADER_BYTES
+    )
 
 
 def _refused(faults: Sequence[FieldFault]) -> ProblemError:

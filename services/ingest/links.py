@@ -8,7 +8,8 @@ from typing import Any
 import structlog
 
 from services.ingest.durable import Durable, NotDurable
-from services.ingest.handlers import new_id, trace_of
+from services.ingest.handlers import trace_of
+from services.ingest.ids import new_id
 from services.ingest.intake import record_of
 from services.ingest.settings import IngestSettings
 from services.ingest.site.senders import Senders

@@ -28,6 +28,9 @@ class IngestLimits(Section):
     """Records of such a file."""
     max_imports: Positive = 2
     """Imports under way at once, per process; beyond it they are refused with 503."""
+    helpers: Annotated[int, Field(ge=0, le=64)] = 1
+    """Processes beside the service that read bodies of 16 KiB and more, started with the first of them; 0: it reads
+    them itself, in threads."""
     max_pending_bytes: Positive = 64 * _MIB
     """Bytes that may wait for Kafka's acknowledgement at once; beyond it requests are refused with 503."""
     record_batch_bytes: Annotated[int, Field(ge=16_384, le=_MIB // 2)] = 262_144

@@ -18,10 +18,10 @@ from services.ingest.site.config import Tag
 from services.ingest.site.origins import admitted
 from services.ingest.site.senders import Senders
 from shared.clock import Clock
-from shared.codec import encode
+from shared.codec import check_json, encode
 from shared.errors import ProblemError
 from shared.telemetry import INGEST_ACTIVITIES, INGEST_REJECTED, INGEST_REQUESTS, LATE
-from shared.web import Answer, LeanRequest, check_json, inflated, read_body
+from shared.web import Answer, LeanRequest, inflated, read_body
 
 MAX_REPORTED = 100
 IN_THREAD = 200

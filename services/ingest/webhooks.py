@@ -1,21 +1,23 @@
 """What a tool's request goes through: source, size, signature, activities, durability, the answer its tool needs."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 import structlog
 
 from services.ingest.durable import Durable, NotDurable, OutgoingRecord
 from services.ingest.handlers import trace_of
-from services.ingest.intake import record_of
+from services.ingest.helper import LONG_BYTES, Helpers
+from services.ingest.intake import Intake
+from services.ingest.reading import read_delivery
 from services.ingest.settings import IngestSettings
 from services.ingest.sources import hubspot, mandrill
 from services.ingest.sources.base import Delivery, Headers, Reply
 from services.ingest.sources.config import Source
-from services.ingest.sources.receive import Received, receive
+from services.ingest.sources.receive import Received
 from services.ingest.sources.rejected import parts_of
 from services.ingest.sources.traffic import Traffic
 from shared.clock import Clock
@@ -34,8 +36,6 @@ from shared.web import Answer, LeanRequest, read_body, too_large
 PREFIX = "/v1/webhooks/"
 NEEDS_PUBLIC_URL = frozenset({hubspot.NAME, mandrill.NAME})
 """Tools that sign the address they call."""
-IN_THREAD_BYTES = 131_072
-"""A body this long is read in a thread: on the event loop it would hold up every other request."""
 MAX_REPORTED = 100
 JSON = (b"content-type", b"application/json")
 
@@ -53,11 +53,14 @@ class Station:
 class Webhooks:
     """Answers `/v1/webhooks/{source}`."""
 
-    def __init__(self, settings: IngestSettings, sources: Mapping[str, Source], clock: Clock, durable: Durable) -> None:
+    def __init__(
+        self, settings: IngestSettings, sources: Mapping[str, Source], clock: Clock, durable: Durable, helpers: Helpers
+    ) -> None:
         self._limits = settings.ingest
         self._identity_key = settings.identity_key
         self._clock = clock
         self._durable = durable
+        self._helpers = helpers
         self.stations = {name: Station(source) for name, source in sources.items()}
 
     def count_fetch(self, name: str, outcome: str) -> None:
@@ -95,7 +98,7 @@ class Webhooks:
             raise self._unavailable("source_disabled", "This source is not fully configured yet.", source)
         delivery = await self._delivery(request, source)
         now = self._clock()
-        received = await self._receive(source, delivery, now)
+        received, intake = await self._read(station, delivery, now)
         station.traffic.last_received_at = now
         SOURCE_LAST_RECEIVED.labels(source.name).set(now.timestamp())
         station.traffic.show(received, delivery.method, len(delivery.body), now, time.monotonic())
@@ -105,7 +108,7 @@ class Webhooks:
             challenge = {"WWW-Authenticate": 'Signature realm="webhook"'}
             raise ProblemError(401, _code(received.verdict.reason), received.verdict.reason, headers=challenge)
         request.admit(request.path)
-        return await self._keep(request, station, delivery, received, now)
+        return await self._keep(request, station, delivery, received, intake, now)
 
     async def _delivery(self, request: LeanRequest, source: Source) -> Delivery:
         encoding = request.header(b"content-encoding").strip().lower()
@@ -119,36 +122,42 @@ class Webhooks:
         headers = Headers((_text(name), _text(value)) for name, value in request.lines)
         return Delivery(request.method, _public_url(request, source), headers, body)
 
-    async def _receive(self, source: Source, delivery: Delivery, now: datetime) -> Received:
-        adapter, secrets, options = source.adapter, source.secrets, source.options
-        if len(delivery.body) <= IN_THREAD_BYTES:
-            return receive(adapter, delivery, secrets, now=now, options=options)
-        return await asyncio.to_thread(receive, adapter, delivery, secrets, now=now, options=options)
+    async def _read(self, station: Station, delivery: Delivery, now: datetime) -> tuple[Received, Intake]:
+        source = station.source
+        read = partial(
+            read_delivery,
+            source.adapter.name,
+            delivery,
+            source.secrets,
+            source.options,
+            now,
+            self._identity_key,
+            shown=station.traffic.watched(time.monotonic()),
+        )
+        size = len(delivery.body)
+        return read() if size < LONG_BYTES else await self._helpers.run(read, size=size)
 
     async def _keep(
-        self, request: LeanRequest, station: Station, delivery: Delivery, received: Received, now: datetime
+        self,
+        request: LeanRequest,
+        station: Station,
+        delivery: Delivery,
+        received: Received,
+        intake: Intake,
+        now: datetime,
     ) -> Answer:
         source, trace = station.source, trace_of(request)
-        if len(delivery.body) <= IN_THREAD_BYTES:
-            records = self._records(source, delivery, received, now, trace)
-        else:
-            records = await asyncio.to_thread(self._records, source, delivery, received, now, trace)
+        records = intake.records(trace)
+        if received.refused:
+            records += self._rejected(source, delivery, received, now, trace)
         durability = "kafka"
         if records:
             try:
                 durability = await self._durable.publish(records)
             except NotDurable as error:
                 raise self._unavailable("unavailable", f"Nothing can be kept safely now: {error}.", source) from None
-        self._count(station, received)
-        return _answer(source, received, durability)
-
-    def _records(
-        self, source: Source, delivery: Delivery, received: Received, now: datetime, trace: list[tuple[str, bytes]]
-    ) -> list[OutgoingRecord]:
-        records = [record_of(taken.activity, self._identity_key, trace) for taken in received.taken]
-        if received.refused:
-            records += self._rejected(source, delivery, received, now, trace)
-        return records
+        self._count(station, received, intake.ids)
+        return _answer(source, received, intake.ids, durability)
 
     def _rejected(
         self, source: Source, delivery: Delivery, received: Received, now: datetime, trace: list[tuple[str, bytes]]
@@ -163,14 +172,14 @@ class Webhooks:
             records.append(OutgoingRecord(REJECTED_WEBHOOKS.name, key, part.value, headers, size))
         return records
 
-    def _count(self, station: Station, received: Received) -> None:
+    def _count(self, station: Station, received: Received, ids: list[str]) -> None:
         name, traffic = station.source.name, station.traffic
-        repeated = traffic.repeated([taken.activity.id for taken in received.taken])
-        traffic.accepted += len(received.taken)
+        repeated = traffic.repeated(ids)
+        traffic.accepted += len(ids)
         traffic.duplicates += repeated
         traffic.ignored += len(received.ignored)
         INGEST_REQUESTS.labels(name, "accepted").inc()
-        INGEST_ACTIVITIES.labels(name).inc(len(received.taken))
+        INGEST_ACTIVITIES.labels(name).inc(len(ids))
         INGEST_DUPLICATES.labels(name).inc(repeated)
         if received.refused:
             traffic.rejected["not_understood"] += len(received.refused)
@@ -208,14 +217,14 @@ def _public_url(request: LeanRequest, source: Source) -> str:
     return f"{base.partition('?')[0]}?{_text(request.query)}" if request.query else base
 
 
-def _answer(source: Source, received: Received, durability: str) -> Answer:
-    understood = bool(received.taken or received.ignored or not received.refused)
+def _answer(source: Source, received: Received, ids: list[str], durability: str) -> Answer:
+    understood = bool(ids or received.ignored or not received.refused)
     special = source.adapter.answer
     if special is not None:
         return _sent(special, special.status if understood else 202)
     report = {
-        "accepted": len(received.taken),
-        "ids": [taken.activity.id for taken in received.taken],
+        "accepted": len(ids),
+        "ids": ids,
         "durability": durability,
         "ignored": len(received.ignored),
         "refused": [{"item": item.position, "reason": item.reason} for item in received.refused[:MAX_REPORTED]],

@@ -2,7 +2,7 @@
 
 from shared.web.app import DEGRADED, MAX_BODY, Lifespan, Readiness, create_app, respond
 from shared.web.auth import require
-from shared.web.edge import check_json, is_json
+from shared.web.edge import is_json
 from shared.web.lean import (
     ClientGone,
     LeanHandler,
@@ -38,7 +38,6 @@ __all__ = [
     "Readiness",
     "ShareView",
     "StreamedAnswer",
-    "check_json",
     "committed_form",
     "create_app",
     "decode_cursor",

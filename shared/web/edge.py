@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.codec import JsonFault, decode, has_nul
+from shared.codec import check_json
 from shared.errors import ProblemError
 from shared.telemetry import HTTP_DURATION, HTTP_REQUESTS, LATE, REQUEST_ID
 from shared.web.lean import ClientGone, Door, LeanHandler, LeanRequest, LeanRoute, StreamedAnswer, read_body
@@ -192,17 +192,6 @@ class _Replay:
             return await self._receive()
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
-
-
-def check_json(body: bytes) -> object:
-    """Parse a JSON body. Raises ProblemError: 400 `invalid_json`, 422 `invalid_fields` where a text holds U+0000."""
-    try:
-        value: object = decode(body)
-    except JsonFault as error:
-        raise ProblemError(400, "invalid_json", str(error)) from None
-    if b"\\u0000" in body and has_nul(value):
-        raise ProblemError(422, "invalid_fields", "A text holds U+0000, which cannot be stored.")
-    return value
 
 
 def _route(scope: Scope) -> str:

@@ -52,6 +52,10 @@ class Traffic:
         last = self._number if after is None else after
         return [shown for shown in self._shown if shown["number"] > last]
 
+    def watched(self, monotonic: float) -> bool:
+        """Whether requests are kept for somebody now."""
+        return monotonic <= self._watched_until
+
     @property
     def number(self) -> int:
         """The number of the latest request."""
@@ -60,7 +64,7 @@ class Traffic:
     def show(self, received: Received, method: str, size: int, at: datetime, monotonic: float) -> None:
         """Note a request for those who watch; nothing is kept where no one does, since it is personal data."""
         self._number += 1
-        if monotonic <= self._watched_until:
+        if self.watched(monotonic):
             self._shown.append({"number": self._number, **_shown(received, method, size, at)})
 
 

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from services.ingest.durable import Durability, NotDurable, OutgoingRecord
 from services.ingest.handlers import Activities
+from services.ingest.helper import Helpers
 from services.ingest.routes import activities_route
 from services.ingest.settings import IngestSettings
 from shared.keys import KeyStore, create_key
@@ -52,7 +53,7 @@ def key(settings: IngestSettings) -> str:
 
 @pytest.fixture
 async def client(settings: IngestSettings, durable: ListedRecords, key: str) -> AsyncIterator[httpx2.AsyncClient]:
-    activities = Activities(settings, KeyStore(settings.key_store_path), lambda: NOW, durable)
+    activities = Activities(settings, KeyStore(settings.key_store_path), lambda: NOW, durable, Helpers(0))
     app = create_app(
         title="Ingest",
         version="0",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.site.bodies import MAX_FIELDS, fields_of
-from services.ingest.sources.bodies import unquoted
+from services.ingest.sources.bodies import form_pairs, unquoted
 from shared.errors import ProblemError
 
 FORM = [("お名前", "山田　太郎"), ("会社名", "㈱髙橋製作所"), ("備考", "ｶﾀｶﾅと～①")]
@@ -138,6 +138,19 @@ def test_any_bytes_are_read_or_refused(body: bytes, content_type: str) -> None:
         assert all(name.encode().decode() == name for name, _ in pairs)  # no half of a surrogate pair
 
 
+def encoded(pairs: list[tuple[str, str]]) -> bytes:
+    return urlencode(pairs, errors="replace").encode()
+
+
 @given(st.text(st.sampled_from("%aF09gG+&=あ")).map(str.encode) | st.binary(max_size=40))
 def test_escapes_are_read_as_the_standard_library_does(text: bytes) -> None:
     assert unquoted(text) == unquote_to_bytes(text)
+
+
+@given(
+    st.text(st.sampled_from('%aF09g+&= \t"\\\r')).map(str.encode)
+    | st.lists(st.tuples(st.text(), st.text())).map(encoded)
+)
+def test_pairs_are_read_as_the_standard_library_does(body: bytes) -> None:
+    parts = [part.partition(b"=") for part in body.strip().replace(b"+", b" ").split(b"&") if part]
+    assert form_pairs(body) == [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in parts]
