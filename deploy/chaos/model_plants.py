@@ -1,35 +1,46 @@
 """Bugs of publications and of the timer, put in on purpose; only a campaign with people who fade can find them."""
 
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from services.scoring import refold, repository
+from services.scoring import refold, repository, switching
+from services.scoring.core.lead import LeadState
 
 
 def _switched_without_a_refold() -> None:
     """A lead gets the number of the new version, and keeps what the earlier one had folded."""
-    right = refold._Turn._folded
+    switch, fold = switching.switch, vars(switching)["refold"]
 
-    def folded(self: Any, *of: Any) -> Any:
-        lead = right(self, *of)
-        for key, (version, _) in list(lead.after.folds.items()):
-            if key in lead.before.folds:
-                lead.after.folds[key] = (version, lead.before.folds[key][1])
-        return lead
+    def switched(models: Any, lead: Any, now: datetime, **how: Any) -> Any:
+        before = LeadState.unpack(lead.row.state).folds
 
-    setattr(refold._Turn, "_folded", folded)  # noqa: B010 - not to be checked against the class
+        def folded(*of: Any) -> LeadState:
+            after: LeadState = fold(*of)
+            for key, (version, _) in list(after.folds.items()):
+                if key in before:
+                    after.folds[key] = (version, before[key][1])
+            return after
+
+        setattr(switching, "refold", folded)  # noqa: B010 - not to be checked against the module
+        try:
+            return switch(models, lead, now, **how)
+        finally:
+            setattr(switching, "refold", fold)  # noqa: B010
+
+    setattr(refold, "switch", switched)  # noqa: B010
+    setattr(refold, "WORTH_A_HELPER", sys.maxsize)  # noqa: B010 - a helper would know nothing of it
 
 
 def _left_with_the_earlier_version() -> None:
     """One lead of every chunk is taken for done."""
-    right = refold._Turn.fold
+    right = refold.Refolder._switched
 
-    async def fold(self: Any, chunk: Any) -> Any:
-        leads = await right(self, chunk)
-        return dict(list(leads.items())[:-1])
+    async def switched(self: Any, reading: Any, *, hold: bool) -> Any:
+        return list(await right(self, reading, hold=hold))[:-1]
 
-    setattr(refold._Turn, "fold", fold)  # noqa: B010
+    setattr(refold.Refolder, "_switched", switched)  # noqa: B010
 
 
 def _due_forgotten() -> None:
