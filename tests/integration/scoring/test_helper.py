@@ -93,6 +93,17 @@ async def test_a_helper_without_work_is_ended(monkeypatch: pytest.MonkeyPatch) -
         await helper.end()
 
 
+async def test_a_helper_leaves_the_end_to_the_service_when_a_terminal_interrupts_both(desk: Desk) -> None:
+    helper = Helper()
+    try:
+        pid = await up(helper)
+        os.kill(pid, signal.SIGINT)
+        assert await helper.switch(desk.models.current, [], desk.now, hold=False) == []
+        assert helper.pid == pid
+    finally:
+        await helper.end()
+
+
 async def test_no_helper_outlives_a_service_that_is_killed() -> None:
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=asyncio.subprocess.PIPE)
     assert parent.stdout is not None
