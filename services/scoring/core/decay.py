@@ -14,8 +14,9 @@ from services.scoring.core.rules import HalfLife, Step, Window
 Exact = int | float | Fraction
 """An amount of cents before it is rounded; `round` is half-even on each of them."""
 
-# A sum of a million doubles is wrong by less than this, in cents, and so is an estimate of it.
-_NEAR = 1e-3
+# A sum of n doubles of one sign, each the result of a power, is wrong by less than n + 100 times this share of itself,
+# and so is an estimate of it; with some room.
+_ROUNDING = 2.0**-50
 # Microseconds: before its calculated end less this, an entry is surely worth a cent, whatever the rounding.
 _WIDE = 3
 
@@ -97,12 +98,12 @@ class HalfLifeDecay(Decay):
         """
         total, paying = self.value(points, times, base)
         oldest = times[-paying] if paying else base
-        span = self.span
+        span, unsure = self.span, (paying + 100) * abs(float(total)) * _ROUNDING
         ends = oldest + int(span * log2(abs(points) or 1) * (1 - 1e-9)) - _WIDE
 
         def at(instant: int) -> int | None:
             worth = float(total) * 2.0 ** ((base - instant) / span)
-            near = abs(worth - floor(worth) - 0.5) < _NEAR
+            near = abs(worth - floor(worth) - 0.5) <= unsure
             return None if near or instant >= ends else round(worth)
 
         return at

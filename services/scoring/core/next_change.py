@@ -74,6 +74,16 @@ class Search:
         rules = zip(self.model.rules, self.state.entries, strict=True)
         return [0 if entries is None else self.rule_points(rule, entries, at) for rule, entries in rules]
 
+    def faded(self, points: Sequence[int], at: int) -> list[int]:
+        """What `points` of an earlier instant are at `at`, where between the two only half-lives change anything."""
+        if self.state.recyclings and is_recycled(self.state, at):
+            return self.points(at)
+        faded = list(points)
+        for rule in self.model.fades:
+            if (entries := self.state.entries[rule.index]) is not None:
+                faded[rule.index] = self.rule_points(rule, entries, at)
+        return faded
+
     def rule_points(self, rule: CompiledRule, entries: Entries, at: int) -> int:
         estimate = self.estimates.get(rule.index)
         points = None if estimate is None else estimate(at)
@@ -104,7 +114,8 @@ class Search:
         Each rule's value moves one way only, towards zero. So the values at the ends bound everything between, and an
         interval whose bounds give one sum is passed over.
         """
-        todo = [(low, self.points(low), high, self.points(high))]
+        at_low = self.points(low)
+        todo = [(low, at_low, high, self.faded(at_low, high))]
         while todo:
             first, before, last, after = todo.pop()
             self.probes += 1
@@ -117,7 +128,7 @@ class Search:
                     return last
                 continue
             middle = (first + last) // 2
-            between = self.points(middle)
+            between = self.faded(before, middle)
             todo += [(middle, between, last, after), (first, before, middle, between)]
         return None
 
