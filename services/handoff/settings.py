@@ -23,7 +23,7 @@ class HandoffSection(Section):
 
     group: str = "handoff"
     instance: str | None = None
-    max_records: Annotated[int, Field(ge=1, le=20_000)] = 1_500
+    max_records: Annotated[int, Field(ge=1, le=20_000)] = 1_000
     first_start_grace_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0
     timers_every_s: Annotated[float, Field(gt=0, le=3_600)] = 1.0
     run_after_s: Annotated[float, Field(ge=0, le=3_600)] = 2.0

@@ -14,7 +14,7 @@ class ScoringSection(Section):
 
     group: str = "scoring"
     instance: str | None = None
-    max_records: Annotated[int, Field(ge=1, le=20_000)] = 4_000
+    max_records: Annotated[int, Field(ge=1, le=20_000)] = 2_000
 
 
 class ScoringSettings(Settings):

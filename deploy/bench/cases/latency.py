@@ -20,10 +20,10 @@ from shared.errors import KizashiError
 from shared.topics import QUALIFIED_LEADS
 
 TICK_S = 0.02
-SEARCH_S, MEASURE_S = 4.0, 20.0
-FIRST_RATE, STEP = 1_000.0, 1.6
-LAG_S = 1.0
-"""A rate is too high when this much of it is still unscored in the end."""
+SEARCH_S, MEASURE_S = 10.0, 20.0
+FIRST_RATE, STEP = 1_000.0, 1.25
+LAG_S = 0.5
+"""A rate is too high when this much of it is still unscored in the end: a twentieth of what was sent."""
 HOT_EVERY = 40
 """One activity in so many makes its lead hot: enough of them for a 99th percentile at the lowest rate."""
 WITHIN_S = 60.0
