@@ -1,5 +1,7 @@
 """Model files: what is read how, and what is refused where."""
 
+import time
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -7,6 +9,8 @@ import pytest
 
 from services.scoring.core.compile import compile_model
 from services.scoring.core.engine import fold_all
+from services.scoring.core.evaluate import evaluate
+from services.scoring.core.fold import fold, new_state
 from services.scoring.core.loader import load_model, model_from
 from services.scoring.core.model import ModelFaults
 from services.scoring.core.rules import PointsRule
@@ -176,14 +180,35 @@ def test_the_largest_sums_stay_exact() -> None:
     assert fold_all(model, seen, NOON).to_json()["score"] == 3_000_000_000.0
 
 
-def test_a_thousand_rules_are_accepted() -> None:
+def many_rules(count: int) -> str:
+    """Twenty of a thousand ask about every type of activity."""
     rules = [
         {
             "id": f"rule-{number}", "activity": f"type_{number % 50}", "points": 1, "repeat": "every",
             "all": [{"field": "properties.url", "contains": f"/{number}"}], "decay": {"half_life": "30d"},
         }
-        for number in range(1_000)
+        for number in range(count)
     ]  # fmt: skip
-    text = orjson.dumps({"model": "m", "engagement": {"rules": rules}}, option=orjson.OPT_INDENT_2).decode()
-    model = compile_model(load_model(text))
+    return orjson.dumps({"model": "m", "engagement": {"rules": rules}}, option=orjson.OPT_INDENT_2).decode()
+
+
+def test_a_thousand_rules_are_accepted() -> None:
+    model = compile_model(load_model(many_rules(1_000)))
     assert fold_all(model, [act("type_7", url="/507")], NOON).score == 100
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("count", [10, 1_000])
+def test_what_a_thousand_rules_cost_is_printed(count: int) -> None:
+    started = time.process_time()
+    model = compile_model(load_model(many_rules(count)))
+    loaded = time.process_time() - started
+    seen = [act(f"type_{n % 10}", id=str(n), at=NOON - timedelta(minutes=2_000 - n), url=f"/{n}") for n in range(2_000)]
+    state = new_state(model)
+    started = time.process_time()
+    for one in seen:
+        fold(model, state, [one])
+        found = evaluate(model, state, one.occurred_at)
+    took = (time.process_time() - started) / len(seen)
+    print(f"{count:,} rules: loaded in {loaded:.2f} s, {took * 1e6:.0f} µs to fold and evaluate an activity")
+    assert found == fold_all(model, seen, seen[-1].occurred_at)
