@@ -6,6 +6,7 @@ each behind its length. When this process dies, whatever the way, the pipe ends 
 """
 
 import asyncio
+import os
 import pickle
 import signal
 import struct
@@ -25,6 +26,8 @@ from shared.errors import TransientError
 
 KEEP_S = 10.0
 """A helper without work is kept so long: whoever publishes a model often publishes the next one soon."""
+SETTINGS = "KIZASHI_"
+"""Of the service, its secrets among them: they stay with it."""
 _LENGTH = struct.Struct(">Q")
 _BUFFER = 8 * 1_048_576
 
@@ -91,6 +94,7 @@ class Helper:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=_BUFFER,
+                env={name: text for name, text in os.environ.items() if not name.startswith(SETTINGS)},
             )
             await self._receive(process)
         except OSError as error:

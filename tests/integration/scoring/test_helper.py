@@ -79,6 +79,17 @@ async def test_a_helper_that_is_killed_has_its_chunk_done_again_by_the_next(
     assert (await desk.replayed()).differences == []
 
 
+async def test_a_helper_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIZASHI_DATABASE__URL", "postgresql://kizashi:secret@127.0.0.1/kizashi")
+    helper = Helper()
+    try:
+        given = psutil.Process(await up(helper)).environ()
+        assert given["PATH"] == os.environ["PATH"]
+        assert not [name for name in given if name.startswith("KIZASHI_")]
+    finally:
+        await helper.end()
+
+
 async def test_a_helper_without_work_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     helper = Helper()
     try:
