@@ -8,6 +8,7 @@ from deploy.chaos.run import Options, run
 from deploy.local.report import Silent
 
 
+@pytest.mark.timeout(600)
 def test_nothing_is_lost_and_nothing_counts_twice() -> None:
     seed = random.SystemRandom().randrange(1_000_000)
     print("seed", seed)
