@@ -100,7 +100,7 @@ class SufferingStack:
         spec = {"kind": "webhook", "name": "receiver", "url": self.receiver.url, "secret": SECRET}
         key = self.data.cli_key.read_text(encoding="ascii").strip()
         url = f"{self.state.addresses.services['handoff']}/v1/destinations"
-        made = httpx2.post(url, json=spec, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+        made = httpx2.post(url, json=spec, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=READY_S)
         if made.status_code != 201:
             raise KizashiError(f"the receiver of the campaign was refused: {made.text}")
 

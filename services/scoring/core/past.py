@@ -24,7 +24,7 @@ def score_before(
     `ordered` stand in fold order; `entries` are all of the lead's points by hand and recyclings.
     """
     known = [activity for activity in ordered if activity.occurred_at < at]
-    state = _folded(model, known, entries, judge(known).verdict_of)
+    state = _folded(model, consented(model, known), entries, judge(known).verdict_of)
     return evaluate(model, state, at - _JUST_BEFORE, manual_of(entries)).score
 
 
@@ -33,7 +33,8 @@ def course_of(
 ) -> Course:
     """The score just before `since`, and the highest right after an activity from then on.
 
-    What was found to be a machine's later never counts.
+    By what is known in the end: what was found to be a machine's later never counts, what consent was given for later,
+    as of then, does.
     """
     manual, verdict_of = manual_of(entries), judge(ordered).verdict_of
     counted = consented(model, ordered)
@@ -52,7 +53,8 @@ def course_of(
 
 
 def _folded(
-    model: CompiledModel, activities: Sequence[Activity], entries: Collection[Entry], verdict_of: VerdictOf
+    model: CompiledModel, counted: Sequence[Activity], entries: Collection[Entry], verdict_of: VerdictOf
 ) -> State:
+    """The state after activities for which there is consent."""
     empty = new_state(model, recyclings=recyclings_of(entries, model.model.recycle))
-    return fold(model, empty, consented(model, activities), verdict_of)
+    return fold(model, empty, counted, verdict_of)
