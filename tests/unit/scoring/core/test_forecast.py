@@ -16,6 +16,7 @@ from services.scoring.core.fold import fold, new_state
 from services.scoring.core.forecast import forecast
 from services.scoring.core.loader import model_from
 from services.scoring.core.state import Recycling, State
+from services.scoring.core.verdicts import judge
 from shared.activity import Activity
 from tests.oracle.scoring import Act, score
 from tests.properties import few, many
@@ -94,7 +95,8 @@ def test_recycled_points_fade_as_well() -> None:
 def is_right(tree: dict[str, Any], acts: list[Act], at: datetime) -> None:
     """At the minute told the total is below, the minute before it is not, and on no day before it is."""
     model = compile_model(model_from(tree))
-    state = fold(model, new_state(model), until(map(to_activity, acts), at))
+    known = until(map(to_activity, acts), at)
+    state = fold(model, new_state(model), known, judge(known).verdict_of)
     now = evaluate(model, state, at)
     told = {fall.mark: fall.at for fall in forecast(model, state, at, now)}
     minute = at.replace(second=0, microsecond=0)
