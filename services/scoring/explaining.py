@@ -3,10 +3,11 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Text, cast, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.scoring.core.difference import Difference, difference
@@ -17,12 +18,13 @@ from services.scoring.core.links import Link
 from services.scoring.core.profile import identifiers_of
 from services.scoring.model_history import InForce, ModelHistory
 from services.scoring.models import ModelsInForce
-from services.scoring.tables import activity, entry, lead, link
+from services.scoring.tables import entry, lead, link
 from shared.activity import Activity, parse_stored
 from shared.errors import ProblemError
 from shared.identity import Identifier
 
 Key = tuple[str, str]
+_HISTORY = "SELECT convert_to(body::text, 'UTF8'), recorded_at FROM scoring.activity WHERE lead_id = $1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,8 @@ async def _entries(conn: AsyncConnection, lead_id: str) -> list[tuple[Entry, dat
 
 
 async def _activities(conn: AsyncConnection, lead_id: str) -> list[Recorded]:
-    query = select(cast(activity.c.body, Text), activity.c.recorded_at).where(activity.c.lead_id == UUID(lead_id))
-    rows = (await conn.execute(query)).all()
-    return [Recorded(parse_stored(orjson.loads(body)), recorded_at) for body, recorded_at in rows]
+    # Thousands of rows: the driver's own cost half of what SQLAlchemy's do, and one JSON text is read at once.
+    driver: Any = (await conn.get_raw_connection()).driver_connection
+    rows = await driver.fetch(_HISTORY, UUID(lead_id))
+    bodies = orjson.loads(b"[" + b",".join([row[0] for row in rows]) + b"]")
+    return [Recorded(parse_stored(body), row[1]) for body, row in zip(bodies, rows, strict=True)]

@@ -18,7 +18,7 @@ from services.scoring.core.values import ANY_TYPE, Clamp
 from services.scoring.explaining import Explained, Key
 from services.scoring.model_history import InForce
 from shared.activity import Activity
-from shared.clock import to_rfc3339
+from shared.clock import all_to_rfc3339, to_rfc3339
 from shared.durations import Months, format_duration
 
 Rule = PointsRule | CellsRule
@@ -27,7 +27,7 @@ Rule = PointsRule | CellsRule
 def explanation_out(explained: Explained, most: int) -> dict[str, Any]:
     """The whole answer; of each rule the `most` newest entries and denials, the older ones summed up."""
     explanation, model = explained.explanation, explained.in_force.model.compiled.model
-    rules = _Rules(model, explained.recorded, most)
+    rules = _Rules(model, explanation.rules, explained.recorded, most)
     return {
         "lead_id": explained.lead_id,
         "at": to_rfc3339(explanation.at),
@@ -172,11 +172,12 @@ def points_of(cents: Exact) -> float:
 class _Rules:
     """Rules of one explanation; each activity is described once, however many rules it touched."""
 
-    def __init__(self, model: Model, recorded: Mapping[Key, datetime], most: int) -> None:
+    def __init__(
+        self, model: Model, accounts: Sequence[RuleAccount], recorded: Mapping[Key, datetime], most: int
+    ) -> None:
         self._rules = model.engagement.rules
-        self._recorded = recorded
         self._most = most
-        self._described: dict[int, dict[str, Any]] = {}
+        self._described = _described(_shown(accounts, most), recorded)
 
     def out(self, account: RuleAccount) -> dict[str, Any]:
         written: Rule = self._rules[account.rule.index]
@@ -190,50 +191,67 @@ class _Rules:
             **_clamp(account.rule.clamp, account.raw, account.points),
             "count": account.count,
             "cells": _cells(written, account.cells),
-            "entries": [self._entry(entry) for entry in entries],
+            "entries": self._entries(entries),
             "older_entries": _summed(account.entries[: len(account.entries) - len(entries)]),
             "denied": self._denied(written, account.denied[-self._most :]),
             "older_denied": max(len(account.denied) - self._most, 0),
         }
 
-    def _entry(self, entry: Earning) -> dict[str, Any]:
-        start, now = entry.start, entry.now
-        return {
-            "activity": self._described.get(id(entry.activity)) or self._activity(entry.activity),
-            "points": points_of(now),
-            "points_at_start": start / 100,
-            "decay": points_of(now - start),
-            "factor": 1.0 if entry.factor is WHOLE else float(entry.factor),
-        }
-
-    def _denied(self, written: Rule, denials: Sequence[Denial]) -> list[dict[str, Any]]:
-        points = written.points / 100 if isinstance(written, PointsRule) else 0.0
-        words = {REPEAT: _repeat_word(written)}
+    def _entries(self, entries: Sequence[Earning]) -> list[dict[str, Any]]:
+        described = self._described
         return [
             {
-                "activity": self._described.get(id(one.activity)) or self._activity(one.activity),
+                "activity": described[id(one.activity)],
+                "points": points_of(one.now),
+                "points_at_start": one.start / 100,
+                "decay": points_of(one.now - one.start),
+                "factor": 1.0 if one.factor is WHOLE else float(one.factor),
+            }
+            for one in entries
+        ]
+
+    def _denied(self, written: Rule, denials: Sequence[Denial]) -> list[dict[str, Any]]:
+        described, words = self._described, {REPEAT: _repeat_word(written)}
+        points = written.points / 100 if isinstance(written, PointsRule) else 0.0
+        return [
+            {
+                "activity": described[id(one.activity)],
                 "points": points,
                 "policy": words.get(one.policy, one.policy),
                 "verdict": one.verdict,
-                "paid_before": self._activity(one.paid_before) if one.paid_before else None,
+                "paid_before": None if one.paid_before is None else described[id(one.paid_before)],
             }
             for one in denials
         ]
 
-    def _activity(self, activity: Activity) -> dict[str, Any]:
-        # By identity: the activities live as long as the explanation, and their own keys cost more than all the rest.
-        found = self._described.get(id(activity))
-        if found is None:
-            recorded_at = self._recorded.get((activity.source, activity.id))
-            found = self._described[id(activity)] = {
-                "id": activity.id,
-                "source": activity.source,
-                "type": activity.type,
-                "occurred_at": to_rfc3339(activity.occurred_at),
-                "recorded_at": to_rfc3339(recorded_at) if recorded_at else None,
-                "object": object_key(activity.type, activity.properties).replace("\x1f", " ") or None,
-            }
-        return found
+
+def _shown(accounts: Sequence[RuleAccount], most: int) -> dict[int, Activity]:
+    """The activities that the answer speaks of, each once."""
+    # By identity: the activities live as long as the explanation, and their own keys cost more than all the rest.
+    shown: dict[int, Activity] = {}
+    for account in accounts:
+        denied = account.denied[-most:]
+        shown |= {id(one.activity): one.activity for one in account.entries[-most:]}
+        shown |= {id(one.activity): one.activity for one in denied}
+        shown |= {id(one): one for denial in denied if (one := denial.paid_before) is not None}
+    return shown
+
+
+def _described(shown: Mapping[int, Activity], recorded: Mapping[Key, datetime]) -> dict[int, dict[str, Any]]:
+    """The same keys, and each activity as the answer describes it."""
+    occurred = all_to_rfc3339([one.occurred_at for one in shown.values()])
+    stored = dict(zip(recorded, all_to_rfc3339(recorded.values()), strict=True))
+    return {
+        key: {
+            "id": one.id,
+            "source": one.source,
+            "type": one.type,
+            "occurred_at": occurred_at,
+            "recorded_at": stored.get((one.source, one.id)),
+            "object": object_key(one.type, one.properties).replace("\x1f", " ") or None,
+        }
+        for (key, one), occurred_at in zip(shown.items(), occurred, strict=True)
+    }
 
 
 def _cells(written: Rule, counts: Sequence[CellCount]) -> list[dict[str, Any]]:

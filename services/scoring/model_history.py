@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,27 +31,21 @@ class ModelHistory:
 
     async def in_force(self, conn: AsyncConnection, name: str, at: datetime) -> InForce | None:
         """The version of model `name` in force at `at`; None where there never was a model of this name."""
-        of_name = model_publication.c.name == name
-        published = (
-            select(model_publication.c.published_at, model_version)
-            .join(
-                model_version,
-                (model_version.c.name == model_publication.c.name)
-                & (model_version.c.version == model_publication.c.version),
-            )
-            .where(of_name)
-        )
         column = model_publication.c.published_at
+        published = select(model_publication.c.version, column).where(model_publication.c.name == name)
         last = published.where(column <= at).order_by(column.desc(), model_publication.c.id.desc()).limit(1)
         row = (await conn.execute(last)).one_or_none()
         if row is None:
             row = (await conn.execute(published.order_by(column, model_publication.c.id).limit(1))).one_or_none()
-        return None if row is None else InForce(self._model(row), row.published_at)
+        return None if row is None else InForce(await self._model(conn, name, row.version), row.published_at)
 
-    def _model(self, row: Any) -> LiveModel:
-        key = (row.name, row.version)
+    async def _model(self, conn: AsyncConnection, name: str, version: int) -> LiveModel:
+        key = (name, version)
         if key not in self._compiled:
+            columns = model_version.c
+            query = select(columns.body).where(columns.name == name, columns.version == version)
+            body = (await conn.execute(query)).scalar_one()
             if len(self._compiled) >= REMEMBERED:
                 self._compiled.pop(next(iter(self._compiled)))
-            self._compiled[key] = LiveModel(*key, compile_model(model_from(row.body, row.name)))
+            self._compiled[key] = LiveModel(name, version, compile_model(model_from(body, name)))
         return self._compiled[key]

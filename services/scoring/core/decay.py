@@ -28,6 +28,10 @@ class Decay(Protocol):
         """The unrounded sum in cents at `at`, and how many entries still pay."""
         ...
 
+    def each(self, points: int, times: Sequence[int], at: int) -> list[Exact]:
+        """The unrounded cents of every entry at `at`; they add up to `value`."""
+        return [self.value(points, (time,), at)[0] for time in times]
+
     def worthless(self, points: int, at: int) -> int:
         """Entries at or before this instant pay nothing at `at` or later."""
         ...
@@ -90,6 +94,12 @@ class HalfLifeDecay(Decay):
                 total += worth
                 count += 1
         return total, count
+
+    @override
+    def each(self, points: int, times: Sequence[int], at: int) -> list[Exact]:
+        span = self.span
+        worths = [points * 2.0 ** ((time - at) / span) for time in times]
+        return [worth if worth >= 1.0 or worth <= -1.0 else 0.0 for worth in worths]
 
     def estimate(self, points: int, times: Sequence[int], base: int) -> Callable[[int], int | None]:
         """The rounded sum at an instant from `base` on, at once instead of by adding up every entry.

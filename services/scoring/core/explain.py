@@ -177,20 +177,25 @@ def _rule(rule: CompiledRule, trace: Trace, state: State, at: int) -> RuleAccoun
     paid, denied = trace.paid[rule.index], tuple(trace.denied[rule.index])
     if rule.cells:
         return _cells_rule(rule, paid, denied, at)
-    spans = weighted_spans(state, at) if state.recyclings else ()
-    entries = tuple([_entry(rule, activity, spans, at) for activity in paid])
+    entries = _earnings(rule, paid, weighted_spans(state, at) if state.recyclings else (), at)
     raw = round(sum([entry.now for entry in entries]))
     paying = sum([1 for entry in entries if entry.now])
     return RuleAccount(rule, raw, rule.clamp.apply(raw), paying, entries, denied, ())
 
 
-def _entry(rule: CompiledRule, activity: Activity, spans: Sequence[tuple[int, int, Fraction]], at: int) -> Earning:
+def _earnings(
+    rule: CompiledRule, paid: Sequence[Activity], spans: Sequence[tuple[int, int, Fraction]], at: int
+) -> tuple[Earning, ...]:
+    points = rule.points
     if not rule.keeps_times and not spans:
-        return Earning(activity, rule.points, rule.points)
-    micros = to_micros(activity.occurred_at)
-    now, _ = rule.decay.value(rule.points, (micros,), at)
-    factor = next((factor for start, end, factor in spans if start <= micros < end), WHOLE)
-    return Earning(activity, rule.points, now, factor)
+        return tuple([Earning(activity, points, points) for activity in paid])
+    times = [to_micros(activity.occurred_at) for activity in paid]
+    worths = rule.decay.each(points, times, at)
+    if not spans:
+        return tuple([Earning(activity, points, now) for activity, now in zip(paid, worths, strict=True)])
+    factors = [next((factor for start, end, factor in spans if start <= time < end), WHOLE) for time in times]
+    entries = zip(paid, worths, factors, strict=True)
+    return tuple([Earning(activity, points, now, factor) for activity, now, factor in entries])
 
 
 def _cells_rule(rule: CompiledRule, counted: Sequence[Activity], denied: tuple[Denial, ...], at: int) -> RuleAccount:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from services.scoring.core.linking import LeadIdFor
 from services.scoring.core.links import Link, links_among
@@ -16,8 +16,7 @@ OCCURRED: Knowledge = "occurred"
 RECORDED: Knowledge = "recorded"
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """An activity and when it was stored."""
 
     activity: Activity

@@ -43,18 +43,18 @@ class Search:
         self.estimates: dict[int, Callable[[int], int | None]] = {}
 
     def first_after(self, at: int) -> int:
+        self.estimate_from(at)
         now = self.signature(at)
         self.highest = highest_sum(self.model, self.state, at)
         for _ in range(_MOST_STEPS):
             step = min(self.inactive_next(at), *steps(self.model, self.state, at, self.manual))
             end = min(step - 1, self.fading_until)
-            if at < end:
-                self.estimate_from(at)
-                if (found := self.fade(at, end, now)) is not None:
-                    return found
+            if at < end and (found := self.fade(at, end, now)) is not None:
+                return found
             if step >= NEVER or self.signature(step) != now:
                 return step
             at = step
+            self.estimate_from(at)
         return at
 
     def inactive_next(self, at: int) -> int:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.clock import EPOCH, from_micros, from_rfc3339, system_clock, to_micros, to_rfc3339
+from shared.clock import EPOCH, all_to_rfc3339, from_micros, from_rfc3339, system_clock, to_micros, to_rfc3339
 
 instants = st.integers(0, to_micros(datetime(9998, 12, 31, tzinfo=UTC))).map(from_micros) | st.integers(0, 2**51).map(
     lambda micros: from_micros(micros).astimezone(timezone(timedelta(hours=9)))
@@ -15,6 +15,11 @@ instants = st.integers(0, to_micros(datetime(9998, 12, 31, tzinfo=UTC))).map(fro
 def test_an_instant_survives_its_text_and_its_number(instant: datetime) -> None:
     assert from_rfc3339(to_rfc3339(instant)) == instant
     assert from_micros(to_micros(instant)) == instant
+
+
+@given(st.lists(instants.map(lambda instant: instant.astimezone(UTC)) | st.just(EPOCH)))
+def test_many_instants_are_written_as_one_is(many: list[datetime]) -> None:
+    assert all_to_rfc3339(many) == [to_rfc3339(instant) for instant in many]
 
 
 @given(instants, instants)
