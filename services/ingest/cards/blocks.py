@@ -13,7 +13,7 @@ from typing import Any
 from services.ingest.cards import cells
 from services.ingest.cards.building import Agreement, Builder, Made, Understood, When
 from services.ingest.cards.card import ADDRESS, AS_THEY_ARE, KANA, NUMBERS
-from services.ingest.cards.columns import Addresses, Cells, Memo, Texts, read_numbers
+from services.ingest.cards.columns import Cells, Memo, Texts, read_addresses, read_numbers
 from services.ingest.cards.consent import COLUMNS, read_consent
 from services.ingest.cards.dates import read_date
 from services.ingest.cards.headers import TAG_MARKS, Column
@@ -47,7 +47,7 @@ class CommonCards:
         self._plan, self._options, self._now = plan, options, now
         self._longest = max_activity_bytes // MOST_BYTES_A_CHARACTER
         self._readers: dict[str, Reader] = {
-            "email": Addresses().read,
+            "email": read_addresses,
             **dict.fromkeys(NUMBERS, read_numbers),
             **{name: _texts(name).read for name in _TEXTS},
         }

@@ -29,10 +29,6 @@ _ADDRESS = (
 _NUMBER = r"0(?:(?!10)[1-9][0-9]{8}|[5-9]0[0-9]{8})"
 _IS_ADDRESS, _IS_NUMBER = re.compile(_ADDRESS), re.compile(_NUMBER)
 _NO_ADDRESS, _NO_NUMBER = (re.compile(rf"\n(?!(?:{form})?$)", re.MULTILINE) for form in (_ADDRESS, _NUMBER))
-_IS_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+[a-z]{{2,}}")
-# What an address is made of beside its @; of `+`, which may follow the name of a mailbox, more is to be known.
-_ADDRESS_LETTERS = dict.fromkeys(map(ord, "abcdefghijklmnopqrstuvwxyz0123456789_-."))
-_NO_LOCAL = ("\n.", "..", ".@", "\n@")
 _NO_MOBILE = re.compile(rf"\n(?!{MOBILE_JP.pattern}$)", re.MULTILINE)
 
 Key = TypeVar("Key")
@@ -127,52 +123,21 @@ class Texts:
         return text
 
 
-class Addresses:
-    """A column of e-mail addresses; keeps in mind which domains have been seen to be plain."""
-
-    def __init__(self) -> None:
-        self._domains: Memo[str, bool] = Memo(_is_domain)
-
-    def read(self, column: Cells, aside: set[int]) -> list[str]:
-        """The normalised e-mail addresses of persons, of cells in which one stands alone, in ASCII."""
-        joined = "\n" + "\n".join(column)
-        if joined.isascii():
-            joined = joined.lower()
-            if self._are_plain(joined, column) or not _NO_ADDRESS.search(joined):
-                return joined[1:].split("\n")
-        return [cell.lower() for cell in _common_alone(column, _is_address, aside)]
-
-    def _are_plain(self, joined: str, column: Cells) -> bool:
-        """Whether all are of the form _ADDRESS, as a few calls into C can tell of most columns."""
-        if joined.translate(_ADDRESS_LETTERS) != "\n@" * len(column) or any(sign in joined for sign in _NO_LOCAL):
-            return False
-        parts = joined[1:].replace("@", "\n").split("\n")
-        return (
-            max(map(len, column)) <= _LONGEST_ADDRESS
-            and SHARED_MAILBOXES.isdisjoint(parts[::2])
-            and all(map(self._domains.__getitem__, parts[1::2]))
-        )
+def read_addresses(column: Cells, aside: set[int]) -> list[str]:
+    """The normalised e-mail addresses of persons, of cells in which one stands alone, in ASCII."""
+    joined = "\n" + "\n".join(column)
+    if not joined.isascii() or _NO_ADDRESS.search(joined.lower()):
+        joined = "\n" + "\n".join(_common_alone(column, _is_address, aside))
+    return joined[1:].lower().split("\n")
 
 
 def read_numbers(column: Cells, aside: set[int]) -> list[str]:
     """Japanese phone numbers in E.164, of cells that hold one in digits and hyphens."""
     joined = "\n" + "\n".join(column)
     digits = joined.replace("-", "")
-    if "\n-" in joined or not (_are_plain_numbers(digits, len(column)) or not _NO_NUMBER.search(digits)):
+    if "\n-" in joined or _NO_NUMBER.search(digits):
         digits = "\n" + "\n".join(_common_alone(column, _is_number, aside)).replace("-", "")
     return digits.replace("\n0", "\n+81")[1:].split("\n")
-
-
-def _are_plain_numbers(digits: str, count: int) -> bool:
-    """Whether all are there, equally long, and of the form _NUMBER, as two calls into C can tell of most columns."""
-    long, rest = divmod(len(digits), count)
-    if rest or long not in (11, 12) or digits[::long] != "\n" * count or not digits.isascii():
-        return False
-    if not digits.replace("\n", "").isdecimal() or digits.count("\n") != count or digits[1::long] != "0" * count:
-        return False
-    if long == 12:
-        return digits[3::long] == "0" * count and not set(digits[2::long]) & set("01234")
-    return "0" not in digits[2::long] and "\n010" not in digits
 
 
 def are_mobile(numbers: Cells) -> bool:
@@ -188,10 +153,6 @@ def _common_alone(column: Cells, is_common: Callable[[str], bool], aside: set[in
 
 def _is_address(cell: str) -> bool:
     return cell.isascii() and _IS_ADDRESS.fullmatch(cell.lower()) is not None
-
-
-def _is_domain(text: str) -> bool:
-    return _IS_DOMAIN.fullmatch(text) is not None
 
 
 def _is_number(cell: str) -> bool:
