@@ -86,6 +86,8 @@ class Receiver:
                 pass
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the sender has gone, or was killed
+        except asyncio.CancelledError:
+            pass  # the campaign is over; asyncio would print a stack for each request that hangs
         finally:
             writer.transport.abort()
 
