@@ -5,13 +5,13 @@ plain date, texts that leave no doubt. Those are read here by the column, to the
 every other is left to `card.py`. `tests/unit/ingest/cards/test_blocks.py` holds the two against each other.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import repeat
 from typing import Any
 
 from services.ingest.cards import cells
-from services.ingest.cards.building import Agreement, Builder, Understood, When
+from services.ingest.cards.building import Agreement, Builder, Made, Understood, When
 from services.ingest.cards.card import ADDRESS, AS_THEY_ARE, KANA, NUMBERS
 from services.ingest.cards.columns import Cells, Memo, Texts, read_addresses, read_numbers
 from services.ingest.cards.consent import COLUMNS, read_consent
@@ -20,9 +20,9 @@ from services.ingest.cards.headers import TAG_MARKS, Column
 from services.ingest.cards.names import HONOURED, clean_company
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
-from services.ingest.cards.outcomes import MOST_BYTES_A_CHARACTER, Outcome
+from services.ingest.cards.outcomes import MOST_BYTES_A_CHARACTER
 from services.ingest.cards.plan import LONGEST_NAME, Plan
-from services.ingest.cards.tables import Block
+from services.ingest.cards.tables import Block, Plain
 from shared.activity import MAX_AHEAD, SILENT, Activity, parse_posted
 from shared.clock import EPOCH, to_rfc3339
 from shared.posted import ActivityFaults
@@ -59,8 +59,8 @@ class CommonCards:
         self._agreements = Memo(self._agreement)
         self._builder = Builder(plan, options, now)
 
-    def read(self, block: Block, first: int, aside: set[int]) -> Iterator[Outcome]:
-        """The outcomes of the common records, in order; the first of the block has the number `first`.
+    def read(self, block: Block, first: int, aside: set[int]) -> Made | None:
+        """The common records, in order, if there are any; the first of the block has the number `first`.
 
         `aside` gets the places in the block of the others.
         """
@@ -68,27 +68,40 @@ class CommonCards:
         # Elsewhere numbers without a country are read by other rules.
         if "email" not in self._plan.names or self._options.region != "JP":
             aside.update(everywhere)
-            return iter(())
-        self._check(block, aside)
-        nothing = [""] * self._plan.width
-        rows = [nothing if place in aside else row for place, row in enumerate(block.rows)] if aside else block.rows
-        understood = self._understand(list(zip(*rows, strict=True)), len(rows), aside)
-        places: Sequence[int] = [place for place in everywhere if place not in aside] if aside else everywhere
+            return None
+        columns = self._columns(block, aside)
+        understood = self._understand(columns, len(block.rows), aside)
         if aside:
+            places = [place for place in everywhere if place not in aside]
             understood.keep(places)
-        return self._builder.build(
-            understood, [first + place for place in places], [block.lines[place] for place in places]
-        )
+            return self._builder.build(
+                understood, [first + place for place in places], [block.lines[place] for place in places]
+            )
+        return self._builder.build(understood, range(first, first + len(block.rows)), block.lines)
 
-    def _check(self, block: Block, aside: set[int]) -> None:
+    def _columns(self, block: Block, aside: set[int]) -> Sequence[Cells]:
+        """The cells by the column, without those of the records that are put aside for their form."""
+        width = self._plan.width
+        if isinstance(block.rows, Plain) and block.longest <= self._longest:
+            columns = block.rows.columns(width)
+            if columns is not None:
+                return columns
+        rows = list(block.rows)
+        self._check(block, rows, aside)
+        if aside:
+            nothing = [""] * width
+            rows = [nothing if place in aside else row for place, row in enumerate(rows)]
+        return list(zip(*rows, strict=True))
+
+    def _check(self, block: Block, rows: Sequence[list[str]], aside: set[int]) -> None:
         """Put aside records of another width than the header, with line breaks in a cell, or that may be too large."""
-        if set(map(len, block.rows)) != {self._plan.width}:
-            aside.update(place for place, row in enumerate(block.rows) if len(row) != self._plan.width)
+        if set(map(len, rows)) != {self._plan.width}:
+            aside.update(place for place, row in enumerate(rows) if len(row) != self._plan.width)
         if block.folded:
-            texts = enumerate(map("".join, block.rows))
+            texts = enumerate(map("".join, rows))
             aside.update(place for place, text in texts if "\n" in text or "\r" in text)
         if block.longest > self._longest:
-            aside.update(place for place, row in enumerate(block.rows) if sum(map(len, row)) > self._longest)
+            aside.update(place for place, row in enumerate(rows) if sum(map(len, row)) > self._longest)
 
     def _understand(self, columns: Sequence[Cells], count: int, aside: set[int]) -> Understood:
         """Read every column; `aside` grows by the places of records that are not common."""
@@ -156,6 +169,7 @@ class CommonCards:
         agreed = self._agreements.read(zip(repeat(names), zip(*(found.said[name] for name in names), strict=True)))
         if _DISPUTED in agreed:
             aside.update(place for place, one in enumerate(agreed) if one is _DISPUTED)
+        found.remarks = any(one.notes for one in agreed)
         return agreed
 
     def _agreement(self, cells_: tuple[tuple[str, ...], tuple[str, ...]]) -> Agreement:

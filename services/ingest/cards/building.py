@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from hashlib import sha256
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -18,17 +17,15 @@ from services.ingest.cards.card import (
     full_address,
     full_kana,
     postal_code,
-    said_first,
 )
 from services.ingest.cards.columns import Cells, Memo, are_mobile
+from services.ingest.cards.gathering import by_card, ids_of
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.outcomes import Outcome
-from services.ingest.cards.plan import SEPARATOR, Plan
+from services.ingest.cards.plan import Plan
 from shared.activity import Activity
 from shared.identity import EMAIL, MOBILE_JP, PHONE, Identifier
-
-_NEXT = "\x1e"
 
 
 class When(NamedTuple):
@@ -49,9 +46,33 @@ class Agreement(NamedTuple):
 
 
 _Parts = tuple[
-    str, str, str | None, tuple[Identifier, ...], dict[str, Any], dict[str, Any], When, Agreement, list[Note]
+    str,
+    str,
+    str,
+    tuple[Identifier, ...],
+    dict[str, Any],
+    dict[str, Any],
+    When,
+    Agreement,
+    list[Note],
+    int,
+    int,
 ]
-"""Of a card: id, address, phone, identifiers, attributes, properties, time, consent, notes."""
+"""Of a card: id, address, phone, identifiers, attributes, properties, time, consent, notes, number, line."""
+
+
+Notes = dict[int, list[Note]]
+"""By the place of a card: what is to be told of it, if anything is."""
+
+
+class Made(NamedTuple):
+    """Cards by the column of which activities are being made; `outcomes` makes each when it is asked for."""
+
+    ids: list[str]
+    emails: Cells
+    agreed: Sequence[Agreement]
+    notes: Notes
+    outcomes: Iterator[Outcome]
 
 
 @dataclass(slots=True)
@@ -65,6 +86,8 @@ class Understood:
     read: dict[str, Cells] = field(default_factory=dict)
     when: Sequence[When] = ()
     agreed: Sequence[Agreement] = ()
+    remarks: bool = False
+    """Whether there is anything to be told of what any of them agreed to."""
     tags: dict[int, list[str]] = field(default_factory=dict)
     """By the place of a card, as `other`: what stands in the columns that nobody knows."""
     other: dict[int, dict[str, str]] = field(default_factory=dict)
@@ -91,12 +114,36 @@ class Builder:
         self._plan, self._options, self._now = plan, options, now
         self._postal_codes = Memo(postal_code)
 
-    def build(self, cards: Understood, records: Iterable[int], lines: Iterable[int]) -> Iterator[Outcome]:
-        """The outcome of each card; `records` and `lines` are their numbers."""
+    def build(self, cards: Understood, records: Iterable[int], lines: Iterable[int]) -> Made:
+        """The outcomes of the cards; `records` and `lines` are their numbers."""
+        notes: Notes = {}
+        # In this order, as notes of a card stand in the order of what they are about.
+        attributes = self._attributes(cards, notes)
+        mobiles, phones = self._phones(cards, notes)
+        ids, emails = ids_of(cards.said, self._options), cards.column("email")
+        if cards.remarks:
+            for place, agreement in enumerate(cards.agreed):
+                if agreement.notes:
+                    notes.setdefault(place, []).extend(agreement.notes)
+        parts = zip(
+            ids,
+            emails,
+            phones,
+            _persons(emails, mobiles),
+            by_card(attributes, cards.count),
+            self._all_properties(cards),
+            cards.when,
+            cards.agreed,
+            _by_place(notes, cards.count),
+            records,
+            lines,
+            strict=True,
+        )
+        return Made(ids, emails, cards.agreed, notes, self._outcomes(parts))
+
+    def _outcomes(self, parts: Iterable[_Parts]) -> Iterator[Outcome]:
         source, type_, now = self._options.source, self._options.activity, self._now
-        for (id_, email, phone, person, known, properties, when, agreed, noted), record, line in zip(
-            self._parts(cards), records, lines, strict=True
-        ):
+        for id_, email, phone, known_as, known, properties, when, agreed, noted, record, line in parts:
             said, at, claimed_at, flags = when
             consent = None
             posted: dict[str, Any] = {
@@ -109,38 +156,29 @@ class Builder:
             }
             if said:
                 posted["occurred_at"] = said
-            if agreed.posted is None:
+            if agreed[0] is None:
                 properties["consent"] = "none"
             else:
-                posted["consent"], consent = dict(agreed.posted), dict(agreed.consent or {})
-            if agreed.notes:
-                noted.extend(agreed.notes)
+                posted["consent"], consent = dict(agreed[0]), dict(agreed[1] or {})
             # By place: half of them by name would cost as much again.
             activity = Activity(
-                id_, source, type_, at, now, person, email, known, properties, consent, flags, phone, claimed_at
+                id_,
+                source,
+                type_,
+                at,
+                now,
+                known_as,
+                email,
+                known,
+                properties,
+                consent,
+                flags,
+                phone or None,
+                claimed_at,
             )
             yield Outcome(record, line, "accepted", noted, posted, activity)
 
-    def _parts(self, cards: Understood) -> Iterator[_Parts]:
-        notes: list[list[Note]] = [[] for _ in range(cards.count)]
-        # In this order, as notes of a card stand in the order of what they are about.
-        attributes = self._attributes(cards, notes)
-        mobiles, phones = self._phones(cards, notes)
-        emails = cards.column("email")
-        return zip(
-            self._ids(cards),
-            emails,
-            [phone or None for phone in phones],
-            _persons(emails, mobiles),
-            _by_card(attributes, cards.count),
-            self._all_properties(cards),
-            cards.when,
-            cards.agreed,
-            notes,
-            strict=True,
-        )
-
-    def _attributes(self, cards: Understood, notes: list[list[Note]]) -> dict[str, Cells]:
+    def _attributes(self, cards: Understood, notes: Notes) -> dict[str, Cells]:
         """Attributes by the column, in their order."""
         read, columns = cards.read, _names(cards)
         if companies := read.get("company"):
@@ -156,7 +194,7 @@ class Builder:
             columns["address"] = addresses
         return columns
 
-    def _phones(self, cards: Understood, notes: list[list[Note]]) -> tuple[Cells, Cells]:
+    def _phones(self, cards: Understood, notes: Notes) -> tuple[Cells, Cells]:
         """A number that names the person alone, and the one the lead is known by, of each card."""
         mobile = cards.read.get("mobile")
         if mobile and are_mobile(mobile):
@@ -165,19 +203,19 @@ class Builder:
         if not given:
             return ("",) * cards.count, ("",) * cards.count
         chosen = [
-            self._choose(dict(zip(given, numbers, strict=True)), noted)
-            for numbers, noted in zip(zip(*map(cards.column, given), strict=True), notes, strict=True)
+            self._choose(dict(zip(given, numbers, strict=True)), place, notes)
+            for place, numbers in enumerate(zip(*map(cards.column, given), strict=True))
         ]
         return [one for one, _ in chosen], [one for _, one in chosen]
 
-    def _choose(self, numbers: dict[str, str], noted: list[Note]) -> tuple[str, str]:
+    def _choose(self, numbers: dict[str, str], place: int, notes: Notes) -> tuple[str, str]:
         mobile = {name for name, number in numbers.items() if MOBILE_JP.fullmatch(number)}
         for name in PERSONAL_PHONES:
             if name in mobile:
                 return numbers[name], numbers[name]
         for name, number in numbers.items():
             if name in mobile:
-                noted.append(Note("phone_of_company", (self._plan.name(name),)))
+                notes.setdefault(place, []).append(Note("phone_of_company", (self._plan.name(name),)))
             elif number:
                 return "", number
         return "", ""
@@ -205,34 +243,6 @@ class Builder:
         event = said or self._options.event
         return {"event": event, "object_key": event} if event else {}
 
-    def _ids(self, cards: Understood) -> Iterator[str]:
-        """As `card.id_of`: of the names of the fields that say something, and of what they say."""
-        names = list(cards.said)
-        joined = _NEXT.join(map(SEPARATOR.join, zip(*cards.said.values(), strict=True)))
-        # No common cell holds a control character.
-        texts = joined.encode().split(_NEXT.encode())
-        sometimes = [name for name in names if "" in cards.said[name]]
-        if not sometimes:
-            head = self._head(names)
-            return (sha256(head + text).hexdigest() for text in texts)
-        filled = list(zip(*(map(bool, cards.said[name]) for name in sometimes), strict=True))
-        heads = {}
-        for pattern in set(filled):
-            missing = {name for name, is_filled in zip(sometimes, pattern, strict=True) if not is_filled}
-            heads[pattern] = self._head(name for name in names if name not in missing)
-        return (
-            sha256(heads[pattern] + (text if all(pattern) else _without_gaps(text))).hexdigest()
-            for pattern, text in zip(filled, texts, strict=True)
-        )
-
-    def _head(self, names: Iterable[str]) -> bytes:
-        return f"{said_first(names, self._options)}{SEPARATOR}".encode()
-
-
-def _without_gaps(text: bytes) -> bytes:
-    separator = SEPARATOR.encode()
-    return separator.join(filter(None, text.split(separator)))
-
 
 def _names(cards: Understood) -> dict[str, Cells]:
     """The attributes that name the person."""
@@ -240,7 +250,9 @@ def _names(cards: Understood) -> dict[str, Cells]:
     whole, last, first = (cards.read.get(name) for name in ("name", "last_name", "first_name"))
     if last and first:
         # Both stand in a record, or neither does.
-        joined = [text.strip() for text in map(" ".join, zip(last, first, strict=True))]
+        joined = list(map(" ".join, zip(last, first, strict=True)))
+        if "" in last:
+            joined = ["" if text == " " else text for text in joined]
         columns["name"] = list(map(_either, whole, joined)) if whole else joined
         columns["last_name"], columns["first_name"] = last, first
     elif whole:
@@ -250,12 +262,18 @@ def _names(cards: Understood) -> dict[str, Cells]:
     return columns
 
 
-def _note_companies(texts: Cells, companies: Cells, notes: list[list[Note]]) -> None:
+def _note_companies(texts: Cells, companies: Cells, notes: Notes) -> None:
     if texts == companies:
         return
-    for text, company, noted in zip(texts, companies, notes, strict=True):
+    for place, (text, company) in enumerate(zip(texts, companies, strict=True)):
         if text != company:
-            noted.append(Note("company_form", (text, company)))
+            notes.setdefault(place, []).append(Note("company_form", (text, company)))
+
+
+def _by_place(notes: Notes, count: int) -> Iterator[list[Note]]:
+    if notes:
+        return (notes.get(place) or [] for place in range(count))
+    return ([] for _ in range(count))
 
 
 def _persons(emails: Cells, mobiles: Cells) -> Iterator[tuple[Identifier, ...]]:
@@ -273,17 +291,3 @@ def _persons(emails: Cells, mobiles: Cells) -> Iterator[tuple[Identifier, ...]]:
 
 def _either(one: str, other: str) -> str:
     return one or other
-
-
-def _by_card(columns: dict[str, Cells], count: int) -> Iterator[dict[str, Any]]:
-    """A dict for each card, of those columns that say something of it."""
-    if not columns:
-        yield from ({} for _ in range(count))
-    sometimes = [name for name, column in columns.items() if "" in column]
-    names = tuple(columns)
-    for texts in zip(*columns.values(), strict=True):
-        known: dict[str, Any] = dict(zip(names, texts, strict=True))
-        for name in sometimes:
-            if not known[name]:
-                del known[name]
-        yield known

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import BinaryIO
 
 from services.ingest.cards import encodings
 from services.ingest.cards.blocks import CommonCards
+from services.ingest.cards.building import Made
 from services.ingest.cards.card import Card, read_card
 from services.ingest.cards.encodings import Found
 from services.ingest.cards.headers import NAMELESS, SEARCHED_ROWS, Column, find_header, most_known, read_header
@@ -114,15 +115,32 @@ class Listing:
 
     def _of_block(self, block: Block, first: int) -> Iterator[Outcome]:
         aside: set[int] = set()
-        common = self._common.read(block, first, aside)
-        for place, row in enumerate(block.rows):
-            if place in aside:
+        made = self._common.read(block, first, aside)
+        if made is None:
+            for place, row in enumerate(block.rows):
                 yield self.outcome_of(first + place, Row(block.lines[place], row))
-                continue
-            outcome = next(common)
-            self._compare(outcome)
-            self.summary.count_common(outcome)
-            yield outcome
+        elif not aside and self._all_new(made, first):
+            self.summary.count_all([agreed.consent for agreed in made.agreed], len(made.notes))
+            yield from made.outcomes
+        else:
+            for place, row in enumerate(block.rows):
+                if place in aside:
+                    yield self.outcome_of(first + place, Row(block.lines[place], row))
+                    continue
+                outcome = next(made.outcomes)
+                self._compare(outcome)
+                self.summary.count_common(outcome)
+                yield outcome
+
+    def _all_new(self, made: Made, first: int) -> bool:
+        """Whether no record and no person of a block stood in the list before; then they are remembered."""
+        # As `_compare`, which has to look at them one by one where any are the same; an Identifier has a tuple's hash.
+        hashes = [*map(hash, made.ids), *map(hash, zip(repeat(EMAIL), made.emails))]
+        if len(set(hashes)) < len(hashes) or not self._seen.keys().isdisjoint(hashes):
+            return False
+        records = range(first, first + len(made.ids))
+        self._seen.update(zip(hashes, chain(records, records), strict=True))
+        return True
 
     def outcome_of(self, number: int, row: Row) -> Outcome:
         """The outcome of one record, read by itself."""

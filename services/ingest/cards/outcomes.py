@@ -1,5 +1,6 @@
 """What became of the records of a list, one by one and in all."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -66,3 +67,13 @@ class Summary:
         if outcome.notes:
             self.with_notes += 1
             self.duplicates += outcome.duplicate
+
+    def count_all(self, consents: Sequence[Mapping[str, Any] | None], with_notes: int) -> None:
+        """Add accepted records that are no duplicates, by the consents of their activities."""
+        self.records += len(consents)
+        self.accepted += len(consents)
+        self.with_notes += with_notes
+        without = consents.count(None)
+        self.without_consent += without
+        if without < len(consents):
+            self.opt_outs += sum(consent is not None and False in consent.values() for consent in consents)

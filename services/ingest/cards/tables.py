@@ -5,8 +5,9 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from operator import sub
-from typing import NamedTuple, TextIO
+from typing import NamedTuple, TextIO, overload
 
 LONGEST_LINE = 65_536
 """Characters of one line; a record beyond it is broken, its rest is skipped."""
@@ -31,11 +32,39 @@ class Row(NamedTuple):
     stray: bool = False
 
 
+class Plain(Sequence[list[str]]):
+    """The rows of lines without quotes, cut when they are asked for."""
+
+    def __init__(self, texts: list[str], delimiter: str) -> None:
+        self._texts, self._delimiter = texts, delimiter
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, place: int) -> list[str]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Plain": ...
+
+    def __getitem__(self, place: int | slice) -> "list[str] | Plain":
+        if isinstance(place, slice):
+            return Plain(self._texts[place], self._delimiter)
+        return self._texts[place].split(self._delimiter)
+
+    def columns(self, width: int) -> list[list[str]] | None:
+        """All cells by the column; None where a row has not as many cells as `width`."""
+        if set(map(str.count, self._texts, repeat(self._delimiter))) != {width - 1}:
+            return None
+        cells = self._delimiter.join(self._texts).split(self._delimiter)
+        return [cells[place::width] for place in range(width)]
+
+
 class Block(NamedTuple):
     """Records one after another that leave no doubt: the number of the first line of each (from 1), and their cells."""
 
     lines: Sequence[int]
-    rows: list[list[str]]
+    rows: Sequence[list[str]]
     longest: int
     """No line has more characters."""
     folded: bool
@@ -162,8 +191,7 @@ def _whole(block: str, delimiter: str, lines: _Lines) -> Block | None:
         plain = block.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
         lines.number += len(plain)
         # What csv would make of them too; it takes three times as long.
-        rows = [line.split(delimiter) for line in plain]
-        return Block(range(first, first + len(rows)), rows, max(map(len, plain)), folded=False)
+        return Block(range(first, first + len(plain)), Plain(plain, delimiter), max(map(len, plain)), folded=False)
     written = list(io.StringIO(block, newline=""))
     reader, rows, ends = csv.reader(written, delimiter=delimiter, strict=True), [], [0]
     try:
