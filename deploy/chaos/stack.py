@@ -31,6 +31,7 @@ from deploy.local.stack import StackOptions
 from shared.errors import KizashiError
 
 SETUP = "chaos.json"
+ANSWER_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ class SufferingStack:
         spec = {"kind": "webhook", "name": "receiver", "url": self.receiver.url, "secret": SECRET}
         key = self.data.cli_key.read_text(encoding="ascii").strip()
         url = f"{self.state.addresses.services['handoff']}/v1/destinations"
-        made = httpx2.post(url, json=spec, headers={"Authorization": f"Bearer {key}"}, trust_env=False, timeout=READY_S)
+        headers = {"Authorization": f"Bearer {key}"}
+        made = httpx2.post(url, json=spec, headers=headers, trust_env=False, timeout=ANSWER_S)
         if made.status_code != 201:
             raise KizashiError(f"the receiver of the campaign was refused: {made.text}")
 
