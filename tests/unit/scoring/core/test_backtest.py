@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from services.scoring.core.backtest import Case, Course, backtest, bands_of, split_instant
 from services.scoring.core.past import course_of, score_before
+from shared.clock import to_rfc3339
 from shared.shares import Share
 from tests.oracle import scoring as oracle
 from tests.properties import few, many
 from tests.unit.scoring.core import strategies
-from tests.unit.scoring.core.builders import DAY, NOON, compiled
+from tests.unit.scoring.core.builders import DAY, NOON, act, compiled
 from tests.unit.scoring.core.strategies import START
 
 
@@ -119,6 +120,16 @@ def test_the_threshold_for_a_volume_is_the_lowest_that_keeps_it(courses: list[Co
     fitting = next(t for t in range(40) if all(arrivals(higher) <= allowed for higher in range(t, 40)))
     top = max([-(-one.peak // 100) for one in courses if one.peak is not None] + [0]) + 1
     assert found["for_volume"]["threshold"] == min(fitting, max(top, 0))
+
+
+def test_consent_that_came_later_counts_in_a_course_and_not_in_what_was_known() -> None:
+    asking = compiled(
+        engagement={"rules": [{"id": "r", "activity": "page_viewed", "points": 1}]}, consent={"profiling": "required"}
+    )
+    viewed, agreed = act("page_viewed"), act("form_submitted", NOON + 2 * DAY)
+    agreed.consent = {"profiling": True, "at": to_rfc3339(NOON)}
+    assert course_of(asking, [viewed, agreed], NOON + DAY) == Course(100, 100)
+    assert score_before(asking, [viewed, agreed], NOON + DAY) == 0
 
 
 def past_is_the_oracles(tree: dict[str, Any], acts: list[oracle.Act], step: int, entered: list[oracle.Entry]) -> None:
