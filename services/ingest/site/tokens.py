@@ -8,11 +8,12 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ormsgpack
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 MAX_TOKEN = 6_144
 MAX_VERSION = 255
@@ -74,15 +75,20 @@ class Tokens:
             raise BadToken from None
         if len(raw) < 18 or not self._oldest <= raw[0] <= self._version:
             raise BadToken
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - as the cipher
+
         try:
             fields: list[Any] = ormsgpack.unpackb(self._cipher(raw[0]).decrypt(raw[1:], None))
         except (InvalidTag, ValueError):
             raise BadToken from None
         return Mark(*fields[:8])
 
-    def _cipher(self, version: int) -> AESSIV:
+    def _cipher(self, version: int) -> "AESSIV":
         cipher = self._ciphers.get(version)
         if cipher is None:
+            # Not ahead: it takes 8 MiB, and many sites track no links.
+            from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # noqa: PLC0415
+
             named = b"kizashi link v%d" % version
             key = hashlib.blake2b(named, key=hashlib.sha256(self._identity_key).digest(), digest_size=64).digest()
             cipher = self._ciphers[version] = AESSIV(key)

@@ -8,13 +8,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
-
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from services.ingest.sources.base import Adapter, Delivery, Options, ParsedItem, Verdict, to_bytes
 from services.ingest.sources.bodies import json_items
@@ -39,14 +33,15 @@ TYPES = {
     "group_resubscribe": "newsletter_subscribed",
 }
 _CONSENT = {"spamreport": False, "unsubscribe": False, "group_unsubscribe": False, "group_resubscribe": True}
-_SHA256 = ec.ECDSA(hashes.SHA256())
 
 
 def _verify(delivery: Delivery, secrets: Sequence[str], now: datetime, options: Options) -> Verdict:
     signature, stamp = delivery.headers.one(SIGNATURE), delivery.headers.one(TIMESTAMP)
     if not signature or not stamp:
         return missing(TIMESTAMP if signature else SIGNATURE)
-    keys = [key for secret in secrets if (key := public_key(secret))]
+    from services.ingest.sources import public_keys  # noqa: PLC0415 - see there
+
+    keys = [key for secret in secrets if (key := public_keys.p256(secret))]
     if not keys:
         return Verdict(False, "secret: is not a public key (base64 of a P-256 key, as SendGrid shows it)")
     try:
@@ -54,31 +49,9 @@ def _verify(delivery: Delivery, secrets: Sequence[str], now: datetime, options: 
     except (binascii.Error, ValueError):
         return NO_MATCH
     signed = to_bytes(stamp) + delivery.body
-    if not any(_signed_by(key, found, signed) for key in keys):
+    if not any(public_keys.signed_by_p256(key, found, signed) for key in keys):
         return NO_MATCH
     return aged(stamp, "s", None, now, options)
-
-
-@lru_cache(maxsize=256)
-def public_key(secret: str) -> ec.EllipticCurvePublicKey | None:
-    """The P-256 key of a base64 or PEM text, None if it is none."""
-    lines = [line for line in secret.split() if line]
-    written = (
-        "".join(line for line in secret.splitlines() if "-----" not in line) if "-----" in secret else "".join(lines)
-    )
-    try:
-        key = load_der_public_key(base64.b64decode(written, validate=True))
-    except (ValueError, binascii.Error, UnsupportedAlgorithm):
-        return None
-    return key if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1) else None
-
-
-def _signed_by(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:
-    try:
-        key.verify(signature, signed, _SHA256)
-    except InvalidSignature:
-        return False
-    return True
 
 
 verify = guarded(_verify)
