@@ -1,5 +1,7 @@
 """A model made ready to run: conditions as closures, spans in microseconds, per activity type only its own rules."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +12,7 @@ from services.scoring.core.decay import Decay, HalfLifeDecay, NoDecay, compile_d
 from services.scoring.core.model import Inactivity, Model
 from services.scoring.core.repeat import Repeat, compile_repeat
 from services.scoring.core.rules import CellsRule, PointsRule
+from services.scoring.core.sides import ATTRIBUTES, DOMAIN, Sides, about_lead, sides_of
 from services.scoring.core.values import Clamp
 from shared.conditions import (
     Block,
@@ -25,8 +28,6 @@ from shared.conditions.operators import is_number
 
 NEVER_ACTIVE = frozenset({"email_delivered", "email_bounced", "call_missed", "profile_updated", "card_exchanged"})
 """What happens to a lead without its doing: no sign of life, whatever it earns."""
-_ATTRIBUTES = "attributes."
-_DOMAIN = "identity.email_domain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,10 @@ class CompiledRule:
     longest: int
     clamp: Clamp
     clamped: bool
+    sides: Sides | None
+    """Only where the rule asks about the lead (`sensitive`)."""
+    signature: str
+    """Equal for rules that pay the same activities, whatever these are worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ class CompiledModel:
 def compile_model(model: Model) -> CompiledModel:
     """Compile a valid model; never fails."""
     calendar = Calendar(model.timezone)
-    rules = tuple(_compile_rule(index, rule, calendar) for index, rule in enumerate(model.engagement.rules))
+    rules = tuple(_compile_rule(index, rule, model, calendar) for index, rule in enumerate(model.engagement.rules))
     of_groups = [(rule, schema.group) for rule, schema in zip(rules, model.engagement.rules, strict=True)]
     did = tuple(condition for condition in _state_conditions(model) if isinstance(condition, DidCondition))
     engagement = _fields(rule for rule in model.engagement.rules)
@@ -170,7 +175,7 @@ def compile_model(model: Model) -> CompiledModel:
         did=did,
         attributes=_attribute_keys(_all_fields(model)),
         engagement_attributes=_attribute_keys(engagement),
-        engagement_domain=_DOMAIN in engagement,
+        engagement_domain=DOMAIN in engagement,
         fades=tuple(rule for rule in rules if isinstance(rule.decay, HalfLifeDecay)),
         jumps=tuple(
             rule for rule in rules if rule.cells or (rule.keeps_times and not isinstance(rule.decay, HalfLifeDecay))
@@ -182,7 +187,7 @@ def compile_model(model: Model) -> CompiledModel:
     )
 
 
-def _compile_rule(index: int, rule: PointsRule | CellsRule, calendar: Calendar) -> CompiledRule:
+def _compile_rule(index: int, rule: PointsRule | CellsRule, model: Model, calendar: Calendar) -> CompiledRule:
     cells: tuple[CompiledCell, ...] = ()
     points, repeat, decay = 0, Repeat(), compile_decay(None, calendar)
     if isinstance(rule, CellsRule):
@@ -190,11 +195,12 @@ def _compile_rule(index: int, rule: PointsRule | CellsRule, calendar: Calendar) 
     else:
         points, repeat = rule.points, compile_repeat(rule.repeat)
         decay = compile_decay(rule.decay, calendar)
+    sensitive = any(map(about_lead, _fields([rule])))
     return CompiledRule(
         index=index,
         id=rule.id,
         test=compile_block(rule) if rule.conditions() else None,
-        sensitive=any(field.startswith(_ATTRIBUTES) or field == _DOMAIN for field in _fields([rule])),
+        sensitive=sensitive,
         points=points,
         repeat=repeat,
         decay=decay,
@@ -203,7 +209,21 @@ def _compile_rule(index: int, rule: PointsRule | CellsRule, calendar: Calendar) 
         longest=max((cell.span for cell in cells), default=0),
         clamp=Clamp.model_construct(min=rule.min, max=rule.max),
         clamped=rule.min is not None or rule.max is not None,
+        sides=sides_of(rule) if sensitive else None,
+        signature=_signature(rule, repeat, model),
     )
+
+
+def _signature(rule: PointsRule | CellsRule, repeat: Repeat, model: Model) -> str:
+    asked = [
+        [kind, one.field, *one.operator]
+        for kind, conditions in (("all", rule.all), ("any", rule.any), ("none", rule.none))
+        for one in conditions or ()
+        if isinstance(one, FieldCondition)
+    ]
+    policy = None if isinstance(rule, CellsRule) else [repeat.by_object, repeat.limit, repeat.span]
+    paying = [rule.activity, asked, policy, model.daily_max, model.timezone.key, model.needs_consent]
+    return hashlib.blake2b(json.dumps(paying, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
 def _plan(name: str, model: Model, rules: tuple[CompiledRule, ...], did: tuple[DidCondition, ...]) -> TypePlan:
@@ -234,7 +254,7 @@ def _state_conditions(model: Model) -> list[FieldCondition | DidCondition]:
 
 def _varies(condition: FieldCondition | DidCondition) -> bool:
     """Whether time alone can change the answer."""
-    return isinstance(condition, DidCondition) or not condition.field.startswith((_ATTRIBUTES, _DOMAIN))
+    return isinstance(condition, DidCondition) or not condition.field.startswith((ATTRIBUTES, DOMAIN))
 
 
 def _marks(model: Model, field: str) -> tuple[int, ...]:
@@ -261,7 +281,7 @@ def _all_fields(model: Model) -> list[str]:
 
 
 def _attribute_paths(fields: Iterable[str]) -> list[str]:
-    return [field.removeprefix(_ATTRIBUTES) for field in fields if field.startswith(_ATTRIBUTES)]
+    return [field.removeprefix(ATTRIBUTES) for field in fields if field.startswith(ATTRIBUTES)]
 
 
 def _attribute_keys(fields: Iterable[str]) -> frozenset[str]:

@@ -1,8 +1,8 @@
 """The fold: activities in order change a state. One pass, whether the state is new or goes on."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from services.scoring.core.compile import CompiledModel, CompiledRule
 from services.scoring.core.objects import object_key, stored_key
@@ -18,6 +18,21 @@ DAILY_MAX = "daily_max"
 REPEAT = "repeat"
 Pay = Callable[[CompiledModel, State, CompiledRule, Entries, int, Activity], str | None]
 """Lets one matching activity earn a rule; see `pay`."""
+Placed = Iterator[tuple[int, Activity]]
+"""Activities with their instants in microseconds, in fold order."""
+
+
+class Earlier(Protocol):
+    """What is left of activities that were removed; see `services.scoring.core.openings`."""
+
+    @property
+    def facts(self) -> Sequence[Activity]:
+        """What they said about the lead, as activities in fold order that count for nothing else."""
+        ...
+
+    def weave(self, model: CompiledModel, state: State, placed: Placed, paying: Pay) -> Placed:
+        """`placed`; what was removed earns what it earned, in `state`, each before the first that is later."""
+        ...
 
 
 class ActivityFacts:
@@ -52,18 +67,27 @@ def fold(
     activities: Sequence[Activity],
     verdict_of: VerdictOf | None = None,
     payer: Pay | None = None,
+    earlier: Earlier | None = None,
 ) -> State:
     """Fold `activities` into `state`, in place.
 
     They stand in fold order (occurred_at, id, source), none twice, all after the last one folded. Raises ValueError
     where they do not. When it returns with `needs_refold`, an attribute changed that rules had asked about earlier:
-    fold everything again from a new state. `payer` stands around `pay`, for those who want to watch.
+    fold everything again from a new state. `payer` stands around `pay`, for those who want to watch. `earlier` is what
+    removed activities left, for a new state alone.
     """
     instants = _place(state, activities)
-    _take_facts(model, state, activities)
+    _take_facts(model, state, activities if earlier is None else in_order(earlier.facts, activities))
     if not state.needs_refold:
-        _earn(model, state, zip(instants, activities, strict=True), verdict_of, payer or pay)
+        placed, paying = zip(instants, activities, strict=True), payer or pay
+        woven = placed if earlier is None else earlier.weave(model, state, placed, paying)
+        _earn(model, state, woven, verdict_of, paying)
     return state
+
+
+def in_order(some: Iterable[Activity], others: Iterable[Activity]) -> list[Activity]:
+    """Both together in fold order."""
+    return sorted([*some, *others], key=lambda activity: activity.order)
 
 
 def _earn(
@@ -79,7 +103,7 @@ def _earn(
             continue
         plan = plans.get(activity.type, model.other)
         if plan.did_span is not None:
-            _count(state, plan.did_span, activity.type, micros)
+            count(state, plan.did_span, activity.type, micros)
         if plan.sensitive:
             state.sensitive = True
         facts.properties, facts.source = activity.properties, activity.source
@@ -157,7 +181,8 @@ def _take_domain(model: CompiledModel, state: State, activity: Activity) -> None
             state.needs_refold = True
 
 
-def _count(state: State, span: int, activity_type: str, micros: int) -> None:
+def count(state: State, span: int, activity_type: str, micros: int) -> None:
+    """Note that this was done, and when as long as it may lie in a span of this length that somebody asks about."""
     counted = state.did.setdefault(activity_type, [0, []])
     counted[0] += 1
     if span:

@@ -12,9 +12,11 @@ from services.scoring.core.consent import PROFILING, Profiling, history_of
 from services.scoring.core.entries import Entry, manual_of, recyclings_of
 from services.scoring.core.evaluate import evaluate
 from services.scoring.core.evaluation import Evaluation, ManualPoints
-from services.scoring.core.fold import fold, new_state
+from services.scoring.core.fold import fold, in_order, new_state
 from services.scoring.core.forecast import Fall, forecast
+from services.scoring.core.openings import Openings, openings_of
 from services.scoring.core.profile import Profile
+from services.scoring.core.resolution import Order
 from services.scoring.core.state import State, decode, encode
 from services.scoring.core.verdicts import Hit, Judgement, judge
 from shared.activity import Activity
@@ -184,20 +186,42 @@ def refold(
     state.profile.own(identifiers)
     ordered = sorted(activities, key=lambda activity: activity.order)
     due = _due(state, ordered, now)
-    if known is not None and due and (known.count, known.last) == (len(due), due[-1].order):
+    opened = openings_of(entries) if entries else None
+    told = due if opened is None else in_order(opened.facts, due)
+    count, last = (len(due), due[-1].order if due else None) if opened is None else _extent(opened, due)
+    if known is not None and last is not None and (known.count, known.last) == (count, last):
         state.profile = known
-    else:
+    elif opened is None:
         state.profile.add(due)
-    state.judgement = judge(due)
+    else:
+        _open(state.profile, opened, due, told)
+    state.judgement = judge(due, () if opened is None else opened.trail)
     verdict_of = state.judgement.verdict_of if state.judgement.unpaid else None
     if models.need_consent:
-        state.agreed = [(word.at, word.granted) for word in history_of(due) if word.purpose == PROFILING]
+        state.agreed = [(word.at, word.granted) for word in history_of(told) if word.purpose == PROFILING]
     for model in models.all:
         recyclings = recyclings_of(entries, model.compiled.model.recycle)
         empty = new_state(model.compiled, recyclings=recyclings)
         counting = counted(model.compiled, state.agreed, due)
-        state.folds[model.key] = (model.version, fold(model.compiled, empty, counting, verdict_of))
+        earlier = None if opened is None else opened.under(model.compiled, state.agreed)
+        folded = fold(model.compiled, empty, counting, verdict_of, earlier=earlier)
+        state.folds[model.key] = (model.version, folded)
     return state
+
+
+def _extent(opened: Openings, due: Sequence[Activity]) -> tuple[int, Order]:
+    """How many activities there were, and the place of the last one."""
+    return opened.removed + len(due), max(opened.last, due[-1].order) if due else opened.last
+
+
+def _open(profile: Profile, opened: Openings, due: Sequence[Activity], told: Sequence[Activity]) -> None:
+    """The profile of a lead of which activities were removed: these are counted, and no longer shown."""
+    profile.add(due)
+    profile.count, profile.last = _extent(opened, due)
+    profile.first = min(opened.first, due[0].order) if due else opened.first
+    profile.email = profile.phone = None
+    profile.attributes, profile.consent = {}, {}
+    profile.learn(told)
 
 
 def advance(models: Models, state: LeadState, activities: Sequence[Activity], now: datetime) -> bool:

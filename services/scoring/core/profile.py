@@ -44,6 +44,11 @@ class Profile:
         self.first = self.first or activities[0].order
         self.last = activities[-1].order
         self.count += len(activities)
+        self.learn(activities)
+        self.latest = [*map(brief, activities[: -RECENT - 1 : -1]), *self.latest][:RECENT]
+
+    def learn(self, activities: Iterable[Activity]) -> None:
+        """Take in what activities, in fold order, say about the lead; they are counted nowhere."""
         for activity in activities:
             self.email = activity.email or self.email
             self.phone = activity.phone or self.phone
@@ -52,7 +57,6 @@ class Profile:
                     self.attributes[name] = value
             if activity.consent:
                 self._agree(activity)
-        self.latest = [*map(brief, activities[: -RECENT - 1 : -1]), *self.latest][:RECENT]
 
     def _agree(self, activity: Activity) -> None:
         for word in words_of(activity):

@@ -110,8 +110,8 @@ class Judgement:
     unpaid: dict[Key, Verdict] = field(default_factory=dict)
     taken_back: bool = False
 
-    def add(self, activities: Iterable[Activity]) -> None:
-        """Judge further activities, later in fold order than those before."""
+    def add(self, activities: Iterable[Activity], *, late: bool = False) -> None:
+        """Judge further activities, later in fold order than those before; `late` ones may be earlier."""
         known = len(self.trail)
         for activity in activities:
             # Nearly all that comes shows no sign and needs no more than this look.
@@ -128,6 +128,8 @@ class Judgement:
                 self.trail.append(hit)
         if len(self.trail) == known:
             return
+        if late:
+            self.trail.sort(key=lambda hit: (hit.at, hit.id, hit.source))
         before = [bool(hit.reasons) for hit in self.trail[:known]]
         _note_bursts(self.trail)
         self.taken_back = any(bool(hit.reasons) != was for hit, was in zip(self.trail, before, strict=False))
@@ -144,10 +146,17 @@ class Judgement:
         return found.word if found else None
 
 
-def judge(activities: Iterable[Activity]) -> Judgement:
-    """Judge all activities of a lead, in fold order."""
+def judge(activities: Iterable[Activity], before: Sequence[Hit] = ()) -> Judgement:
+    """Judge all activities of a lead, in fold order; `before` are earlier hits whose activities were removed."""
     judgement = Judgement()
-    judgement.add(activities)
+    if before:
+        oldest = before[-1].at - NETWORKS_WITHIN
+        judgement.trail = [hit for hit in before if hit.at >= oldest]
+    judgement.add(activities, late=bool(before))
+    if before:  # what they earned stands, whatever is found out about them now
+        judgement.taken_back = False
+        for hit in before:
+            judgement.unpaid.pop(hit.key, None)
     return judgement
 
 
