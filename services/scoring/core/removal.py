@@ -4,10 +4,11 @@ Everything is worked out twice: for the lead as it stands, and for each of its i
 undone. Where both come to the same, as they nearly always do, it is stored once.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +20,7 @@ from services.scoring.core.lead import Models, counted
 from services.scoring.core.objects import object_key, stored_key
 from services.scoring.core.openings import BOTH, OPENING, PART, WHOLE, Agreed, Earned, Openings, openings_of
 from services.scoring.core.state import Entries, State
-from services.scoring.core.verdicts import NETWORKS_WITHIN, Judgement, judge
+from services.scoring.core.verdicts import NETWORKS_WITHIN, Judgement, hits_of, judge
 from shared.activity import Activity
 from shared.clock import to_micros, to_rfc3339
 from shared.identity import EMAIL, Identifier
@@ -333,12 +334,15 @@ def _note_latest(activities: Sequence[Activity], said: dict[Key, dict[str, Any]]
 
 
 def _trail(work: _Work, removed: Mapping[str, Sequence[Activity]], cut: datetime) -> dict[str, list[list[Any]]]:
-    """By anchor, the hits so short before the cut that the judgement on later ones may need them."""
-    gone = sorted((one for some in removed.values() for one in some), key=lambda one: one.order)
+    """By anchor, the hits that the judgement on others may need: just before the cut, or beside what is left."""
     anchor_of = {(one.source, one.id): anchor for anchor, some in removed.items() for one in some}
-    since = to_micros(cut - timedelta(microseconds=NETWORKS_WITHIN))
     found: dict[str, list[list[Any]]] = {anchor: [] for anchor in removed}
-    for hit in judge(gone, work.opened.trail if work.opened else ()).trail:
-        if hit.at >= since and hit.key in anchor_of:
-            found[anchor_of[hit.key]].append(hit.encode())
+    hits = hits_of(work.due, work.opened.trail if work.opened else ())
+    left = [to_micros(cut), *(hit.at for hit in hits if hit.key not in anchor_of)]
+    left.sort()
+    for hit in hits:
+        if hit.key in anchor_of:
+            place = bisect_left(left, hit.at - NETWORKS_WITHIN)
+            if place < len(left) and left[place] <= hit.at + NETWORKS_WITHIN:
+                found[anchor_of[hit.key]].append(hit.encode())
     return found

@@ -148,16 +148,23 @@ class Judgement:
 
 def judge(activities: Iterable[Activity], before: Sequence[Hit] = ()) -> Judgement:
     """Judge all activities of a lead, in fold order; `before` are earlier hits whose activities were removed."""
-    judgement = Judgement()
-    if before:
-        oldest = before[-1].at - NETWORKS_WITHIN
-        judgement.trail = [hit for hit in before if hit.at >= oldest]
+    judgement = Judgement(list(before))
     judgement.add(activities, late=bool(before))
     if before:  # what they earned stands, whatever is found out about them now
         judgement.taken_back = False
         for hit in before:
             judgement.unpaid.pop(hit.key, None)
+        oldest = judgement.trail[-1].at - NETWORKS_WITHIN
+        judgement.trail = [hit for hit in judgement.trail if hit.at >= oldest]
     return judgement
+
+
+def hits_of(activities: Iterable[Activity], before: Sequence[Hit] = ()) -> list[Hit]:
+    """All hits among activities, and those `before` them, with the reasons that come of their being together."""
+    hits = [*before, *filter(None, map(_hit, activities))]
+    hits.sort(key=lambda hit: (hit.at, hit.id, hit.source))
+    _note_bursts(hits)
+    return hits
 
 
 def _hit(activity: Activity) -> Hit | None:

@@ -135,3 +135,81 @@ def keeps_every_score(
         remove_some(lead, models, cut, now, choices)
         for at in (now, now + DAY * choices.number(0, 30), now + NEXT_YEAR):
             is_the_same_lead(models, lead.folded(models, at), whole.folded(models, at), at)
+
+
+PLAIN = ("every", "once", "once_per_object")
+"""Policies under which what was denied before a cut stays denied, whoever joins and whatever comes late."""
+
+
+def plain(tree: dict[str, Any]) -> dict[str, Any]:
+    """A model under which the past of one lead says all about what it is worth beside others."""
+    rules = [
+        rule if "cells" in rule or rule["repeat"] in PLAIN else rule | {"repeat": PLAIN[place % 3]}
+        for place, rule in enumerate(tree["engagement"]["rules"])
+    ]
+    return tree | {"daily_max": 100, "consent": {}, "engagement": tree["engagement"] | {"rules": rules}}
+
+
+def joins_as_before(tree: dict[str, Any], one: Sequence[Act], other: Sequence[Act], choices: Choices) -> None:
+    """Two leads of which activities were removed make the one that all activities make."""
+    models, ((cut, now),) = models_of(plain(tree)), cuts_of(choices, 1)
+    leads = [Kept(to_lead(some, now)) for some in (one, [replace(act, id=f"other-{act.id}") for act in other])]
+    whole = leads[0].together(leads[1])
+    for lead in leads:
+        remove_some(lead, models, cut, now, choices)
+    both = leads[0].together(leads[1])
+    for at in (now, now + DAY * choices.number(0, 30), now + NEXT_YEAR):
+        scores_the_same(models, both.folded(models, at), whole.folded(models, at), at)
+
+
+def parts_as_before(tree: dict[str, Any], acts: Sequence[Act], choices: Choices) -> None:
+    """A lead taken apart is, for each of its identifiers, what the activities of that one make."""
+    models, moments = models_of(tree | {"consent": {}}), cuts_of(choices, 2)
+    activities = to_lead(acts, moments[0][1])
+    whole, lead, last = Kept(activities), Kept(activities), moments[0][1]
+    for cut, now in moments:
+        last = max(last, now)
+        lead.remove(models, [one for one in lead.by(last) if one.occurred_at < cut], cut, last)
+    for anchor in {anchor_of(one.identifiers[0]) for one in activities}:
+        ours, theirs = (some.part(anchor.__eq__) for some in (lead, whole))
+        for at in (last, last + DAY * choices.number(0, 30)):
+            scores_the_same(models, ours.folded(models, at), theirs.folded(models, at), at)
+
+
+def late_ones_find_their_place(
+    tree: dict[str, Any], acts: Sequence[Act], late: Sequence[Act], choices: Choices
+) -> None:
+    """What is told after the cut, and was before it, changes what it would have changed."""
+    models, ((cut, now),) = models_of(plain(tree)), cuts_of(choices, 1)
+    lead = Kept(to_lead(acts, now))
+    told = to_lead([replace(act, id=f"late-{act.id}") for act in late], now)
+    whole = Kept([*lead.activities, *told])
+    remove_some(lead, models, cut, now, choices)
+    lead.activities += told
+    for at in (now, now + DAY * choices.number(0, 30)):
+        scores_the_same(models, lead.folded(models, at), whole.folded(models, at), at)
+
+
+def other_points_find_the_same_past(
+    tree: dict[str, Any], other: dict[str, Any], acts: Sequence[Act], given: Sequence[Any], choices: Choices
+) -> None:
+    """A later version that pays the same activities, however much and for however long, folds what it would have."""
+    models, ((cut, now),) = models_of(tree), cuts_of(choices, 1)
+    later = models_of(repriced(tree, other))
+    activities, entries = to_lead(acts, now), to_entries(given)
+    whole, lead = Kept(activities, entries), Kept(activities, entries)
+    remove_some(lead, models, cut, now, choices)
+    for at in (now, now + DAY * choices.number(0, 30)):
+        is_the_same_lead(later, lead.folded(later, at), whole.folded(later, at), at)
+
+
+def repriced(tree: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The same rules with the points, decay, bounds and surroundings of another model."""
+    prices, rules = [*other["engagement"]["rules"]], []
+    for place, rule in enumerate(tree["engagement"]["rules"]):
+        price = prices[place % len(prices)]
+        kept = {name: value for name, value in rule.items() if name not in ("decay", "min", "max")}
+        taken = {name: price[name] for name in ("decay", "min", "max") if name in price and "cells" not in rule}
+        rules.append(kept | taken | ({"points": price["points"]} if "points" in price and "points" in rule else {}))
+    same = {name: tree[name] for name in ("model", "timezone", "daily_max", "consent")}
+    return other | same | {"engagement": other["engagement"] | {"rules": rules}}
