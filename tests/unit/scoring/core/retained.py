@@ -130,8 +130,9 @@ def keeps_every_score(
     models, moments = models_of(*trees), cuts_of(choices, cuts)
     activities, entries = to_lead(acts, moments[0][1]), to_entries(given)
     whole, lead = Kept(activities, entries), Kept(activities, entries)
-    for place, (cut, now) in enumerate(moments):
-        now = max(now, *(at for _, at in moments[: place + 1]))
+    now = moments[0][1]
+    for cut, made in moments:
+        now = max(now, made)
         remove_some(lead, models, cut, now, choices)
         for at in (now, now + DAY * choices.number(0, 30), now + NEXT_YEAR):
             is_the_same_lead(models, lead.folded(models, at), whole.folded(models, at), at)
