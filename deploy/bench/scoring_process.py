@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import uvloop
 from aiokafka import TopicPartition
 
 from services.scoring import models as model_store
@@ -82,4 +83,4 @@ async def _tell(loop: ConsumerLoop) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_consume(*sys.argv[1:]))
+    uvloop.run(_consume(*sys.argv[1:]))
