@@ -8,7 +8,6 @@ import asyncio
 import sys
 import time
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import uvloop
@@ -68,8 +67,7 @@ async def _consume(topic: str, group: str) -> None:
     print(f"cpu {time.process_time() - began:.4f}", flush=True)
     for task in running:
         task.cancel()
-    with suppress(asyncio.CancelledError):
-        await asyncio.gather(*running)
+    await asyncio.wait(running)
     await pool.close()
 
 
