@@ -105,6 +105,7 @@ CONSUMER_BATCH_DURATION: Final = Histogram(
     "kizashi_consumer_batch_duration_seconds", "One batch, from its records to the commit.", buckets=FAST_S
 )
 DEAD_LETTERS: Final = Counter("kizashi_dead_letters", "Records put aside.", ("topic", "reason"))
+ACTIVITIES_REMOVED: Final = Counter("kizashi_scoring_activities_removed", "Stored activities removed for their age.")
 SCORING_DURATION: Final = Histogram(
     "kizashi_scoring_duration_seconds", "Scoring the leads of one batch.", buckets=FAST_S
 )
@@ -145,6 +146,7 @@ METRICS: Final[tuple[MetricWrapperBase, ...]] = (
     CONSUMER_RECORDS,
     CONSUMER_BATCH_DURATION,
     DEAD_LETTERS,
+    ACTIVITIES_REMOVED,
     SCORING_DURATION,
     QUALIFIED,
     END_TO_END,

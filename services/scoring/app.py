@@ -24,6 +24,7 @@ from services.scoring.reading import LeadReader
 from services.scoring.refold import run_refold
 from services.scoring.response_reading import ResponseReader
 from services.scoring.response_routes import router as response_router
+from services.scoring.retention import run_retention
 from services.scoring.routes import router
 from services.scoring.settings import ScoringSettings
 from services.scoring.subject_routes import router as subject_router
@@ -70,9 +71,11 @@ class ScoringService(Backend):
         async with pool.acquire() as conn:
             await ensure_partitions(conn, self.clock())
             self._models = await model_store.publish(conn, self._files)
-        app.state.pool, app.state.models, app.state.reader = pool, self._models, LeadReader(self.engine, self._models)
-        app.state.subjects, app.state.responses = SubjectReader(self.engine, self._models), ResponseReader(self.engine)
-        app.state.explainer = Explainer(self.engine, self._models, self._name_of)
+        # Each answer is of one snapshot: what is removed meanwhile is seen as activities or as an opening, not as both.
+        engine = self.engine.execution_options(isolation_level="REPEATABLE READ")
+        app.state.pool, app.state.models, app.state.reader = pool, self._models, LeadReader(engine, self._models)
+        app.state.subjects, app.state.responses = SubjectReader(engine, self._models), ResponseReader(engine)
+        app.state.explainer = Explainer(engine, self._models, self._name_of)
         app.state.account_reader = AccountReader(self.engine, self._models, app.state.reader)
 
     def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
@@ -99,7 +102,10 @@ class ScoringService(Backend):
 
     def loops(self, pool: asyncpg.Pool) -> Sequence[Coroutine[Any, Any, None]]:
         """See Backend."""
+        days = self._settings.scoring.keep_activities_days
+        retention = () if days is None else (run_retention(pool, days, self._models, self._name_of, self.clock),)
         return (
+            *retention,
             self._models.follow(pool),
             run_refold(pool, self._settings, self._models, self.clock),
             run_timer(pool, self._settings, self._models, self.clock),

@@ -26,6 +26,7 @@ from services.scoring.core.linking import (
     resolve_cluster,
 )
 from services.scoring.core.links import NO_LINKS, Links, links_among
+from services.scoring.core.openings import REMOVED, facts_of
 from services.scoring.core.profile import identifiers_of
 from services.scoring.core.verdicts import Verdict
 from services.scoring.entry_repository import EntryRepository
@@ -148,7 +149,8 @@ class BatchScoring:
         }
         history, stored = await self._repository.activities_of(states), await self._entries.of(states)
         fresh = work.by_lead
-        activities = {lead_id: [*history.get(lead_id, ()), *fresh.get(lead_id, ())] for lead_id in clustered}
+        known = {lead_id: [*items, *facts_of(stored[lead_id])] for lead_id, items in history.items()}
+        activities = {lead_id: [*known.get(lead_id, ()), *fresh.get(lead_id, ())] for lead_id in clustered}
         owners = await self._owners_of(work, identifiers_of(item for items in activities.values() for item in items))
         links = await self._links(identifiers_of(item for items in activities.values() for item in items))
         for cluster in work.placement.clusters:
@@ -158,7 +160,7 @@ class BatchScoring:
                     Standing(
                         lead_id,
                         states[lead_id].profile.identifiers,
-                        min((item.order for item in history[lead_id]), default=NOT_YET),
+                        min((item.order for item in known[lead_id]), default=NOT_YET),
                     )
                     for lead_id in cluster
                     if lead_id in states
@@ -215,11 +217,10 @@ class BatchScoring:
         for lead_id, group in resolved.groups.items():
             row = work.rows.setdefault(lead_id, _new_row(lead_id))
             row.epoch, row.merged_into = row.epoch + 1, None
-            work.states[lead_id] = refold(
-                self._models, group.activities, group.identifiers, self._now, entries.get(lead_id, ())
-            )
+            own = [item for item in group.activities if item.type != REMOVED]
+            work.states[lead_id] = refold(self._models, own, group.identifiers, self._now, entries.get(lead_id, ()))
             work.redirects.update((self._lead_id_for(name), lead_id) for name in group.identifiers)
-            for item in group.activities:
+            for item in own:
                 key = (item.source, item.id)
                 if key in work.fresh:
                     work.placement.lead_of[key] = lead_id

@@ -12,6 +12,7 @@ from services.scoring.core.entries import POINTS, Entry, manual_of, points_entry
 from services.scoring.core.events import points_given, told
 from services.scoring.core.lead import LeadState, Models, is_current, refold
 from services.scoring.core.linking import LeadIdFor
+from services.scoring.core.openings import OPENING
 from services.scoring.entry_repository import EntryRepository
 from services.scoring.renewal import renew
 from services.scoring.repository import LeadRow, ScoringRepository
@@ -110,7 +111,7 @@ async def _with_entries(work: Work, row: LeadRow) -> LeadState:
     state = LeadState.unpack(row.state)
     entries = (await EntryRepository(work.conn).of([row.id]))[row.id]
     serving = work.models.serving(state)
-    if is_current(serving, state) and all(entry.kind == POINTS for entry in entries):
+    if is_current(serving, state) and all(entry.kind in (POINTS, OPENING) for entry in entries):
         state.manual = manual_of(entries)
         return state
     history = await ScoringRepository(work.conn).activities_of([row.id])

@@ -10,6 +10,7 @@ import orjson
 
 from services.scoring.core.entries import Entry
 from services.scoring.core.links import PARTED, Link
+from services.scoring.core.openings import OPENING
 from services.scoring.core.verdicts import DETECTOR, Verdict
 from shared.identity import ANONYMOUS, EXTERNAL, PHONE
 
@@ -138,9 +139,13 @@ class EntryRepository:
             "SELECT DISTINCT lead_id::text FROM scoring.activity WHERE lead_id <> $1::uuid AND"
             " (body->'lead'->>'anonymous_id' = ANY($2::text[]) OR body->'lead'->>'phone' = ANY($2::text[])"
             " OR EXISTS (SELECT FROM jsonb_each_text(body->'lead'->'external_ids') AS e"
-            " WHERE e.key || ':' || e.value = ANY($2::text[])))",
+            " WHERE e.key || ':' || e.value = ANY($2::text[])))"
+            " UNION SELECT lead_id::text FROM scoring.entry, jsonb_array_elements(body->'facts') AS fact,"
+            " jsonb_array_elements(fact->3) AS name"
+            " WHERE kind = $3 AND lead_id <> $1::uuid AND name->>1 = ANY($2::text[])",
             lead_id,
             own,
+            OPENING,
         )
         return [row[0] for row in rows]
 

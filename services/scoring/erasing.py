@@ -55,6 +55,9 @@ async def _delete(conn: asyncpg.Connection, ids: list[str], anchors: list[str]) 
         ids,
     )
     await conn.execute(
+        "UPDATE scoring.activity_key SET fingerprint = '', anchor = NULL WHERE anchor = ANY($1::uuid[])", anchors
+    )
+    await conn.execute(
         "DELETE FROM scoring.verdict v USING scoring.activity a"
         " WHERE a.lead_id = ANY($1::uuid[]) AND v.source = a.source AND v.id = a.id",
         ids,

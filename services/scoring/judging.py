@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -14,7 +14,7 @@ from services.scoring.core.compile import CompiledModel, compile_model
 from services.scoring.core.entries import Entry
 from services.scoring.core.lead import LiveModel, Models, refold
 from services.scoring.core.loader import model_from
-from services.scoring.core.past import course_of, score_before
+from services.scoring.core.past import course_of, is_told, score_before
 from services.scoring.core.preview import Preview, SeenLead, standing_of
 from services.scoring.core.profile import Profile
 from services.scoring.outcomes import Outcome, instants_of, one_per_lead
@@ -88,11 +88,14 @@ class Judgements:
     cases: list[Case] = field(default_factory=list)
     courses: list[Course] = field(default_factory=list)
     last: datetime | None = None
+    untold: int = 0
+    """Leads that cannot be judged: what they did until then was removed."""
 
     def add(self, other: "Judgements") -> None:
         """Take over another part's."""
         self.cases += other.cases
         self.courses += other.courses
+        self.untold += other.untold
         self.last = max(filter(None, (self.last, other.last)), default=None)
 
     def look_at(
@@ -100,6 +103,10 @@ class Judgements:
         split_at: datetime | None, before: timedelta, entries: Sequence[Entry] = (),
     ) -> None:  # fmt: skip
         """One lead, its activities in fold order."""
+        judged_at = None if outcome is None else outcome.at - before
+        if not all(is_told(at, entries) for at in (judged_at, split_at) if at is not None):
+            self.untold += 1
+            return
         if outcome is not None:
             score = score_before(model, ordered, outcome.at - before, entries)
             self.cases.append(Case(lead, outcome.at, outcome.converted, score))
@@ -129,7 +136,8 @@ async def backtest_stored(
 def result_of(found: Judgements, split_at: datetime | None, question: BacktestQuestion) -> Backtest:
     """What all parts together say."""
     end = max([*(case.at for case in found.cases), *([found.last] if found.last else [])], default=None)
-    return backtest(found.cases, found.courses, split_at, end, question.threshold, question.per_week)
+    result = backtest(found.cases, found.courses, split_at, end, question.threshold, question.per_week)
+    return replace(result, untold=found.untold)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ from services.scoring.core.events import Word
 from services.scoring.core.lead import LeadState
 from services.scoring.core.linking import NOT_YET, Standing
 from services.scoring.core.links import JOINED, PARTED, Link
+from services.scoring.core.openings import facts_of
 from services.scoring.core.profile import identifiers_of
 from services.scoring.entering import Work, not_found
 from services.scoring.entry_repository import EntryRepository
 from services.scoring.repository import LeadRow, LostRaceError, ScoringRepository
+from shared.activity import Activity
 from shared.errors import ProblemError
 from shared.outbox import OutboxRow
 
@@ -64,7 +66,7 @@ async def unmerge(work: Work, lead_id: str, other_id: str, author: str) -> list[
 async def _refused(work: Work, lead_id: str) -> set[str]:
     """Leads that share an identifier with the activities of this one, which was refused to one of the two."""
     repository = ScoringRepository(work.conn)
-    named = identifiers_of((await repository.activities_of([lead_id]))[lead_id])
+    named = identifiers_of(await _told(work, [lead_id]))
     owning = {owner.lead_id for owner in (await repository.owners(named)).owners.values()}
     return owning.union(await EntryRepository(work.conn).leads_naming(lead_id)) - {lead_id}
 
@@ -77,8 +79,7 @@ async def _say(work: Work, word: Word, rows: Mapping[str, LeadRow]) -> list[Outb
 async def _resolve_again(work: Work, ids: Collection[str]) -> list[OutboxRow]:
     """These leads, and those that the first resolution has split off."""
     repository = ScoringRepository(work.conn)
-    stored = await repository.activities_of(ids)
-    owners = await repository.owners(identifiers_of(one for items in stored.values() for one in items))
+    owners = await repository.owners(identifiers_of(await _told(work, ids)))
     rows = await repository.lock_leads({*ids, *(owner.lead_id for owner in owners.owners.values())})
     return await _scoring(work).resolve_again(rows)
 
@@ -105,8 +106,15 @@ def _standing_rows(locked: Mapping[str, LeadRow], ids: Sequence[str]) -> dict[st
 
 async def _own(work: Work, lead_id: str) -> list[str]:
     """The keyed hashes of what is named in a lead's activities."""
-    named = identifiers_of((await ScoringRepository(work.conn).activities_of([lead_id]))[lead_id])
+    named = identifiers_of(await _told(work, [lead_id]))
     return [work.lead_id_for(identifier) for identifier in named]
+
+
+async def _told(work: Work, ids: Collection[str]) -> list[Activity]:
+    """The leads' activities, and what is left of those that were removed."""
+    stored = await ScoringRepository(work.conn).activities_of(ids)
+    entries = await EntryRepository(work.conn).of(ids)
+    return [one for lead_id in ids for one in (*stored[lead_id], *facts_of(entries[lead_id]))]
 
 
 def _standing(row: LeadRow) -> Standing:

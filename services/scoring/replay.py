@@ -39,10 +39,11 @@ async def replay(
 async def _uneven(conn: asyncpg.Connection) -> list[Difference]:
     """Each key that counts must have exactly one stored activity; both are read in one snapshot.
 
-    Those of erased people, and of what came without a needed consent, are taken but count no more.
+    Those of erased people, of what came without a needed consent, and of what was removed for its age, are taken but
+    count no more.
     """
     keys, stored = await conn.fetchrow(
-        "SELECT (SELECT count(*) FROM scoring.activity_key WHERE fingerprint <> ''),"
+        "SELECT (SELECT count(*) FROM scoring.activity_key WHERE fingerprint <> '' AND anchor IS NULL),"
         " (SELECT count(*) FROM scoring.activity)"
     )
     return [] if keys == stored else [Difference("", "stored activities", stored, keys)]

@@ -97,7 +97,9 @@ async def _read(part: _Slice) -> list[Any]:
     async with _connection(DatabaseSettings(url=part.url)) as conn:
         after = part.low
         while True:
-            leads = await _chunk(conn, after, part.high)
+            # One snapshot, so that what retention removes meanwhile is seen as activities or as an opening.
+            async with conn.transaction(isolation="repeatable_read", readonly=True):
+                leads = await _chunk(conn, after, part.high)
             if not leads:
                 return results
             results.append(part.work(leads))

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.scoring.answers import activity_out, lead_out
 from services.scoring.core.consent import PURPOSES, history_of, in_force
-from services.scoring.core.entries import POINTS
+from services.scoring.core.entries import POINTS, Entry
 from services.scoring.core.evaluation import as_points
+from services.scoring.core.openings import OPENING, Opening
 from services.scoring.core.verdicts import DETECTOR, alone
 from services.scoring.models import ModelsInForce
 from services.scoring.reading import LeadReader, StoredActivity, StoredLead
@@ -34,8 +35,8 @@ class SubjectReader:
         if found is None:
             return None
         async with self._engine.connect() as conn:
-            stored = await _activities(conn, found.id)
-        return {"lead_id": found.id, **_consent(stored, at)}
+            stored, opened = await _activities(conn, found.id), await _openings(conn, found.id)
+        return {"lead_id": found.id, **_consent(stored, opened, at)}
 
     async def export(self, lead_id: str, at: datetime) -> dict[str, Any] | None:
         """Everything stored of a lead, in the order in which it happened."""
@@ -55,7 +56,7 @@ class SubjectReader:
             "lead": lead_out(found, self._models, at, reasons=True),
             "scores": self._scores(found, at),
             "activities": [{**activity_out(one), "verdict": verdicts.get((one.source, one.id))} for one in stored],
-            "consent": _consent(stored, at),
+            "consent": _consent(stored, [_opening(row) for row in entries if row.kind == OPENING], at),
             "entries": [_entry(dict(row._mapping)) for row in entries],
             "merges": [_plain(dict(row._mapping), "seq") for row in merges],
             "words": [_plain(dict(row._mapping), "seq") for row in words],
@@ -75,9 +76,21 @@ async def _activities(conn: AsyncConnection, lead_id: str) -> list[StoredActivit
     return [StoredActivity(*row) for row in (await conn.execute(query)).all()]
 
 
-def _consent(stored: list[StoredActivity], at: datetime) -> dict[str, Any]:
+async def _openings(conn: AsyncConnection, lead_id: str) -> list[Opening]:
+    query = select(entry).where(entry.c.lead_id == UUID(lead_id), entry.c.kind == OPENING)
+    return [_opening(row) for row in (await conn.execute(query)).all()]
+
+
+def _opening(row: Any) -> Opening:
+    return Opening(Entry(row.kind, row.id, str(row.anchor), row.at, row.body))
+
+
+def _consent(stored: list[StoredActivity], opened: list[Opening], at: datetime) -> dict[str, Any]:
     recorded = {(one.source, one.id): to_rfc3339(one.recorded_at) for one in stored}
-    words = history_of(parse_stored(one.body) for one in stored)
+    for opening in opened:  # the proof of a word outlives the activity that brought it
+        recorded |= opening.recorded
+    told = [*(parse_stored(one.body) for one in stored), *(fact for one in opened for fact in one.facts)]
+    words = history_of(told)
     now = in_force(words, at)
     history = [word.to_json() for word in reversed(words)]
     for word in history:

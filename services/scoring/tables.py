@@ -1,7 +1,8 @@
 """The tables of schema `scoring`.
 
-Activities and identifiers are only ever added to; `lead` is the current state, folded from them, and the one table that
-is rewritten all the time: no index stands on a column that changes, so that its updates stay in their page.
+Activities and identifiers are only ever added to, but for what retention removes and opening entries then stand for.
+`lead` is the current state, folded from them, and the one table that is rewritten all the time: no index stands on a
+column that changes, so that its updates stay in their page.
 """
 
 from sqlalchemy import (
@@ -67,8 +68,10 @@ activity_key = Table(
     Column("source", Text(collation="C"), primary_key=True),
     Column("id", Text(collation="C"), primary_key=True),
     Column("fingerprint", LargeBinary, nullable=False),
+    Column("anchor", Uuid),
     postgresql_partition_by="HASH (source, id)",
 )
+Index("activity_key_anchor_idx", activity_key.c.anchor, postgresql_where=text("anchor IS NOT NULL"))
 
 activity = Table(
     "activity",
@@ -234,6 +237,18 @@ release = Table(
     metadata,
     Column("lead_id", Uuid, primary_key=True),
     Column("score", Float(53), nullable=False),
+)
+
+retention = Table(
+    "retention",
+    metadata,
+    Column("cut", DateTime(timezone=True), primary_key=True),
+    Column("after", Uuid, nullable=False, server_default=text("'00000000-0000-0000-0000-000000000000'")),
+    Column("leads", BigInteger, nullable=False, server_default=text("0")),
+    Column("activities", BigInteger, nullable=False, server_default=text("0")),
+    Column("kept", BigInteger, nullable=False, server_default=text("0")),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("finished_at", DateTime(timezone=True)),
 )
 
 offsets_table(metadata)

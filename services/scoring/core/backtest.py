@@ -106,7 +106,9 @@ class Band(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """The whole result. `split_at` parts the earlier cases from the later ones, on which the model is judged."""
+    """The whole result. `split_at` parts the earlier cases from the later ones, on which the model is judged. `untold`
+    leads are left out, as what they did by then was removed for its age.
+    """
 
     threshold: int
     split_at: datetime | None
@@ -116,11 +118,14 @@ class Backtest:
     weekly: float | None
     for_volume: int | None
     per_week: float | None
+    untold: int = 0
 
     @property
     def warnings(self) -> list[str]:
         """What a reader must not overlook."""
         found = [self.later.too_few] if self.later.too_few else []
+        if self.untold:
+            found.append(f"{self.untold} leads are left out: their activities of that time were removed for their age")
         known = [band for band in self.bands if band.share.of]
         for lower, higher in pairwise(known):
             if (higher.share.value or 0) < (lower.share.value or 0):

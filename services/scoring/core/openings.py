@@ -5,7 +5,7 @@ as repeat policies, decay and recycling go on from there), what stages may still
 lead. Folding starts with the openings; an activity that is told late takes its place among them.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
@@ -159,6 +159,11 @@ def openings_of(entries: Collection[Entry]) -> Openings | None:
     if not found:
         return None
     return Openings([Opening(one) for one in sorted(found, key=lambda one: (one.at, one.anchor, one.id))])
+
+
+def facts_of(entries: Iterable[Entry]) -> list[Activity]:
+    """What stands for removed activities where leads are resolved: who was named together, and since when."""
+    return [fact for entry in entries if entry.kind == OPENING for fact in Opening(entry).facts]
 
 
 class Earned(NamedTuple):
