@@ -18,6 +18,9 @@ def lines_of(answer: Mapping[str, Any], called: str) -> Iterator[str]:
         f"{model['name']} version {model['version']} at {when(answer['at'])},"
         f" {answer['activities']} activities {WORDS[answer['knowledge']]}"
     )
+    if answer["opening"]:
+        opening = answer["opening"]
+        yield f"{opening['activities']} of them, before {when(opening['until'])}, were removed for their age"
     yield ""
     yield from _engagement(answer)
     yield from _fit(answer["fit_sum"])
@@ -51,7 +54,7 @@ def _engagement(answer: Mapping[str, Any]) -> Iterator[str]:
     total = answer["engagement_sum"]
     yield f"{points(total['points'])}  engagement"
     for rule in answer["rules"]:
-        if rule["entries"] or rule["denied"] or rule["points"]:
+        if rule["entries"] or rule["denied"] or rule["points"] or rule["opening"]:
             yield from _rule(rule)
     for group in answer["groups"]:
         if group["clamp"]:
@@ -71,6 +74,9 @@ def _rule(rule: Mapping[str, Any]) -> Iterator[str]:
     yield f"  {points(rule['points'])}  {rule['rule']}{group}{_terms(rule)}{clamp}"
     shown = rule["entries"][-MOST_ENTRIES:]
     older = len(rule["entries"]) - len(shown) + (rule["older_entries"] or {}).get("count", 0)
+    if opening := rule["opening"]:
+        value = "counted" if rule["cells"] else f"{opening['points']:.2f}"
+        yield f"    {value:>{WIDTH}}  {opening['count']} entries of removed activities"
     if older:
         yield f"    {'':{WIDTH}}  … {older} earlier entries"
     for entry in shown:

@@ -14,9 +14,11 @@ from services.scoring.core.entries import Entry, manual_of, recyclings_of
 from services.scoring.core.explain import Explanation, explain
 from services.scoring.core.knowledge import OCCURRED, Knowledge, Recorded, happened_by, known_by
 from services.scoring.core.links import Link
+from services.scoring.core.openings import OPENING, REMOVED, Openings, facts_of, openings_of
 from services.scoring.core.profile import identifiers_of
 from services.scoring.model_history import InForce, ModelHistory
 from services.scoring.models import ModelsInForce
+from services.scoring.reading import history_removed
 from shared.activity import Activity, parse_stored
 from shared.errors import ProblemError
 from shared.identity import Identifier
@@ -43,7 +45,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """An answer; `lead_id` is the survivor's where the asked one was merged, `stored` what all of it is made from."""
+    """An answer; `lead_id` is the survivor's where the asked one was merged, `stored` what all of it is made from;
+    `activities` are as many as count, those among them that were removed and are `opened` instead.
+    """
 
     lead_id: str
     question: Question
@@ -53,6 +57,7 @@ class Explained:
     stored: Sequence[Recorded]
     before: InForce | None = None
     difference: Difference | None = None
+    opened: Openings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class _Counted:
 
     activities: Sequence[Activity]
     entries: Sequence[Entry]
+    opened: Openings | None
 
 
 class Explainer:
@@ -82,23 +88,38 @@ class Explainer:
         self._lead_id_for = lead_id_for
 
     async def explain(self, question: Question) -> Explained | None:
-        """None where there never was such a lead. Raises ProblemError 404 for an unknown model."""
+        """None where there never was such a lead.
+
+        Raises ProblemError 404 for an unknown model, 410 for an instant whose activities were removed.
+        """
         async with self._engine.connect() as connection:
             # Reads one row after another, a thousand of them: the driver alone takes half the time.
             conn: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
-            if (lead_id := await _survivor(conn, question.lead_id)) is None:
-                return None
-            in_force = await self._in_force(conn, question.model, question.at)
-            before = await self._in_force(conn, question.model, question.since) if question.since else None
-            kept = await self._stored(conn, lead_id, question)
+            # One snapshot: what is removed meanwhile is seen as activities or as an opening, and not as both.
+            async with conn.transaction(isolation="repeatable_read", readonly=True):
+                read = await self._read(conn, question)
+        if read is None:
+            return None
+        lead_id, in_force, before, kept = read
         counted = self._known(question, kept, question.at)
         explanation = _explain(in_force, counted, question.at)
         found = None
         if before and question.since:
             earlier = self._known(question, kept, question.since)
             found = difference(_explain(before, earlier, question.since), explanation)
-        count = len(counted.activities)
-        return Explained(lead_id, question, in_force, explanation, count, kept.activities, before, found)
+        count = len(counted.activities) + (counted.opened.removed if counted.opened else 0)
+        return Explained(
+            lead_id, question, in_force, explanation, count, kept.activities, before, found, counted.opened
+        )
+
+    async def _read(
+        self, conn: asyncpg.Connection, question: Question
+    ) -> tuple[str, InForce, InForce | None, _Stored] | None:
+        if (lead_id := await _survivor(conn, question.lead_id)) is None:
+            return None
+        in_force = await self._in_force(conn, question.model, question.at)
+        before = await self._in_force(conn, question.model, question.since) if question.since else None
+        return lead_id, in_force, before, await self._stored(conn, lead_id, question)
 
     async def _in_force(self, conn: asyncpg.Connection, name: str, at: datetime) -> InForce:
         found = await self._history.in_force(conn, name, at)
@@ -113,7 +134,8 @@ class Explainer:
             return _Stored(activities, entries, ())
         seen, links = {lead_id}, dict[int, tuple[Link, datetime]]()
         while True:
-            names = identifiers_of(one.activity for one in activities)
+            named = [*(one.activity for one in activities), *facts_of(entry for entry, _ in entries)]
+            names = identifiers_of(named)
             links |= await _links(conn, {self._lead_id_for(name) for name in names})
             anchors = {anchor for link, _ in links.values() for anchor in (link.survivor, link.other)}
             others = {found for anchor in anchors if (found := await _survivor(conn, anchor))} - seen
@@ -126,11 +148,24 @@ class Explainer:
 
     def _known(self, question: Question, lead: _Stored, at: datetime) -> _Counted:
         if question.knowledge == OCCURRED:
-            return _Counted(happened_by(lead.activities, at), [entry for entry, _ in lead.entries])
+            return _counted(happened_by(lead.activities, at), [entry for entry, _ in lead.entries], at)
         said = [link for link, recorded_at in lead.links if recorded_at <= at]
-        known = known_by(lead.activities, at, question.lead_id, self._lead_id_for, said)
-        entries = [entry for entry, recorded_at in lead.entries if recorded_at <= at and entry.anchor in known.anchors]
-        return _Counted(known.activities, entries)
+        # What was removed had been stored before its cut, and nothing is told of an instant before that.
+        removed = [Recorded(fact, fact.occurred_at) for fact in facts_of(entry for entry, _ in lead.entries)]
+        known = known_by([*lead.activities, *removed], at, question.lead_id, self._lead_id_for, said)
+        entries = [
+            entry
+            for entry, recorded_at in lead.entries
+            if (entry.kind == OPENING or recorded_at <= at) and entry.anchor in known.anchors
+        ]
+        return _counted([one for one in known.activities if one.type != REMOVED], entries, at)
+
+
+def _counted(activities: Sequence[Activity], entries: Sequence[Entry], at: datetime) -> _Counted:
+    opened = openings_of(entries)
+    if opened is not None and at < opened.until:
+        raise history_removed(opened.until)
+    return _Counted(activities, entries, opened)
 
 
 async def _survivor(conn: asyncpg.Connection, lead_id: str) -> str | None:
@@ -145,7 +180,8 @@ async def _survivor(conn: asyncpg.Connection, lead_id: str) -> str | None:
 def _explain(in_force: InForce, counted: _Counted, at: datetime) -> Explanation:
     model = in_force.model.compiled
     recyclings = recyclings_of(counted.entries, model.model.recycle)
-    return explain(model, counted.activities, at, manual=manual_of(counted.entries), recyclings=recyclings)
+    manual = manual_of(counted.entries)
+    return explain(model, counted.activities, at, manual=manual, recyclings=recyclings, opened=counted.opened)
 
 
 async def _links(conn: asyncpg.Connection, anchors: Collection[str]) -> dict[int, tuple[Link, datetime]]:

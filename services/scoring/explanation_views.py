@@ -46,7 +46,9 @@ class DeniedView(BaseModel):
     points: float = Field(description="What it would have earned.")
     policy: Literal["once", "once_per_object", "once_per", "max", "daily_max", "verdict"]
     verdict: str | None = Field(description="Of an activity that was no person's: suspected or scan.")
-    paid_before: ExplainedActivity | None = Field(description="The paid activity that stood in the way of a repeat.")
+    paid_before: ExplainedActivity | None = Field(
+        description="The paid activity that stood in the way of a repeat; null where it was removed for its age."
+    )
 
 
 class CellView(BaseModel):
@@ -59,8 +61,8 @@ class CellView(BaseModel):
     pays: bool
 
 
-class OlderEntries(BaseModel):
-    """Entries beyond the number asked for, summed up."""
+class SummedEntries(BaseModel):
+    """Entries summed up."""
 
     count: int
     points: float
@@ -88,9 +90,10 @@ class RuleView(Clamped):
     count: int = Field(description="How many entries pay.")
     cells: list[CellView]
     entries: list[EntryView] = Field(description="In order of time; of a rule with cells what its cell counts.")
-    older_entries: OlderEntries | None
+    older_entries: SummedEntries | None = Field(description="Those beyond the number asked for.")
     denied: list[DeniedView]
     older_denied: int
+    opening: SummedEntries | None = Field(description="Entries of activities that were removed for their age.")
 
 
 class GroupView(Clamped):
@@ -195,6 +198,13 @@ class DifferenceView(BaseModel):
     entries: list[EntriesChangeView]
 
 
+class OpeningView(BaseModel):
+    """Where the explanation ends: earlier activities were removed for their age, and what they earned is summed up."""
+
+    until: datetime = Field(description="Nothing can be told of instants before this one.")
+    activities: int = Field(description="How many were removed.")
+
+
 class ExplanationView(BaseModel):
     """Everything behind a score. The reasons add up to it, and everything else adds up to the reasons."""
 
@@ -205,6 +215,7 @@ class ExplanationView(BaseModel):
     knowledge: Literal["occurred", "recorded"]
     model: ModelInForce
     activities: int = Field(description="How many activities count at that instant.")
+    opening: OpeningView | None = Field(description="Null where every activity is still stored.")
     excluded: bool = Field(description="The model does not score this lead; the sums say what it would have.")
     score: float | None
     engagement: float | None

@@ -1,6 +1,7 @@
 """The body of an explanation as the API answers it: points, not cents; of entries the nearest double."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from services.scoring.core.decay import Exact
@@ -11,6 +12,7 @@ from services.scoring.core.fold import REPEAT
 from services.scoring.core.knowledge import Recorded
 from services.scoring.core.model import Model
 from services.scoring.core.objects import object_key
+from services.scoring.core.openings import REMOVED, Openings
 from services.scoring.core.profile import instant_out
 from services.scoring.core.rules import CellsRule, HalfLife, MaxPer, OncePer, PointsRule, Step, Window
 from services.scoring.core.trace import Denial
@@ -27,16 +29,18 @@ Rule = PointsRule | CellsRule
 def explanation_out(explained: Explained, most: int) -> dict[str, Any]:
     """The whole answer; of each rule the `most` newest entries and denials, the older ones summed up."""
     explanation, model = explained.explanation, explained.in_force.model.compiled.model
-    rules = _Rules(model, explanation.rules, explained.stored, most)
+    told, removed = (explanation.rules, {}) if explained.opened is None else _apart(explanation.rules)
+    rules = _Rules(model, told, explained.stored, most)
     return {
         "lead_id": explained.lead_id,
         "at": to_rfc3339(explanation.at),
         "knowledge": explained.question.knowledge,
         "model": _model(explained.in_force),
         "activities": explained.activities,
+        "opening": _opening(explained.opened),
         "excluded": explanation.evaluation.excluded,
         **explanation.evaluation.to_json(),
-        "rules": [rules.out(account) for account in explanation.rules],
+        "rules": [{**rules.out(one), "opening": _summed(removed.get(one.rule.index, ()))} for one in told],
         "groups": [
             {"group": one.name, **_clamp(model.engagement.groups[one.name], one.raw, one.points)}
             for one in explanation.groups
@@ -47,6 +51,26 @@ def explanation_out(explained: Explained, most: int) -> dict[str, Any]:
         "next_change": _next(explanation),
         "difference": _difference(explained.difference, explained.before) if explained.difference else None,
     }
+
+
+def _opening(opened: Openings | None) -> dict[str, Any] | None:
+    return None if opened is None else {"until": to_rfc3339(opened.until), "activities": opened.removed}
+
+
+def _apart(accounts: Sequence[RuleAccount]) -> tuple[Sequence[RuleAccount], dict[int, Sequence[Earning]]]:
+    """The accounts without what stands for removed activities, and that by rule."""
+    removed: dict[int, Sequence[Earning]] = {
+        account.rule.index: [one for one in account.entries if one.activity.type == REMOVED] for account in accounts
+    }
+    told: Sequence[RuleAccount] = [
+        replace(
+            account,
+            entries=tuple([one for one in account.entries if one.activity.type != REMOVED]),
+            denied=tuple([one for one in account.denied if one.activity.type != REMOVED]),
+        )
+        for account in accounts
+    ]
+    return told, removed
 
 
 def _model(in_force: InForce) -> dict[str, Any]:
@@ -217,7 +241,7 @@ class _Rules:
                 "points": points,
                 "policy": words.get(one.policy, one.policy),
                 "verdict": one.verdict,
-                "paid_before": None if one.paid_before is None else described[id(one.paid_before)],
+                "paid_before": described.get(id(one.paid_before)),
             }
             for one in denials
         ]
@@ -231,7 +255,7 @@ def _shown(accounts: Sequence[RuleAccount], most: int) -> dict[int, Activity]:
         denied = account.denied[-most:]
         shown |= {id(one.activity): one.activity for one in account.entries[-most:]}
         shown |= {id(one.activity): one.activity for one in denied}
-        shown |= {id(one): one for denial in denied if (one := denial.paid_before) is not None}
+        shown |= {id(one): one for denial in denied if (one := denial.paid_before) is not None and one.type != REMOVED}
     return shown
 
 

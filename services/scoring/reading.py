@@ -11,9 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.scoring.core.entries import Entry
 from services.scoring.core.lead import LeadState, is_current, refold
+from services.scoring.core.openings import openings_of
 from services.scoring.models import ModelsInForce
 from services.scoring.tables import activity, entry, identifier, lead
 from shared.activity import Activity, parse_stored
+from shared.clock import to_rfc3339
+from shared.errors import ProblemError
 from shared.identity import EMAIL, MAILBOX
 
 LIKE_ESCAPE = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
@@ -51,7 +54,10 @@ class LeadFilter:
 
 
 class LeadReader:
-    """Reads of the scoring service; each call is one short transaction."""
+    """Reads of the scoring service; each call is one short transaction.
+
+    Raises ProblemError 410 for an instant whose activities were removed.
+    """
 
     def __init__(self, engine: AsyncEngine, models: ModelsInForce) -> None:
         self._engine = engine
@@ -106,6 +112,8 @@ class LeadReader:
         if late:
             history, entries = await _activities_of(conn, late), await _entries_of(conn, late)
             for lead_id in late:
+                if (opened := openings_of(entries[lead_id])) is not None and at < opened.until:
+                    raise history_removed(opened.until)
                 identifiers = states[lead_id].profile.identifiers
                 serving = self._models.serving(states[lead_id])
                 states[lead_id] = refold(serving, history[lead_id], identifiers, at, entries[lead_id])
@@ -118,6 +126,12 @@ class LeadReader:
         return is_current(self._models.serving(state), state) and (
             state.profile.last is None or state.profile.last[0] <= at
         )
+
+
+def history_removed(until: datetime) -> ProblemError:
+    """The answer to a question about an instant whose activities were removed for their age."""
+    detail = f"What this lead did before {to_rfc3339(until)} was removed for its age; ask for an instant from then on."
+    return ProblemError(410, "history_removed", detail)
 
 
 def _with_state() -> Select[Any]:

@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from services.scoring.core.compile import CompiledModel
-from services.scoring.core.consent import Profiling
+from services.scoring.core.consent import PROFILING, Profiling, history_of
 from services.scoring.core.evaluate import evaluate
 from services.scoring.core.evaluation import Evaluation, ManualPoints
-from services.scoring.core.fold import UNPAID, ActivityFacts, VerdictOf, fold, new_state
+from services.scoring.core.fold import UNPAID, ActivityFacts, VerdictOf, fold, in_order, new_state
+from services.scoring.core.lead import counted
+from services.scoring.core.openings import Before, Openings
 from services.scoring.core.state import Recycling, State
 from services.scoring.core.verdicts import judge
 from shared.activity import Activity
@@ -41,6 +43,17 @@ def consented(model: CompiledModel, ordered: Sequence[Activity]) -> Sequence[Act
         return ordered
     profiling = Profiling.of(ordered)
     return [one for one in ordered if profiling.allows(one.occurred_at)]
+
+
+def counting(
+    model: CompiledModel, ordered: Sequence[Activity], opened: Openings | None
+) -> tuple[Sequence[Activity], Before | None]:
+    """As `consented`, for a lead of which activities were removed: with what is left of these."""
+    if opened is None:
+        return consented(model, ordered), None
+    told = in_order(opened.facts, ordered) if model.model.needs_consent else ()
+    agreed = [(word.at, word.granted) for word in history_of(told) if word.purpose == PROFILING]
+    return counted(model, agreed, ordered), opened.under(model, agreed)
 
 
 def until(activities: Iterable[Activity], at: datetime) -> list[Activity]:

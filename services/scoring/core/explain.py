@@ -13,11 +13,12 @@ from typing import Any
 from services.scoring.core.compile import CompiledModel, CompiledRule
 from services.scoring.core.decay import Exact
 from services.scoring.core.earned import Sums, combine, first_cell, is_recycled, recycled_worths, weighted_spans
-from services.scoring.core.engine import consented, until
+from services.scoring.core.engine import counting, until
 from services.scoring.core.evaluate import evaluate, fit_sums, idle_periods, manual_in_force
 from services.scoring.core.evaluation import Evaluation, ManualPoints
 from services.scoring.core.fold import VerdictOf
 from services.scoring.core.next_change import next_change_at
+from services.scoring.core.openings import Openings
 from services.scoring.core.state import Recycling, State
 from services.scoring.core.trace import Denial, Trace, traced_fold
 from services.scoring.core.verdicts import judge
@@ -135,13 +136,19 @@ def explain(
     manual: Sequence[ManualPoints] = (),
     recyclings: Sequence[Recycling] = (),
     verdict_of: VerdictOf | None = None,
+    opened: Openings | None = None,
 ) -> Explanation:
-    """Explain the lead at `at`, from the same arguments as `fold_all`."""
+    """Explain the lead at `at`, from the same arguments as `fold_all`.
+
+    `opened` stands for removed activities; `at` is not before its cut. What they earned are entries whose activity is
+    of the type `REMOVED`.
+    """
     ordered = until(activities, at)
-    if verdict_of is None and (judgement := judge(ordered)).unpaid:
+    if verdict_of is None and (judgement := judge(ordered, opened.trail if opened else ())).unpaid:
         verdict_of = judgement.verdict_of
+    counted, earlier = counting(model, ordered, opened)
     state, trace = traced_fold(
-        model, consented(model, ordered), attributes=attributes, recyclings=recyclings, verdict_of=verdict_of
+        model, counted, attributes=attributes, recyclings=recyclings, verdict_of=verdict_of, earlier=earlier
     )
     return _account(model, state, trace, at, manual)
 

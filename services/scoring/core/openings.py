@@ -215,15 +215,15 @@ class Before:
             stands = self._openings.stands(opening)
             for run in opening.runs(self._name, rule):
                 if run.stands in stands:
-                    found += self._of_run(run)
+                    found += self._of_run(run, f"{opening.id} {run.answers} {run.stands}")
         found.sort(key=lambda one: one.micros)
         return found
 
-    def _of_run(self, run: Run) -> Iterator[Earned]:
-        for micros, key in zip(run.instants, run.objects, strict=True):
+    def _of_run(self, run: Run, name: str) -> Iterator[Earned]:
+        for number, (micros, key) in enumerate(zip(run.instants, run.objects, strict=True)):
             at = from_micros(micros)
             if self._allows(at):
-                yield Earned(micros, run.answers, _earner(at, key))
+                yield Earned(micros, run.answers, _earner(f"{name} {number}", at, key))
 
     def _counts(self, model: CompiledModel, state: State) -> list["_Step"]:
         """Count what nobody needs to know the instant of; the rest is to be counted in its turn."""
@@ -280,9 +280,9 @@ def _allowing(agreed: Agreed | None) -> Callable[[datetime], bool]:
     return (lambda _: True) if agreed is None else Profiling(agreed).allows
 
 
-def _earner(at: datetime, key: str) -> Activity:
+def _earner(name: str, at: datetime, key: str) -> Activity:
     """What stands for a removed activity where it earns: it is about the same thing."""
-    return Activity("", "", REMOVED, at, None, (), None, {}, {"object_key": key}, None, ())
+    return Activity(name, "", REMOVED, at, None, (), None, {}, {"object_key": key}, None, ())
 
 
 def _counted(raw: Mapping[str, Any]) -> Counted:

@@ -1,16 +1,15 @@
 """A lead's score at past instants, by one walk through its activities."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.scoring.core.backtest import Course
 from services.scoring.core.compile import CompiledModel
-from services.scoring.core.consent import PROFILING, Profiling, history_of
+from services.scoring.core.engine import counting
 from services.scoring.core.entries import Entry, manual_of, recyclings_of
 from services.scoring.core.evaluate import evaluate
-from services.scoring.core.fold import VerdictOf, fold, in_order, new_state
-from services.scoring.core.openings import Agreed, Openings, openings_of
+from services.scoring.core.fold import VerdictOf, fold, new_state
+from services.scoring.core.openings import Before, Openings, openings_of
 from services.scoring.core.state import State
 from services.scoring.core.verdicts import judge
 from shared.activity import Activity
@@ -28,7 +27,7 @@ def score_before(
     """
     opened = openings_of(entries)
     known = [activity for activity in ordered if activity.occurred_at < at]
-    state = _folded(model, _agreed(model, known, opened), entries, _judged(known, opened), opened)
+    state = _folded(model, *counting(model, known, opened), entries, _judged(known, opened))
     return evaluate(model, state, at - _JUST_BEFORE, manual_of(entries)).score
 
 
@@ -42,16 +41,15 @@ def course_of(
     """
     opened = openings_of(entries)
     manual, verdict_of = manual_of(entries), _judged(ordered, opened)
-    counting = _agreed(model, ordered, opened)
-    counted = counting.activities
+    counted, earlier = counting(model, ordered, opened)
     known = [activity for activity in counted if activity.occurred_at < since]
-    state = _folded(model, counting.by(known), entries, verdict_of, opened)
+    state = _folded(model, known, earlier, entries, verdict_of)
     start = evaluate(model, state, since - _JUST_BEFORE, manual).score if known or opened else None
     peak = None
     for number in range(len(known), len(counted)):
         activity = counted[number]
         if fold(model, state, [activity], verdict_of).needs_refold:
-            state = _folded(model, counting.by(counted[: number + 1]), entries, verdict_of, opened)
+            state = _folded(model, counted[: number + 1], earlier, entries, verdict_of)
         score = evaluate(model, state, activity.occurred_at, manual).score
         if score is not None and (peak is None or score > peak):
             peak = score
@@ -64,38 +62,17 @@ def is_told(at: datetime, entries: Collection[Entry]) -> bool:
     return opened is None or at > opened.until
 
 
-@dataclass(frozen=True, slots=True)
-class _Counting:
-    """Activities for which there is consent, and the words about it."""
-
-    activities: Sequence[Activity]
-    agreed: Agreed
-
-    def by(self, activities: Sequence[Activity]) -> "_Counting":
-        return _Counting(activities, self.agreed)
-
-
-def _agreed(model: CompiledModel, ordered: Sequence[Activity], opened: Openings | None) -> _Counting:
-    if not model.model.needs_consent:
-        return _Counting(ordered, ())
-    told = ordered if opened is None else in_order(opened.facts, ordered)
-    agreed = [(word.at, word.granted) for word in history_of(told) if word.purpose == PROFILING]
-    profiling = Profiling(agreed)
-    return _Counting([one for one in ordered if profiling.allows(one.occurred_at)], agreed)
-
-
 def _judged(ordered: Sequence[Activity], opened: Openings | None) -> VerdictOf:
     return judge(ordered, () if opened is None else opened.trail).verdict_of
 
 
 def _folded(
     model: CompiledModel,
-    counting: _Counting,
+    counted: Sequence[Activity],
+    earlier: Before | None,
     entries: Collection[Entry],
     verdict_of: VerdictOf,
-    opened: Openings | None,
 ) -> State:
     """The state after activities for which there is consent."""
     empty = new_state(model, recyclings=recyclings_of(entries, model.model.recycle))
-    earlier = None if opened is None else opened.under(model, counting.agreed)
-    return fold(model, empty, counting.activities, verdict_of, earlier=earlier)
+    return fold(model, empty, counted, verdict_of, earlier=earlier)

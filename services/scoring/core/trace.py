@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.scoring.core.compile import CompiledModel, CompiledRule
-from services.scoring.core.fold import REPEAT, ActivityFacts, VerdictOf, fold, new_state, pay, unpaid_verdict
+from services.scoring.core.fold import REPEAT, ActivityFacts, Earlier, VerdictOf, fold, new_state, pay, unpaid_verdict
 from services.scoring.core.objects import object_key
 from services.scoring.core.state import Entries, Recycling, State
 from shared.activity import Activity
@@ -44,8 +44,11 @@ def traced_fold(
     attributes: Mapping[str, Any] | None = None,
     recyclings: Sequence[Recycling] = (),
     verdict_of: VerdictOf | None = None,
+    earlier: Earlier | None = None,
 ) -> tuple[State, Trace]:
-    """Fold `ordered` (in fold order, each once) from a new state; what came of each activity stands in the trace."""
+    """Fold `ordered` (in fold order, each once) from a new state; what came of each activity stands in the trace, and
+    what came of removed ones as far as `earlier` tells.
+    """
     seen: list[Seen] = [[] for _ in model.rules]
 
     # The fold does nothing more than note; thousands of times, which is why it does so little.
@@ -57,7 +60,7 @@ def traced_fold(
         return denied
 
     state = new_state(model, attributes=attributes, recyclings=recyclings)
-    fold(model, state, ordered, verdict_of, noting)
+    fold(model, state, ordered, verdict_of, noting, earlier)
     paid = [[activity for activity, denied in one if denied is None] for one in seen]
     trace = Trace(paid, [_denials(rule, one) for rule, one in zip(model.rules, seen, strict=True)])
     _note_unpaid(model, state, ordered, verdict_of, trace)

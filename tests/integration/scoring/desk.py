@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.scoring import models as model_store
 from services.scoring.app import ROUTER
 from services.scoring.core.lead import LeadState
+from services.scoring.explaining import Explainer
 from services.scoring.handlers import ActivityHandler, OutcomeHandler
 from services.scoring.models import ModelsInForce
 from services.scoring.reading import LeadReader
@@ -117,6 +118,7 @@ class Desk:
         app.state.pool, app.state.models = self.pool, self.models
         app.state.reader = LeadReader(self.engine, self.models)
         app.state.subjects = SubjectReader(self.engine, self.models)
+        app.state.explainer = Explainer(self.engine, self.models, id_for)
         settings.key_store_path.unlink(missing_ok=True)
         key = create_key(settings.key_store_path, "marketing", scopes or ["leads:read", "leads:write"], self.now)
         headers = {"Authorization": f"Bearer {key}"}

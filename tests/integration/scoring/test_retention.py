@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from services.scoring import retention
+from services.scoring.explanation_views import ExplanationView
 from services.scoring.partitions import ensure_partitions
 from services.scoring.retention import Retention
 from services.scoring.retention_repository import RetentionRepository
@@ -238,6 +239,44 @@ async def test_a_machines_visit_across_the_cut_stays_a_machines(desk: Desk) -> N
     await desk.receive(did("late", CUT - timedelta(days=9), "profile_updated"))
     assert await desk.score_of(TARO) == 10
     assert (await desk.replayed()).differences == []
+
+
+async def test_an_explanation_ends_at_the_cut_and_says_so(desk: Desk) -> None:
+    await busy_year(desk)
+    await receive(desk, NOW, did("d1-now", NOW, properties={"document": "d1"}))
+    async with desk.http("leads:read") as http:
+
+        async def explained(**asked: str) -> Any:
+            answer = await http.get(f"/v1/leads/{TARO}/explanation", params=asked)
+            return answer.json() if answer.status_code == 200 else (answer.status_code, answer.json()["code"])
+
+        first, since = to_rfc3339(JANUARY), to_rfc3339(CUT)
+        before = {knowledge: await explained(knowledge=knowledge) for knowledge in ("occurred", "recorded")}
+        then = await explained(at=since)
+        change = (await explained(**{"from": since}))["difference"]
+        await remove(desk)
+        for knowledge, known in before.items():
+            got = await explained(knowledge=knowledge)
+            for name in ("score", "reasons", "activities", "next_change", "engagement_sum", "fit_sum", "groups"):
+                assert got[name] == known[name], name
+            assert got["opening"] == {"until": since, "activities": 5}
+            rules = {rule["rule"]: rule for rule in got["rules"]}
+            assert rules["download"]["opening"] == {"count": 1, "points": 5.0, "points_at_start": 5.0}
+            assert [entry["activity"]["id"] for entry in rules["download"]["entries"]] == ["d2"]
+            denied = rules["download"]["denied"]
+            assert [(one["activity"]["id"], one["paid_before"]) for one in denied] == [("d1-now", None)]
+            seminar = rules["seminar"]
+            assert seminar["opening"]["points"] == pytest.approx(seminar["points"], abs=0.01)
+            assert ExplanationView.model_validate(got)
+        assert (await explained(at=since))["reasons"] == then["reasons"]
+        assert (await explained(**{"from": since}))["difference"] == change
+        gone = (410, "history_removed")
+        assert await explained(at=first) == gone
+        assert await explained(at=to_rfc3339(CUT - timedelta(microseconds=1))) == gone
+        assert await explained(**{"from": first}) == gone
+        assert await explained(at=first, knowledge="recorded") == gone
+        assert (await http.get(f"/v1/leads/{TARO}", params={"at": first})).status_code == 410
+        assert (await http.get(f"/v1/leads/{TARO}", params={"at": since})).json()["score"] == then["score"]
 
 
 async def test_what_was_told_late_waits_its_time(desk: Desk) -> None:

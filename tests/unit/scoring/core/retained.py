@@ -8,11 +8,12 @@ from typing import Any
 import orjson
 
 from services.scoring.core.compile import compile_model
-from services.scoring.core.entries import Entry
+from services.scoring.core.entries import Entry, manual_of, recyclings_of
+from services.scoring.core.explain import explain
 from services.scoring.core.lead import LeadState, LiveModel, Models, refold
 from services.scoring.core.loader import model_from
 from services.scoring.core.next_change import next_change_at
-from services.scoring.core.openings import OPENING
+from services.scoring.core.openings import OPENING, REMOVED, openings_of
 from services.scoring.core.removal import StoredLead, open_lead
 from services.scoring.core.state import State, encode
 from shared.activity import Activity
@@ -87,6 +88,29 @@ def is_the_same_lead(models: Models, got: LeadState, whole: LeadState, at: datet
     assert got.agreed == whole.agreed
 
 
+def is_explained(models: Models, lead: "Kept", whole: "Kept", at: datetime) -> None:
+    """Entry by entry it adds up to the same, with what was removed among the entries."""
+    model = models.primary.compiled
+    got, expected = (
+        explain(
+            model,
+            some.by(at),
+            at,
+            manual=manual_of(some.entries),
+            recyclings=recyclings_of(some.entries, model.model.recycle),
+            opened=openings_of(some.entries),
+        )
+        for some in (lead, whole)
+    )
+    assert (got.evaluation, got.sums, got.next_change) == (expected.evaluation, expected.sums, expected.next_change)
+    for ours, theirs in zip(got.rules, expected.rules, strict=True):
+        assert (ours.raw, ours.points, ours.count) == (theirs.raw, theirs.points, theirs.count)
+        assert len(ours.entries) == len(theirs.entries)
+        for one, other in zip(ours.entries, theirs.entries, strict=True):
+            assert (one.activity.occurred_at, one.now) == (other.activity.occurred_at, other.now)
+            assert one.activity is other.activity or one.activity.type == REMOVED
+
+
 def scores_the_same(models: Models, got: LeadState, whole: LeadState, at: datetime) -> None:
     """What anybody can see of it."""
     for model in models.all:
@@ -136,6 +160,7 @@ def keeps_every_score(
         remove_some(lead, models, cut, now, choices)
         for at in (now, now + DAY * choices.number(0, 30), now + NEXT_YEAR):
             is_the_same_lead(models, lead.folded(models, at), whole.folded(models, at), at)
+            is_explained(models, lead, whole, at)
 
 
 PLAIN = ("every", "once", "once_per_object")
