@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("deploy.cli.backup", "Write a backup while everything runs."),
     "restore": ("deploy.cli.restore", "Put a backup back and catch up with Kafka."),
     "replay": ("deploy.cli.replay", "Fold all leads again and compare with what is stored."),
+    "retention": ("deploy.cli.retention", "Remove old activities, or count what would go."),
     "webhook": ("deploy.cli.webhook", "Check a webhook offline, or listen to a source."),
     "forms": ("deploy.cli.forms", "Print the HTML of a form; check a page's form."),
     "links": ("deploy.cli.links", "Make tracked links for mails."),

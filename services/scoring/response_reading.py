@@ -37,6 +37,8 @@ FROM sent LEFT JOIN clicked ON clicked.lead_id = sent.lead_id LEFT JOIN met ON m
 GROUP BY 1
 """)
 
+_REMOVED = text("SELECT max(cut) FROM scoring.retention WHERE activities > 0")
+
 
 class ResponseReader:
     """Reads for the report; a call is one transaction that looks through the activities of the mail."""
@@ -57,5 +59,6 @@ class ResponseReader:
         }
         async with self._engine.connect() as conn:
             rows = (await conn.execute(_QUERY, asked)).all()
+            cut = (await conn.execute(_REMOVED)).scalar_one()
         shares = {responded: Share(met, leads) for responded, leads, met in rows}
-        return Responses(shares.get(True, Share(0, 0)), shares.get(False, Share(0, 0)))
+        return Responses(shares.get(True, Share(0, 0)), shares.get(False, Share(0, 0)), cut)

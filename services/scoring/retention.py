@@ -56,6 +56,9 @@ async def run_retention(pool: asyncpg.Pool, days: int, models: ModelsInForce, na
     while True:
         began = time.monotonic()
         left = await until_it_works(partial(retention.some, days), _ignore)
+        if (job := retention.finished) is not None:
+            log.info("retention", cut=job.cut.isoformat(), activities=job.activities, leads=job.leads, kept=job.kept)
+            retention.finished = None
         # However much there is to remove, new activities get at least half of this process.
         await asyncio.sleep(max(time.monotonic() - began, 0.05) if left else PAUSE_S)
 
@@ -83,11 +86,12 @@ class _Opened:
 
 
 class Retention:
-    """Works on cuts. One per process."""
+    """Works on cuts. One per process. `finished` is the job that it has brought to its end."""
 
     def __init__(self, pool: asyncpg.Pool, models: ModelsInForce, named: LeadIdFor, clock: Clock) -> None:
         self._pool, self._models, self._clock = pool, models, clock
         self._erasures = Erasures(named)
+        self.finished: RetentionJob | None = None
 
     async def some(self, days: int) -> bool:
         """One chunk. Returns False where there is nothing to do at the moment: all is removed, or a refold goes on."""
@@ -107,8 +111,8 @@ class Retention:
                     await repository.finish(job, now)
             ACTIVITIES_REMOVED.inc(removed or 0)
             if done:
-                dropped = await drop_empty(conn, cut)
-                log.info("retention", cut=cut.isoformat(), partitions=dropped)
+                await drop_empty(conn, cut)
+                self.finished = await repository.job(cut)
         if removed is None:
             await asyncio.sleep(BUSY_S)
         return not done
@@ -154,7 +158,6 @@ class _Turn:
                 opened[lead_id] = found
             else:
                 kept += 1
-                log.warning("activities_kept", lead_id=lead_id, cut=self.job.cut.isoformat())
         removed = await self._write(opened) if opened else 0
         await repository.looked_at(
             self.job, self.job.after if busy else chunk.after, len(opened), removed, 0 if busy else kept

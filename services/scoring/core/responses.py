@@ -36,10 +36,13 @@ class ResponseQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Responses:
-    """How many leads got the mail and clicked or did not, and how many of each had an appointment."""
+    """How many leads got the mail and clicked or did not, and how many of each had an appointment. Activities from
+    before `removed_before` were removed for their age.
+    """
 
     responded: Share
     silent: Share
+    removed_before: datetime | None = None
 
 
 def report(question: ResponseQuestion, found: Responses) -> dict[str, Any]:
@@ -55,8 +58,14 @@ def report(question: ResponseQuestion, found: Responses) -> dict[str, Any]:
         "responded": found.responded.to_json(),
         "not_responded": found.silent.to_json(),
         "difference": Difference(found.responded, found.silent).to_json(),
-        "warnings": _warnings(found),
+        "warnings": [*_warnings(found), *_unseen(question, found.removed_before)],
     }
+
+
+def _unseen(question: ResponseQuestion, cut: datetime | None) -> list[str]:
+    if cut is None or (question.start is not None and question.start >= cut):
+        return []
+    return [f"Activities from before {to_rfc3339(cut)} were removed for their age: mails of that time are not seen."]
 
 
 def _warnings(found: Responses) -> list[str]:
