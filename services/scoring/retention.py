@@ -38,6 +38,8 @@ from shared.waiting import until_it_works
 
 PAGE, CHUNK, MOST_ACTIVITIES = 1_000, 100, 20_000
 """Leads that are looked at together, and those among them that are rewritten together; fewer where they are large."""
+LARGE = 2_000
+"""Activities of a lead that is worked on in a thread."""
 PAUSE_S = 60.0
 """Between looks when there is nothing to do, or others are to go first."""
 BUSY_S = 1.0
@@ -153,7 +155,9 @@ class _Turn:
             await slices.give_way()
             if not (old := self._old(histories[lead_id])):
                 continue
-            found = self._open(row, histories[lead_id], old, stored[lead_id])
+            work = partial(self._open, row, histories[lead_id], old, stored[lead_id])
+            # A large lead takes seconds, during which the consumer must have its turns.
+            found = work() if len(histories[lead_id].activities) < LARGE else await asyncio.to_thread(work)
             if found is not None:
                 opened[lead_id] = found
             else:

@@ -38,6 +38,8 @@ def test_the_stack_and_the_offline_engine_agree_on_the_demo(client: Client, tmp_
     wait_for(lambda: not any(differences()), WITHIN_S, lambda: [side.most_common(3) for side in differences()])
     replayed = kizashi(client.stack, "replay", "--json")
     assert (replayed.returncode, json.loads(replayed.stdout)["differences"]) == (0, [])
+    old = kizashi(client.stack, "retention", "--days", "31", "--json")
+    assert (old.returncode, json.loads(old.stdout)["activities"]) == (0, 0)
 
 
 def scored_offline(folder: Path, lines: list[bytes]) -> Counter[bytes]:

@@ -250,7 +250,11 @@ def _body(work: _Work, removed: Sequence[Activity], earned: Mapping[str, Any]) -
         "counted": _counted(work, removed),
         "facts": _facts(work, removed, agreed),
         "models": {
-            name: {rule: [_written(one, objects) for one in variants] for rule, variants in rules.items()}
+            name: {
+                rule: [_written(one, objects) for one in variants]
+                for rule, variants in rules.items()
+                if any(one["runs"] or one["active"] for one in variants)
+            }
             for name, rules in earned.items()
         },
     }

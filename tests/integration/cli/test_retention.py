@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from deploy.cli.retention import app
 from tests.integration.scoring.desk import SECRET, Desk, open_desk
@@ -39,7 +38,7 @@ async def run(desk: Desk, *arguments: str) -> Result:
         "KIZASHI_CONFIG_DIR": str(desk.settings.config_dir),
     }
     wanted = [*arguments, "--data-dir", str(desk.settings.data_dir)]
-    return await asyncio.to_thread(CliRunner(env=env).invoke, app, wanted)
+    return await asyncio.to_thread(lambda: CliRunner(env=env).invoke(app, wanted))
 
 
 async def asked(desk: Desk, *arguments: str) -> Any:

@@ -1,5 +1,8 @@
 """Old activities are removed and no score changes, on a real PostgreSQL."""
 
+import asyncio
+import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +12,7 @@ import pytest
 from services.scoring import retention
 from services.scoring.explanation_views import ExplanationView
 from services.scoring.partitions import ensure_partitions
-from services.scoring.retention import Retention
+from services.scoring.retention import Retention, run_retention
 from services.scoring.retention_repository import RetentionRepository
 from shared.clock import to_rfc3339
 from shared.identity import ANONYMOUS, EMAIL
@@ -362,6 +365,22 @@ async def test_points_given_later_need_no_history(desk: Desk) -> None:
     assert (await desk.replayed()).differences == []
 
 
+async def test_the_service_removes_beside_its_other_work(desk: Desk) -> None:
+    await busy_year(desk)
+    await fold(desk)
+    working = asyncio.create_task(run_retention(desk.pool, DAYS, desk.models, id_for, lambda: desk.now))
+    try:
+        deadline = time.monotonic() + 20
+        while (await counts(desk))[:2] != (1, 1):
+            assert time.monotonic() < deadline, "nothing was removed"
+            await asyncio.sleep(0.02)
+        assert not working.done()
+    finally:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+
+
 @pytest.mark.long
 async def test_a_lead_with_a_hundred_thousand_activities_leaves_little(desk: Desk) -> None:
     kinds = ("page_viewed", "email_opened", "document_downloaded", "email_clicked")
@@ -377,5 +396,9 @@ async def test_a_lead_with_a_hundred_thousand_activities_leaves_little(desk: Des
     await remove(desk)
     assert await counts(desk) == (1, 1, 100_001)
     assert await desk.score_of(TARO) == before
-    assert await desk.pool.fetchval("SELECT max(pg_column_size(body)) FROM scoring.entry") < 100_000
+    written, stored = await desk.pool.fetchrow(
+        "SELECT length(body::text), pg_column_size(body) FROM scoring.entry WHERE kind = 'opening'"
+    )
+    print(f"an opening of 100,000 activities: {written:,} bytes of JSON, {stored:,} stored")
+    assert stored < 100_000
     assert (await desk.replayed()).differences == []

@@ -8,12 +8,14 @@ from typing import Any
 import orjson
 
 from services.scoring.core.compile import compile_model
+from services.scoring.core.engine import until
 from services.scoring.core.entries import Entry, manual_of, recyclings_of
 from services.scoring.core.explain import explain
 from services.scoring.core.lead import LeadState, LiveModel, Models, refold
 from services.scoring.core.loader import model_from
 from services.scoring.core.next_change import next_change_at
 from services.scoring.core.openings import OPENING, REMOVED, openings_of
+from services.scoring.core.past import score_before
 from services.scoring.core.removal import StoredLead, open_lead
 from services.scoring.core.state import State, encode
 from shared.activity import Activity
@@ -24,6 +26,7 @@ from tests.unit.scoring.core.strategies import START, to_activity, to_entries
 
 DAY = timedelta(days=1)
 NEXT_YEAR = timedelta(days=365)
+MOMENT = timedelta(microseconds=1)
 
 
 def anchor_of(identifier: Identifier) -> str:
@@ -102,6 +105,7 @@ def is_explained(models: Models, lead: "Kept", whole: "Kept", at: datetime) -> N
         )
         for some in (lead, whole)
     )
+    assert len({score_before(model, until(some.by(at), at), at + MOMENT, some.entries) for some in (lead, whole)}) == 1
     assert (got.evaluation, got.sums, got.next_change) == (expected.evaluation, expected.sums, expected.next_change)
     for ours, theirs in zip(got.rules, expected.rules, strict=True):
         assert (ours.raw, ours.points, ours.count) == (theirs.raw, theirs.points, theirs.count)
