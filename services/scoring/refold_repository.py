@@ -94,9 +94,10 @@ class RefoldRepository:
 
     async def next_leads(self, after: str, limit: int) -> list[LeadRow]:
         """The next leads to look at, not locked."""
+        # A bare `id` would be the text in the answer: sorted by it, all leads are read for every chunk.
         rows = await self._conn.fetch(
             "SELECT id::text, merged_into::text, epoch, version, has_email, state FROM scoring.lead"
-            " WHERE id > $1 AND merged_into IS NULL AND state <> '' ORDER BY id LIMIT $2",
+            " WHERE id > $1 AND merged_into IS NULL AND state <> '' ORDER BY lead.id LIMIT $2",
             after,
             limit,
         )
