@@ -2,10 +2,12 @@
 scoring does not wait for it.
 
 It is started for a large refold only and ended soon after. Both talk in pickles over its standard input and output,
-each behind its length. When this process dies, whatever the way, the pipe ends and the helper with it.
+each behind its length; a chunk goes in pieces that the pipe holds whole, so that the next one is there when the helper
+is done with one. When this process dies, whatever the way, the pipe ends and the helper with it.
 """
 
 import asyncio
+import fcntl
 import os
 import pickle
 import signal
@@ -14,22 +16,32 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import fields
 from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, BinaryIO
 
 from services.scoring.core.lead import Models
+from services.scoring.repository import LeadRow
 from services.scoring.switching import StoredLead, SwitchedLead, switch
 from shared.activity import names_of
 from shared.background import settle
 from shared.errors import TransientError
+from shared.outbox import OutboxRow
 
 KEEP_S = 10.0
 """A helper without work is kept so long: whoever publishes a model often publishes the next one soon."""
 SETTINGS = "KIZASHI_"
 """Of the service, its secrets among them: they stay with it."""
+PIECE = 100
+"""Leads of one question; with ten activities each it takes 0.8 MiB."""
 _LENGTH = struct.Struct(">Q")
-_BUFFER = 8 * 1_048_576
+_PIPE = 1_048_576
+_BUFFER = 8 * _PIPE
+# Objects cost several times as much in a pickle as tuples of what they hold.
+_ROW = attrgetter(*(field.name for field in fields(LeadRow)))
+_RECORD = attrgetter(*(field.name for field in fields(OutboxRow)))
 
 
 class HelperLostError(TransientError):
@@ -64,11 +76,13 @@ class Helper:
         try:
             if not self.ready() and self._starting is not None:
                 await self._starting
-            found: list[SwitchedLead] = await self._ask((pickle.dumps(models), leads, now, hold))
+            packed = pickle.dumps(models)
+            pieces = [_packed_leads(leads[start : start + PIECE]) for start in range(0, len(leads) or 1, PIECE)]
+            answers = await asyncio.gather(*(self._ask((packed, piece, now, hold)) for piece in pieces))
         except BaseException:
             await self.end()  # an answer that nobody waits for any more must not be taken for the next one
             raise
-        return found
+        return [lead for answer in answers for lead in _switched_leads(answer)]
 
     async def rest(self) -> None:
         """To be called now and then while there is nothing to do."""
@@ -137,11 +151,30 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
         packed_models, leads, now, hold = pickle.loads(questions.read(length))  # noqa: S301 - written by our parent
         try:
             models = _models(packed_models)
-            answer: object = [switch(models, lead, now, hold=hold) for lead in leads]
+            answer: object = _packed_answer([switch(models, lead, now, hold=hold) for lead in _stored_leads(leads)])
             names_of.cache_clear()  # every lead comes once
         except Exception as error:
             answer = error
         _write(answers, answer)
+
+
+def _packed_leads(leads: Sequence[StoredLead]) -> list[tuple[Any, ...]]:
+    return [(_ROW(lead.row), lead.history, lead.entries) for lead in leads]
+
+
+def _stored_leads(packed: Sequence[tuple[Any, ...]]) -> list[StoredLead]:
+    return [StoredLead(LeadRow(*row), history, entries) for row, history, entries in packed]
+
+
+def _packed_answer(leads: Sequence[SwitchedLead]) -> list[tuple[Any, ...]]:
+    return [(_ROW(lead.row), [*map(_RECORD, lead.published)], lead.held) for lead in leads]
+
+
+def _switched_leads(packed: Sequence[tuple[Any, ...]]) -> list[SwitchedLead]:
+    return [
+        SwitchedLead(LeadRow(*row), [OutboxRow(*record) for record in published], held)
+        for row, published, held in packed
+    ]
 
 
 @lru_cache(maxsize=1)
@@ -162,6 +195,9 @@ def main() -> None:
     """`python -m services.scoring.helper`, as the service starts it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the service decides when the helper ends
     answers, sys.stdout = sys.stdout.buffer, sys.stderr
+    for pipe in (sys.stdin, answers):
+        with suppress(OSError):  # others have used up what this user may have
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
     settle()
     with suppress(BrokenPipeError):
         serve(sys.stdin.buffer, answers)
