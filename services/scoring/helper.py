@@ -16,19 +16,23 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import fields
 from datetime import datetime
 from functools import lru_cache
-from operator import attrgetter
 from typing import Any, BinaryIO
 
 from services.scoring.core.lead import Models
-from services.scoring.repository import LeadRow
-from services.scoring.switching import StoredLead, SwitchedLead, switch
+from services.scoring.switching import (
+    StoredLead,
+    SwitchedLead,
+    pack_leads,
+    pack_switched,
+    switch,
+    unpack_leads,
+    unpack_switched,
+)
 from shared.activity import names_of
 from shared.background import settle
 from shared.errors import TransientError
-from shared.outbox import OutboxRow
 
 KEEP_S = 10.0
 """A helper without work is kept so long: whoever publishes a model often publishes the next one soon."""
@@ -39,9 +43,6 @@ PIECE = 100
 _LENGTH = struct.Struct(">Q")
 _PIPE = 1_048_576
 _BUFFER = 8 * _PIPE
-# Objects cost several times as much in a pickle as tuples of what they hold.
-_ROW = attrgetter(*(field.name for field in fields(LeadRow)))
-_RECORD = attrgetter(*(field.name for field in fields(OutboxRow)))
 
 
 class HelperLostError(TransientError):
@@ -77,12 +78,12 @@ class Helper:
             if not self.ready() and self._starting is not None:
                 await self._starting
             packed = pickle.dumps(models)
-            pieces = [_packed_leads(leads[start : start + PIECE]) for start in range(0, len(leads) or 1, PIECE)]
+            pieces = [pack_leads(leads[start : start + PIECE]) for start in range(0, len(leads) or 1, PIECE)]
             answers = await asyncio.gather(*(self._ask((packed, piece, now, hold)) for piece in pieces))
         except BaseException:
             await self.end()  # an answer that nobody waits for any more must not be taken for the next one
             raise
-        return [lead for answer in answers for lead in _switched_leads(answer)]
+        return [lead for answer in answers for lead in unpack_switched(answer)]
 
     async def rest(self) -> None:
         """To be called now and then while there is nothing to do."""
@@ -151,30 +152,11 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
         packed_models, leads, now, hold = pickle.loads(questions.read(length))  # noqa: S301 - written by our parent
         try:
             models = _models(packed_models)
-            answer: object = _packed_answer([switch(models, lead, now, hold=hold) for lead in _stored_leads(leads)])
+            answer: object = pack_switched([switch(models, lead, now, hold=hold) for lead in unpack_leads(leads)])
             names_of.cache_clear()  # every lead comes once
         except Exception as error:
             answer = error
         _write(answers, answer)
-
-
-def _packed_leads(leads: Sequence[StoredLead]) -> list[tuple[Any, ...]]:
-    return [(_ROW(lead.row), lead.history, lead.entries) for lead in leads]
-
-
-def _stored_leads(packed: Sequence[tuple[Any, ...]]) -> list[StoredLead]:
-    return [StoredLead(LeadRow(*row), history, entries) for row, history, entries in packed]
-
-
-def _packed_answer(leads: Sequence[SwitchedLead]) -> list[tuple[Any, ...]]:
-    return [(_ROW(lead.row), [*map(_RECORD, lead.published)], lead.held) for lead in leads]
-
-
-def _switched_leads(packed: Sequence[tuple[Any, ...]]) -> list[SwitchedLead]:
-    return [
-        SwitchedLead(LeadRow(*row), [OutboxRow(*record) for record in published], held)
-        for row, published, held in packed
-    ]
 
 
 @lru_cache(maxsize=1)

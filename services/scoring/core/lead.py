@@ -123,12 +123,13 @@ class LeadState:
             rest["trail"] = [hit.encode() for hit in self.judgement.trail]
         if self.agreed:
             rest["agreed"] = [[to_micros(at), word] for at, word in self.agreed]
-        return b"\n".join([orjson.dumps([self.profile.encode(), folds, ahead, rest]), *self.profile.latest])
+        first, latest = orjson.dumps([self.profile.encode(), folds, ahead, rest]), self.profile.latest
+        return b"%b\n%b" % (first, latest) if latest else first
 
     @classmethod
     def unpack(cls, packed: bytes, *, folded: bool = True) -> "LeadState":
         """The state that `pack` gave; without its folds for those who are going to fold anew."""
-        first, *latest = packed.split(b"\n")
+        first, _, latest = packed.partition(b"\n")
         profile, folds, ahead, *more = orjson.loads(first)
         rest: dict[str, Any] = more[0] if more else {}
         due_at, seen_at = rest.get("due", (None, None))
