@@ -238,7 +238,8 @@ class BatchScoring:
                 self._renew(work, lead_id, refold(self._models, activities, claimed[lead_id], self._now, entries))
                 continue
             state = LeadState.unpack(row.state)
-            state.profile.own(claimed[lead_id])
+            if lead_id in claimed:
+                state.profile.own(claimed[lead_id])
             models = self._models.serving(state)
             if models is not self._models:
                 work.serving[lead_id] = models
@@ -294,7 +295,7 @@ class BatchScoring:
         work.unpaid.update(state.judgement.unpaid)
 
     def _signals(self, models: Models, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:
-        if not any(model.compiled.model.signals for model in models.live):
+        if not models.signalling:
             return []
         return [
             SignalFired(signal, activity.source, activity.id, activity.occurred_at)

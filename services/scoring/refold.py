@@ -32,7 +32,7 @@ from shared.clock import Clock
 from shared.slices import Slices
 from shared.waiting import until_it_works
 
-CHUNK, MOST_ACTIVITIES = 400, 20_000
+CHUNK, MOST_ACTIVITIES = 200, 20_000
 """Leads that are read together, and switched together: live scoring of the same leads may have to wait for the latter.
 Fewer where they have many activities.
 """

