@@ -8,9 +8,9 @@ import asyncio
 import sys
 import time
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
+import uvloop
 from aiokafka import TopicPartition
 
 from services.scoring import models as model_store
@@ -67,8 +67,7 @@ async def _consume(topic: str, group: str) -> None:
     print(f"cpu {time.process_time() - began:.4f}", flush=True)
     for task in running:
         task.cancel()
-    with suppress(asyncio.CancelledError):
-        await asyncio.gather(*running)
+    await asyncio.wait(running)
     await pool.close()
 
 
@@ -82,4 +81,4 @@ async def _tell(loop: ConsumerLoop) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_consume(*sys.argv[1:]))
+    uvloop.run(_consume(*sys.argv[1:]))

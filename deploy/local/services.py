@@ -52,6 +52,8 @@ def service_env(
         "PYTHONUNBUFFERED": "1",
         # Started where the caller stands, so that relative paths keep their meaning, but never importing from there.
         "PYTHONSAFEPATH": "1",
+        # One interpreter allocates one at a time; an arena for each thread that ever read a long body is 8 MiB.
+        "MALLOC_ARENA_MAX": env.get("MALLOC_ARENA_MAX", "1"),
     }
     if "kafka" in addresses.embedded:
         decided["KIZASHI_KAFKA__BOOTSTRAP_SERVERS"] = addresses.bootstrap_servers

@@ -1,7 +1,6 @@
 """The body of an explanation as the API answers it: points, not cents; of entries the nearest double."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from services.scoring.core.decay import Exact
@@ -9,13 +8,14 @@ from services.scoring.core.difference import Difference, ReasonChange, changed_r
 from services.scoring.core.evaluation import Evaluation, ManualPoints, as_points
 from services.scoring.core.explain import WHOLE, CellCount, Earning, Explanation, RuleAccount
 from services.scoring.core.fold import REPEAT
+from services.scoring.core.knowledge import Recorded
 from services.scoring.core.model import Model
 from services.scoring.core.objects import object_key
 from services.scoring.core.profile import instant_out
 from services.scoring.core.rules import CellsRule, HalfLife, MaxPer, OncePer, PointsRule, Step, Window
 from services.scoring.core.trace import Denial
 from services.scoring.core.values import ANY_TYPE, Clamp
-from services.scoring.explaining import Explained, Key
+from services.scoring.explaining import Explained
 from services.scoring.model_history import InForce
 from shared.activity import Activity
 from shared.clock import all_to_rfc3339, to_rfc3339
@@ -27,7 +27,7 @@ Rule = PointsRule | CellsRule
 def explanation_out(explained: Explained, most: int) -> dict[str, Any]:
     """The whole answer; of each rule the `most` newest entries and denials, the older ones summed up."""
     explanation, model = explained.explanation, explained.in_force.model.compiled.model
-    rules = _Rules(model, explanation.rules, explained.recorded, most)
+    rules = _Rules(model, explanation.rules, explained.stored, most)
     return {
         "lead_id": explained.lead_id,
         "at": to_rfc3339(explanation.at),
@@ -172,12 +172,10 @@ def points_of(cents: Exact) -> float:
 class _Rules:
     """Rules of one explanation; each activity is described once, however many rules it touched."""
 
-    def __init__(
-        self, model: Model, accounts: Sequence[RuleAccount], recorded: Mapping[Key, datetime], most: int
-    ) -> None:
+    def __init__(self, model: Model, accounts: Sequence[RuleAccount], stored: Sequence[Recorded], most: int) -> None:
         self._rules = model.engagement.rules
         self._most = most
-        self._described = _described(_shown(accounts, most), recorded)
+        self._described = _described(_shown(accounts, most), stored)
 
     def out(self, account: RuleAccount) -> dict[str, Any]:
         written: Rule = self._rules[account.rule.index]
@@ -237,17 +235,19 @@ def _shown(accounts: Sequence[RuleAccount], most: int) -> dict[int, Activity]:
     return shown
 
 
-def _described(shown: Mapping[int, Activity], recorded: Mapping[Key, datetime]) -> dict[int, dict[str, Any]]:
+def _described(shown: Mapping[int, Activity], stored: Sequence[Recorded]) -> dict[int, dict[str, Any]]:
     """The same keys, and each activity as the answer describes it."""
     occurred = all_to_rfc3339([one.occurred_at for one in shown.values()])
-    stored = dict(zip(recorded, all_to_rfc3339(recorded.values()), strict=True))
+    recorded = dict(
+        zip([id(one.activity) for one in stored], all_to_rfc3339([one.recorded_at for one in stored]), strict=True)
+    )
     return {
         key: {
             "id": one.id,
             "source": one.source,
             "type": one.type,
             "occurred_at": occurred_at,
-            "recorded_at": stored.get((one.source, one.id)),
+            "recorded_at": recorded[key],
             "object": object_key(one.type, one.properties).replace("\x1f", " ") or None,
         }
         for (key, one), occurred_at in zip(shown.items(), occurred, strict=True)

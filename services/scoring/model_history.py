@@ -3,16 +3,19 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+import asyncpg
+import orjson
 
 from services.scoring.core.compile import compile_model
 from services.scoring.core.lead import LiveModel
 from services.scoring.core.loader import model_from
 from services.scoring.models import ModelsInForce
-from services.scoring.tables import model_publication, model_version
 
 REMEMBERED = 32
+_PUBLISHED = "SELECT version, published_at FROM scoring.model_publication WHERE name = $1"
+_LAST = f"{_PUBLISHED} AND published_at <= $2 ORDER BY published_at DESC, id DESC LIMIT 1"
+_FIRST = f"{_PUBLISHED} ORDER BY published_at, id LIMIT 1"
+_BODY = "SELECT body::text FROM scoring.model_version WHERE name = $1 AND version = $2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +32,15 @@ class ModelHistory:
     def __init__(self, models: ModelsInForce) -> None:
         self._compiled = {(model.name, model.version): model for model in models.live}
 
-    async def in_force(self, conn: AsyncConnection, name: str, at: datetime) -> InForce | None:
+    async def in_force(self, conn: asyncpg.Connection, name: str, at: datetime) -> InForce | None:
         """The version of model `name` in force at `at`; None where there never was a model of this name."""
-        column = model_publication.c.published_at
-        published = select(model_publication.c.version, column).where(model_publication.c.name == name)
-        last = published.where(column <= at).order_by(column.desc(), model_publication.c.id.desc()).limit(1)
-        row = (await conn.execute(last)).one_or_none()
-        if row is None:
-            row = (await conn.execute(published.order_by(column, model_publication.c.id).limit(1))).one_or_none()
-        return None if row is None else InForce(await self._model(conn, name, row.version), row.published_at)
+        row = await conn.fetchrow(_LAST, name, at) or await conn.fetchrow(_FIRST, name)
+        return None if row is None else InForce(await self._model(conn, name, row[0]), row[1])
 
-    async def _model(self, conn: AsyncConnection, name: str, version: int) -> LiveModel:
+    async def _model(self, conn: asyncpg.Connection, name: str, version: int) -> LiveModel:
         key = (name, version)
         if key not in self._compiled:
-            columns = model_version.c
-            query = select(columns.body).where(columns.name == name, columns.version == version)
-            body = (await conn.execute(query)).scalar_one()
+            body = orjson.loads(await conn.fetchval(_BODY, name, version))
             if len(self._compiled) >= REMEMBERED:
                 self._compiled.pop(next(iter(self._compiled)))
             self._compiled[key] = LiveModel(name, version, compile_model(model_from(body, name)))

@@ -12,6 +12,9 @@ from deploy.bench.measuring import Line, compare, line_of
 from deploy.bench.rig import cli_key, resident_mib, serving, stack_of
 from deploy.bench.sample import activities
 from deploy.local.stack import Stack
+from services.ingest.intake import record_of
+from shared.activity import parse_posted
+from shared.clock import system_clock
 from shared.errors import KizashiError
 from shared.kafka.admin import ensure_topics
 from shared.settings import KafkaSettings
@@ -20,6 +23,7 @@ from shared.topics import Topic
 SECONDS = 4.0
 ROUNDS = 3
 BATCH = 500
+SENDERS = 8
 BODIES = 4_000
 SCRATCH = Topic("bench-scratch", ("bench",), 1)
 
@@ -105,18 +109,25 @@ async def _of_pages(name: str, stack: Stack, single: Target) -> Line:
     return await compare(f"ingest_{name}", "requests/s", lambda: sent.rate(256), limit=lambda: single.rate(256))
 
 
-def _batched(stack: Stack) -> tuple[Target, int]:
-    """Batches of activities, and how long one activity is on average."""
+def _batched(stack: Stack) -> Target:
     sample = [orjson.dumps(one) for one in activities(20 * BATCH, 2_000)]
     bodies = [b"[" + b",".join(sample[start : start + BATCH]) + b"]" for start in range(0, len(sample), BATCH)]
-    return _target(stack.addresses.services["ingest"], stack, bodies), sum(map(len, sample)) // len(sample)
+    return _target(stack.addresses.services["ingest"], stack, bodies)
+
+
+def _record_bytes() -> int:
+    """How long the record of such an activity is: key, value and headers."""
+    (posted,) = activities(1, 1)
+    activity = parse_posted(posted, id_if_absent="", source_if_absent="", received_at=system_clock(), region="JP")
+    record = record_of(activity, bytes(32), ())
+    return len(record.key) + len(record.value) + sum(len(name) + len(value) for name, value in record.headers)
 
 
 async def _batches(stack: Stack) -> Line:
-    target, size = _batched(stack)
+    target, size = _batched(stack), _record_bytes()
 
     async def in_batches() -> float:
-        return await target.rate(8) * BATCH
+        return await target.rate(SENDERS) * BATCH
 
     async def producer_performance() -> float:
         return java_perf.records_per_second(stack.addresses.bootstrap_servers, SCRATCH.name, size)
@@ -127,13 +138,13 @@ async def _batches(stack: Stack) -> Line:
 async def _webhook(stack: Stack) -> Line:
     url = f"{stack.addresses.services['ingest']}/v1/webhooks/{webhook.SOURCE}"
     signed = Target(url, [post(url, body, headers) for body, headers in webhook.requests()])
-    plain, _ = _batched(stack)
+    plain = _batched(stack)
 
     async def events() -> float:
-        return await signed.rate(8) * webhook.EVENTS
+        return await signed.rate(SENDERS) * webhook.EVENTS
 
     async def activities_as_they_are() -> float:
-        return await plain.rate(8) * BATCH
+        return await plain.rate(SENDERS) * BATCH
 
     return await compare("webhook_sendgrid", "activities/s", events, limit=activities_as_they_are)
 

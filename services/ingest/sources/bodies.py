@@ -1,12 +1,11 @@
 """Bodies to plain data: strict JSON, form fields with PHP's brackets, XML without its dangers."""
 
 import re
+from binascii import a2b_qp
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from xml.parsers import expat
-
-import orjson
 
 from services.ingest.sources.base import Delivery, Unreadable
 from shared.codec import JsonFault, decode
@@ -17,6 +16,10 @@ MAX_VALUES = 1_000_000
 _MAX_NESTING = 12
 _LONGEST_KNOWN = 512
 _ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
+# No encoding of text has this byte.
+_BETWEEN = b"\xff"
+_QUOTED = bytes.maketrans(b"%+=&", b"= " + 2 * _BETWEEN)
+_TEXT = bytes(set(range(256)) - set(b"=&\r\n"))
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -54,24 +57,25 @@ def json_items(delivery: Delivery) -> list[Any]:
 
 def form_pairs(body: bytes) -> list[tuple[bytes, bytes]]:
     """The fields of an urlencoded form in order, decoded to the bytes they stood for. Raises Unreadable."""
-    if body.count(b"&") >= MAX_FIELDS:
+    if len(body) >= MAX_FIELDS and body.count(b"&") >= MAX_FIELDS:
         raise Unreadable(f"more than {MAX_FIELDS} form fields")
     written = body.strip()
     return _plain_pairs(written) or _any_pairs(written)
 
 
 def _plain_pairs(body: bytes) -> list[tuple[bytes, bytes]] | None:
-    """What browsers send, in half the time: written as JSON, whose parser undoes all escapes at once. None for a body
-    that is not quite as browsers write it.
+    """What browsers send, in a third of the time: quoted-printable is the same with another sign, and its reader takes
+    no step of Python. None for a body that is not quite as browsers write it.
     """
-    if not body.isascii() or b'"' in body or b"\\" in body or body.count(b"=") != body.count(b"&") + 1:
+    signs = body.translate(None, _TEXT)
+    if signs != b"=" + b"&=" * (len(signs) // 2) or body.endswith(b"%"):
         return None
-    written = body.replace(b"+", b" ").replace(b"%", b"\\u00").replace(b"=", b'","').replace(b"&", b'"],["')
-    try:
-        pairs = orjson.loads(b'[["%b"]]' % written)
-        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
-    except ValueError:
+    plain = a2b_qp(body.translate(_QUOTED))
+    # An escape that is none leaves its sign behind.
+    if b"=" in plain:
         return None
+    cells = plain.split(_BETWEEN)
+    return list(zip(cells[::2], cells[1::2], strict=True)) if len(cells) == len(signs) + 1 else None
 
 
 def _any_pairs(body: bytes) -> list[tuple[bytes, bytes]]:

@@ -1,7 +1,7 @@
 """The fold, watched: which activity each rule paid, and which one it denied by what. Decides nothing itself."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from services.scoring.core.compile import CompiledModel, CompiledRule
@@ -12,6 +12,8 @@ from shared.activity import Activity
 
 VERDICT = "verdict"
 """Denied because the activity was no person's: `Denial.verdict` says which verdict it has."""
+Seen = list[tuple[Activity, str | None]]
+"""What one rule saw, in fold order: activities that matched it, each with what denied it."""
 
 
 @dataclass(slots=True)
@@ -33,31 +35,6 @@ class Trace:
 
     paid: list[list[Activity]]
     denied: list[list[Denial]]
-    _objects: list[dict[str, Activity]] = field(default_factory=list)
-
-    @classmethod
-    def for_rules(cls, count: int) -> "Trace":
-        """Nothing seen yet."""
-        return cls([[] for _ in range(count)], [[] for _ in range(count)], [{} for _ in range(count)])
-
-    def pay(
-        self, model: CompiledModel, state: State, rule: CompiledRule, entries: Entries, micros: int, activity: Activity
-    ) -> str | None:
-        """As the fold's own `pay`, which it calls; notes the answer."""
-        denied = pay(model, state, rule, entries, micros, activity)
-        if denied is None:
-            self.paid[rule.index].append(activity)
-            if rule.repeat.by_object:
-                self._objects[rule.index][object_key(activity.type, activity.properties)] = activity
-        else:
-            before = self._before(rule, activity) if denied == REPEAT else None
-            self.denied[rule.index].append(Denial(activity, denied, before))
-        return denied
-
-    def _before(self, rule: CompiledRule, activity: Activity) -> Activity | None:
-        if rule.repeat.by_object:
-            return self._objects[rule.index].get(object_key(activity.type, activity.properties))
-        return self.paid[rule.index][-rule.repeat.limit]
 
 
 def traced_fold(
@@ -69,11 +46,48 @@ def traced_fold(
     verdict_of: VerdictOf | None = None,
 ) -> tuple[State, Trace]:
     """Fold `ordered` (in fold order, each once) from a new state; what came of each activity stands in the trace."""
-    trace = Trace.for_rules(len(model.rules))
+    seen: list[Seen] = [[] for _ in model.rules]
+
+    # The fold does nothing more than note; thousands of times, which is why it does so little.
+    def noting(
+        model: CompiledModel, state: State, rule: CompiledRule, entries: Entries, micros: int, activity: Activity
+    ) -> str | None:
+        denied = pay(model, state, rule, entries, micros, activity)
+        seen[rule.index].append((activity, denied))
+        return denied
+
     state = new_state(model, attributes=attributes, recyclings=recyclings)
-    fold(model, state, ordered, verdict_of, trace.pay)
+    fold(model, state, ordered, verdict_of, noting)
+    paid = [[activity for activity, denied in one if denied is None] for one in seen]
+    trace = Trace(paid, [_denials(rule, one) for rule, one in zip(model.rules, seen, strict=True)])
     _note_unpaid(model, state, ordered, verdict_of, trace)
     return state, trace
+
+
+def _denials(rule: CompiledRule, seen: Seen) -> list[Denial]:
+    if rule.repeat.by_object:
+        return _denials_by_object(seen)
+    paid: list[Activity] = []
+    denials: list[Denial] = []
+    limit = rule.repeat.limit
+    for activity, denied in seen:
+        if denied is None:
+            paid.append(activity)
+        else:
+            denials.append(Denial(activity, denied, paid[-limit] if denied == REPEAT else None))
+    return denials
+
+
+def _denials_by_object(seen: Seen) -> list[Denial]:
+    paid: dict[str, Activity] = {}
+    denials: list[Denial] = []
+    for activity, denied in seen:
+        key = object_key(activity.type, activity.properties)
+        if denied is None:
+            paid[key] = activity
+        else:
+            denials.append(Denial(activity, denied, paid.get(key) if denied == REPEAT else None))
+    return denials
 
 
 def _note_unpaid(

@@ -56,6 +56,7 @@ def test_a_service_is_told_ports_servers_and_secrets() -> None:
         "KIZASHI_IDENTITY_SECRET_FILE": "/data/secrets/identity_secret",
         "PYTHONUNBUFFERED": "1",
         "PYTHONSAFEPATH": "1",
+        "MALLOC_ARENA_MAX": "1",
     }
 
 

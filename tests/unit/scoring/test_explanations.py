@@ -9,6 +9,7 @@ import orjson
 from deploy.cli.explanation_text import lines_of
 from services.scoring.core.difference import difference
 from services.scoring.core.explain import explain
+from services.scoring.core.knowledge import Recorded
 from services.scoring.core.lead import LiveModel
 from services.scoring.explaining import Explained, Question
 from services.scoring.explanation_views import ExplanationView
@@ -73,10 +74,12 @@ def answer() -> dict[str, Any]:
     model = compiled(**MODEL)
     in_force = InForce(LiveModel("b2b-standard", 3, model), NOON - 90 * DAY)
     since = NOON - 7 * DAY
-    after = explain(model, lead(), NOON)
+    activities = lead()
+    stored = [Recorded(one, one.occurred_at + timedelta(seconds=2)) for one in activities]
+    after = explain(model, activities, NOON)
     asked = Question("6f1d9c52-0f0c-8f4e-b1f3-2b6f5d0c7e21", NOON, "b2b-standard", since=since)
-    found = difference(explain(model, lead(), since), after)
-    explained = Explained(asked.lead_id, asked, in_force, after, len(lead()), {}, in_force, found)
+    found = difference(explain(model, activities, since), after)
+    explained = Explained(asked.lead_id, asked, in_force, after, len(activities), stored, in_force, found)
     body: dict[str, Any] = orjson.loads(orjson.dumps(explanation_out(explained, 1_000)))
     return body
 

@@ -3,7 +3,7 @@
 from urllib.parse import quote_from_bytes, unquote_to_bytes, urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.site.bodies import MAX_FIELDS, fields_of
@@ -147,8 +147,15 @@ def test_escapes_are_read_as_the_standard_library_does(text: bytes) -> None:
     assert unquoted(text) == unquote_to_bytes(text)
 
 
+ODD = [b"%FF", b"%3d", b"\xff", b"%4", b"%", b"\n", b"\r", b"%\n"]
+TEXTS = st.lists(st.sampled_from([b"a", b"%41", b"+", *ODD]), max_size=3).map(b"".join)
+FIELDS = st.lists(st.tuples(TEXTS, TEXTS).map(b"=".join), min_size=1, max_size=3).map(b"&".join)
+
+
+@settings(max_examples=1_000)
 @given(
-    st.text(st.sampled_from('%aF09g+&= \t"\\\r')).map(str.encode)
+    FIELDS
+    | st.text(st.sampled_from('%aF09g+&= \t"\\\r')).map(str.encode)
     | st.lists(st.tuples(st.text(), st.text())).map(encoded)
 )
 def test_pairs_are_read_as_the_standard_library_does(body: bytes) -> None:
