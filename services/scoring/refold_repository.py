@@ -134,7 +134,7 @@ class RefoldRepository:
     async def next_released(self, limit: int) -> list[str]:
         """The best of those that wait."""
         rows = await self._conn.fetch(
-            "SELECT lead_id::text FROM scoring.release ORDER BY score DESC, lead_id LIMIT $1", limit
+            "SELECT lead_id::text FROM scoring.release ORDER BY score DESC, release.lead_id LIMIT $1", limit
         )
         return [row[0] for row in rows]
 
