@@ -39,7 +39,7 @@ Fewer where they have many activities.
 AHEAD = 2
 """Chunks that are read beyond the one in hand: one is folded while that is written, the other waits for its turn."""
 PAUSE_S = 0.2
-WORTH_A_HELPER = 2_000
+WORTH_A_HELPER = 1_000
 """Activities of a chunk: fewer are folded before the helper is up."""
 
 log = structlog.get_logger()

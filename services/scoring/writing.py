@@ -9,7 +9,7 @@ from functools import partial
 from services.scoring.repository import LeadRow, ScoringRepository
 from shared.outbox import OutboxRow
 
-TOGETHER = 250
+TOGETHER = 400
 """So many leads are written at once: fewer cost a round of statements each, more leave the database waiting."""
 Step = Callable[[], Awaitable[None]]
 Publish = Callable[[Sequence[OutboxRow]], Awaitable[None]]
