@@ -53,6 +53,7 @@ SILENT = "silent"
 Names = tuple[str | None, str | None, tuple[Identifier, ...]]
 """Of a lead: its e-mail address and phone number as normalised, and its identifiers, strongest first."""
 _TYPE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+_parse_iso = datetime.fromisoformat
 _EXTERNAL_SOURCE = re.compile(r"[^\s:]{1,64}")
 
 
@@ -131,8 +132,8 @@ def parse_stored(raw: Mapping[str, Any]) -> Activity:
         raw["id"],
         raw["source"],
         raw["type"],
-        from_rfc3339(raw["occurred_at"]),
-        from_rfc3339(received) if received else None,
+        _stored_instant(raw["occurred_at"]),
+        _stored_instant(received) if received else None,
         identifiers,
         email,
         get("attributes") or {},
@@ -143,6 +144,11 @@ def parse_stored(raw: Mapping[str, Any]) -> Activity:
         from_rfc3339(claimed) if claimed else None,
         get("signals"),
     )
+
+
+def _stored_instant(text: str) -> datetime:
+    """As `from_rfc3339`, of a text that it has read once; nearly all are written in UTC."""
+    return _parse_iso(text) if text[-1] == "Z" else from_rfc3339(text)
 
 
 def _known_names(lead: Mapping[str, Any], region: str) -> Names | None:

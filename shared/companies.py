@@ -55,6 +55,7 @@ _JAPANESE = frozenset(
 )
 
 
+@lru_cache(maxsize=65_536)
 def is_free_mail(domain: str) -> bool:
     """Whether anybody can have an address of this domain (web mail, carriers, providers): it names no company."""
     return domain in whitelist or domain in _JAPANESE or domain.endswith((".vodafone.ne.jp", ".biz.ezweb.ne.jp"))

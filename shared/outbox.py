@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 import asyncpg
-import orjson
 from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Identity, Integer, LargeBinary, MetaData, Table, Text, func
 
-from shared.events import Headers, OutboxRow
+from shared.events import OutboxRow
 from shared.kafka.partition import partition_for
 
-__all__ = ["OutboxRow", "append", "channel", "outbox_tables", "pack_headers", "unpack_headers"]
+__all__ = ["OutboxRow", "append", "channel", "outbox_tables"]
 
 
 def outbox_tables(metadata: MetaData) -> None:
@@ -57,16 +56,6 @@ async def append(conn: asyncpg.Connection, schema: str, rows: Sequence[OutboxRow
         [partition_for(row.key, partitions) if row.key is not None else 0 for row in rows],
         [row.key for row in rows],
         [row.value for row in rows],
-        [pack_headers(row.headers) for row in rows],
+        [row.headers for row in rows],
     )
     await conn.execute(f"NOTIFY {channel(schema)}")
-
-
-def pack_headers(headers: Headers) -> bytes:
-    """Headers as bytes for the table. Latin-1 gives each byte one character, so that any value survives."""
-    return orjson.dumps([(name, value.decode("latin-1")) for name, value in headers])
-
-
-def unpack_headers(packed: bytes) -> Headers:
-    """The inverse of `pack_headers`."""
-    return [(name, value.encode("latin-1")) for name, value in orjson.loads(packed)]

@@ -7,8 +7,8 @@ import asyncpg
 from aiokafka import ConsumerRecord
 
 from shared.errors import KizashiError
+from shared.events import unpack_headers
 from shared.kafka.reading import reading
-from shared.outbox import unpack_headers
 from shared.settings import DatabaseSettings, KafkaSettings
 
 ID_HEADER = "ce_id"

@@ -18,9 +18,10 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.errors import KizashiError, TransientError
+from shared.events import unpack_headers
 from shared.kafka.admin import view_cluster
 from shared.kafka.identity import MAX_BATCH_BYTES, ProducerIdentity, abandon, identity_of, start_producer
-from shared.outbox import channel, unpack_headers
+from shared.outbox import channel
 from shared.postgres import is_transient
 from shared.settings import Settings
 

@@ -30,6 +30,7 @@ from shared.background import running
 from shared.clock import Clock
 from shared.codec import JsonFault, decode
 from shared.errors import ConfigError
+from shared.events import unpack_headers
 from shared.kafka.client import answered, client_options
 from shared.kafka.dead_letter import dead_letter
 from shared.kafka.records import Record
@@ -260,6 +261,6 @@ def _dead(record: Record, reason: str) -> OutgoingRecord:
     """The record for the dead-letter topic: replayed from there it counts no second time, and is asked about again."""
     row = dead_letter(record, reason)
     key, value = row.key or b"", row.value or b""
-    headers = list(row.headers)
+    headers = unpack_headers(row.headers)
     size = len(key) + len(value) + sum(len(name) + len(value) for name, value in headers)
     return OutgoingRecord(row.topic, key, value, headers, size)

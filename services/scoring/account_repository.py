@@ -145,7 +145,7 @@ class AccountRepository:
         rows = await self._conn.fetch(
             "SELECT id::text FROM scoring.account a WHERE id > $1::uuid AND contacts > 0 AND NOT EXISTS (SELECT FROM"
             " scoring.account_lead l JOIN scoring.account_todo USING (lead_id) WHERE l.account_id = a.id)"
-            " ORDER BY id LIMIT $2",
+            " ORDER BY a.id LIMIT $2",
             account_id,
             limit,
         )

@@ -1,15 +1,15 @@
 """New activities of a batch to new states of their leads, inside one transaction.
 
 The order is: whom do they belong to, lock those leads, fold, write. What is decided is decided in core; here it is only
-loaded and saved, set-wise. The activities themselves are stored while their leads are folded: the database works on the
-one while this process does the other.
+loaded and saved, set-wise. The activities themselves are stored while their leads are folded, and so are those leads
+that are ready: the database works on the one while this process does the other.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from services.scoring.core.engine import signals_of
 from services.scoring.core.entries import Entry
@@ -28,43 +28,15 @@ from services.scoring.core.linking import (
 from services.scoring.core.links import NO_LINKS, Links, links_among
 from services.scoring.core.openings import REMOVED, facts_of
 from services.scoring.core.profile import identifiers_of
-from services.scoring.core.verdicts import Verdict
 from services.scoring.entry_repository import EntryRepository
 from services.scoring.renewal import NOBODY, renew
-from services.scoring.repository import Key, KnownOwners, LeadRow, LostRaceError, ScoringRepository
+from services.scoring.repository import Key, LeadRow, LostRaceError, ScoringRepository
+from services.scoring.work import Work, check_unmoved, new_row
+from services.scoring.writing import TOGETHER, Publish, Writing
 from shared.activity import SILENT, Activity
 from shared.identity import Identifier
 from shared.outbox import OutboxRow
 from shared.slices import Slices
-
-
-@dataclass(slots=True)
-class Work:
-    """A batch on its way: what was read, and what is to be written."""
-
-    fresh: Mapping[Key, Activity]
-    placement: Placement
-    known: dict[Identifier, Owner]
-    rows: dict[str, LeadRow]
-    states: dict[str, LeadState] = field(default_factory=dict)
-    """Of the leads of clusters alone."""
-    merged: dict[str, str] = field(default_factory=dict)
-    redirects: dict[str, str] = field(default_factory=dict)
-    moves: dict[Key, tuple[str, str]] = field(default_factory=dict)
-    clustered: set[str] = field(default_factory=set)
-    taken_back: set[str] = field(default_factory=set)
-    unpaid: dict[Key, Verdict] = field(default_factory=dict)
-    word: Word | None = None
-    serving: dict[str, Models] = field(default_factory=dict)
-    """The models of leads that were not switched to those in force yet."""
-    by_lead: dict[str, list[Activity]] = field(default_factory=dict)
-    published: list[OutboxRow] = field(default_factory=list)
-
-    def sort_by_lead(self) -> None:
-        """Note the new activities by lead, in fold order: that in which they were placed."""
-        self.by_lead = defaultdict(list)
-        for key, lead_id in self.placement.lead_of.items():
-            self.by_lead[lead_id].append(self.fresh[key])
 
 
 class BatchScoring:
@@ -84,8 +56,10 @@ class BatchScoring:
         self._lead_id_for = lead_id_for
         self._now = now
 
-    async def score(self, fresh: Mapping[Key, Activity], bodies: Mapping[Key, str]) -> list[OutboxRow]:
-        """Place, fold and store `fresh`; returns what is to be published.
+    async def score(
+        self, fresh: Mapping[Key, Activity], bodies: Mapping[Key, str], publish: Publish
+    ) -> list[OutboxRow]:
+        """Place, fold and store `fresh`; what is to be published goes to `publish`, and what of it is left is returned.
 
         Raises LostRaceError when another worker changed the same leads meanwhile: roll back and start over.
         """
@@ -94,11 +68,14 @@ class BatchScoring:
             await self._resolve(work)
             work.sort_by_lead()
         waiting = await self._waiting(work)
-        storing = asyncio.ensure_future(self._store(work, bodies))
+        writing = Writing(self._repository, publish)
+        # New leads are written below their identifiers: whoever claims those first makes them.
+        writing.begin(partial(self._repository.put_owners, work.placement.owners, work.known))
+        writing.begin(partial(self._store, work, bodies))
         try:
-            again = await self._fold_others(work, waiting)
+            again = await self._fold_others(work, waiting, writing)
         finally:
-            await storing
+            await writing.end()
         if again:
             await self._fold_again(work, again)
         return await self._write(work)
@@ -116,11 +93,12 @@ class BatchScoring:
         placement = Placement(clusters=[set(rows)])
         work = Work({}, placement, {}, dict(rows), word=word)
         await self._resolve(work)
+        await self._repository.put_owners(work.placement.owners, work.known)
         await self._renew_all(work)
         return await self._write(work)
 
     async def _write(self, work: Work) -> list[OutboxRow]:
-        await self._repository.put_owners(work.placement.owners, work.known)
+        """Write what is not written yet; returns what of it is to be published."""
         await self._repository.put_leads(work.rows.values())
         await self._repository.move_activities(work.moves)
         await self._note_verdicts(work)
@@ -134,7 +112,7 @@ class BatchScoring:
         placement = place(fresh.values(), known.owners, set(known.with_email), self._lead_id_for)
         touched = {*placement.lead_of.values(), *(lead_id for cluster in placement.clusters for lead_id in cluster)}
         rows = await self._repository.lock_leads(touched)
-        _check_unmoved(known, touched, rows)
+        check_unmoved(known, touched, rows)
         work = Work(fresh, placement, dict(known.owners), rows)
         work.sort_by_lead()
         return work
@@ -215,7 +193,7 @@ class BatchScoring:
     ) -> None:
         stored_under = {(item.source, item.id): lead_id for lead_id, items in history.items() for item in items}
         for lead_id, group in resolved.groups.items():
-            row = work.rows.setdefault(lead_id, _new_row(lead_id))
+            row = work.rows.setdefault(lead_id, new_row(lead_id))
             row.epoch, row.merged_into = row.epoch + 1, None
             own = [item for item in group.activities if item.type != REMOVED]
             work.states[lead_id] = refold(self._models, own, group.identifiers, self._now, entries.get(lead_id, ()))
@@ -233,7 +211,9 @@ class BatchScoring:
         work.merged.update(resolved.merged)
         work.clustered.update(resolved.groups)
 
-    async def _fold_others(self, work: Work, waiting: Mapping[str, Sequence[Entry]]) -> dict[str, Sequence[Identifier]]:
+    async def _fold_others(
+        self, work: Work, waiting: Mapping[str, Sequence[Entry]], writing: Writing
+    ) -> dict[str, Sequence[Identifier]]:
         """Bring all leads up to date; of those in no cluster the new activities alone are folded.
 
         One by one, so that no more than one of them is unpacked at a time. Returns those of which that is not enough,
@@ -249,15 +229,18 @@ class BatchScoring:
             if lead_id in work.clustered:
                 continue
             await slices.give_way()
+            if len(work.ready) >= TOGETHER:
+                writing.write(*work.take_ready())
             row = work.rows.get(lead_id)
             if row is None or not row.state:
-                work.rows[lead_id] = row or _new_row(lead_id)
+                work.rows[lead_id] = row or new_row(lead_id)
                 work.rows[lead_id].merged_into = None
                 entries = waiting.get(lead_id, ())
                 self._renew(work, lead_id, refold(self._models, activities, claimed[lead_id], self._now, entries))
                 continue
             state = LeadState.unpack(row.state)
-            state.profile.own(claimed[lead_id])
+            if lead_id in claimed:
+                state.profile.own(claimed[lead_id])
             models = self._models.serving(state)
             if models is not self._models:
                 work.serving[lead_id] = models
@@ -308,11 +291,12 @@ class BatchScoring:
         signals = self._signals(models, state, activities)
         silent = True if activities and _all_silent(activities) else None
         change = renew(work.rows[lead_id], state, models, cause, self._now, merged_from, signals, silent=silent)
+        work.ready.append(lead_id)
         work.published += told(replace(change, word=work.word) if work.word else change, models)
         work.unpaid.update(state.judgement.unpaid)
 
     def _signals(self, models: Models, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:
-        if not any(model.compiled.model.signals for model in models.live):
+        if not models.signalling:
             return []
         return [
             SignalFired(signal, activity.source, activity.id, activity.occurred_at)
@@ -326,17 +310,3 @@ class BatchScoring:
 def _all_silent(fresh: Sequence[Activity]) -> bool:
     """Whether all that came is history. Beside anything else it raises what it raises: a crossing is not lost."""
     return bool(fresh) and all(SILENT in activity.flags for activity in fresh)
-
-
-def _check_unmoved(known: KnownOwners, touched: set[str], rows: Mapping[str, LeadRow]) -> None:
-    for lead_id, epoch in known.epochs.items():
-        if lead_id in touched and (lead_id not in rows or rows[lead_id].epoch != epoch):
-            raise LostRaceError("a lead was merged or split by another worker")
-    for lead_id, row in rows.items():
-        # A row without a state holds a version alone, from before the database was restored.
-        if lead_id not in known.epochs and row.merged_into is None and row.state:
-            raise LostRaceError("a lead was made by another worker")
-
-
-def _new_row(lead_id: str) -> LeadRow:
-    return LeadRow(lead_id, None, 0, 0, False, b"")

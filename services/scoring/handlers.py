@@ -125,7 +125,8 @@ class ActivityHandler(Handler):
             if admitted.fresh:
                 entries, named = EntryRepository(conn), self._erasures.lead_id_for
                 scoring = BatchScoring(repository, entries, models, named, self._clock())
-                published += await scoring.score(admitted.fresh, admitted.bodies)
+                publish = partial(outbox.append, conn, SCHEMA, partitions=self._settings.kafka.partitions)
+                published += await scoring.score(admitted.fresh, admitted.bodies, publish)
             await outbox.append(conn, SCHEMA, published, self._settings.kafka.partitions)
         return len(new), conflicts
 

@@ -2,10 +2,12 @@
 scoring does not wait for it.
 
 It is started for a large refold only and ended soon after. Both talk in pickles over its standard input and output,
-each behind its length. When this process dies, whatever the way, the pipe ends and the helper with it.
+each behind its length; a chunk goes in pieces that the pipe holds whole, so that the next one is there when the helper
+is done with one. When this process dies, whatever the way, the pipe ends and the helper with it.
 """
 
 import asyncio
+import fcntl
 import os
 import pickle
 import signal
@@ -19,7 +21,15 @@ from functools import lru_cache
 from typing import Any, BinaryIO
 
 from services.scoring.core.lead import Models
-from services.scoring.switching import StoredLead, SwitchedLead, switch
+from services.scoring.switching import (
+    StoredLead,
+    SwitchedLead,
+    pack_leads,
+    pack_switched,
+    switch,
+    unpack_leads,
+    unpack_switched,
+)
 from shared.activity import names_of
 from shared.background import settle
 from shared.errors import TransientError
@@ -28,8 +38,11 @@ KEEP_S = 10.0
 """A helper without work is kept so long: whoever publishes a model often publishes the next one soon."""
 SETTINGS = "KIZASHI_"
 """Of the service, its secrets among them: they stay with it."""
+PIECE = 100
+"""Leads of one question; with ten activities each it takes 0.8 MiB."""
 _LENGTH = struct.Struct(">Q")
-_BUFFER = 8 * 1_048_576
+_PIPE = 1_048_576
+_BUFFER = 8 * _PIPE
 
 
 class HelperLostError(TransientError):
@@ -64,11 +77,13 @@ class Helper:
         try:
             if not self.ready() and self._starting is not None:
                 await self._starting
-            found: list[SwitchedLead] = await self._ask((pickle.dumps(models), leads, now, hold))
+            packed = pickle.dumps(models)
+            pieces = [pack_leads(leads[start : start + PIECE]) for start in range(0, len(leads) or 1, PIECE)]
+            answers = await asyncio.gather(*(self._ask((packed, piece, now, hold)) for piece in pieces))
         except BaseException:
             await self.end()  # an answer that nobody waits for any more must not be taken for the next one
             raise
-        return found
+        return [lead for answer in answers for lead in unpack_switched(answer)]
 
     async def rest(self) -> None:
         """To be called now and then while there is nothing to do."""
@@ -137,7 +152,7 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
         packed_models, leads, now, hold = pickle.loads(questions.read(length))  # noqa: S301 - written by our parent
         try:
             models = _models(packed_models)
-            answer: object = [switch(models, lead, now, hold=hold) for lead in leads]
+            answer: object = pack_switched([switch(models, lead, now, hold=hold) for lead in unpack_leads(leads)])
             names_of.cache_clear()  # every lead comes once
         except Exception as error:
             answer = error
@@ -162,6 +177,9 @@ def main() -> None:
     """`python -m services.scoring.helper`, as the service starts it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the service decides when the helper ends
     answers, sys.stdout = sys.stdout.buffer, sys.stderr
+    for pipe in (sys.stdin, answers):
+        with suppress(OSError):  # others have used up what this user may have
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
     settle()
     with suppress(BrokenPipeError):
         serve(sys.stdin.buffer, answers)

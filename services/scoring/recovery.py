@@ -88,7 +88,8 @@ async def begin_with_new_kafka(
 
 async def _next(conn: asyncpg.Connection, after: str) -> list[str]:
     rows = await conn.fetch(
-        "SELECT id::text FROM scoring.lead WHERE id > $1 AND merged_into IS NULL AND state <> '' ORDER BY id LIMIT $2",
+        "SELECT id::text FROM scoring.lead WHERE id > $1 AND merged_into IS NULL AND state <> ''"
+        " ORDER BY lead.id LIMIT $2",
         after,
         CHUNK,
     )

@@ -1,15 +1,18 @@
 """Folding stored leads again in the background, after a model changed, while the earlier version serves them.
 
-A chunk of leads is read and folded without a lock, so that live scoring waits for none of it; the next one is read
-meanwhile. Then, in one transaction, those that nobody changed since are switched, each as a whole; the others are
-folded once more under their lock. The job stands in the database: any process goes on with it.
+A chunk of leads is read and folded without a lock, so that live scoring waits for none of it; the next ones are read
+meanwhile, so that whoever folds never waits for them. Then, in one transaction, those that nobody changed since are
+switched, each as a whole; the others are folded once more under their lock. The job stands in the database: any process
+goes on with it.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 import structlog
@@ -29,12 +32,14 @@ from shared.clock import Clock
 from shared.slices import Slices
 from shared.waiting import until_it_works
 
-CHUNK, MOST_ACTIVITIES = 400, 20_000
+CHUNK, MOST_ACTIVITIES = 200, 20_000
 """Leads that are read together, and switched together: live scoring of the same leads may have to wait for the latter.
 Fewer where they have many activities.
 """
+AHEAD = 2
+"""Chunks that are read beyond the one in hand: one is folded while that is written, the other waits for its turn."""
 PAUSE_S = 0.2
-WORTH_A_HELPER = 2_000
+WORTH_A_HELPER = 1_000
 """Activities of a chunk: fewer are folded before the helper is up."""
 
 log = structlog.get_logger()
@@ -67,10 +72,11 @@ async def refold_some(pool: asyncpg.Pool, settings: ScoringSettings, models: Mod
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Leads in the order of their ids, as they stood when they were read: with epoch and version, and with all that is
-    stored of those that `models` have not folded.
+    """The leads after one, in the order of their ids, as they stood when they were read: with epoch and version, and
+    with all that is stored of those that `models` have not folded.
     """
 
+    after: str
     models: Models
     found: dict[str, tuple[int, int]]
     behind: Sequence[StoredLead]
@@ -78,15 +84,14 @@ class _Chunk:
 
     @property
     def last(self) -> str:
-        """The id of the last of them."""
-        return next(reversed(self.found))
+        """The id of the last of them; where there are none all are done."""
+        return next(reversed(self.found), self.after)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ahead:
-    """The chunk after a lead, on its way before it is its turn."""
+    """A chunk on its way before it is its turn."""
 
-    after: str
     models: Models
     reading: asyncio.Task[_Chunk]
     folding: asyncio.Task[Sequence[SwitchedLead]]
@@ -107,7 +112,7 @@ class Refolder:
         self._partitions = settings.kafka.partitions
         self._models = models
         self._clock = clock
-        self._ahead: _Ahead | None = None
+        self._ahead: deque[_Ahead] = deque()
         self.helper = Helper()
 
     async def some(self) -> bool:
@@ -128,9 +133,9 @@ class Refolder:
             return await self._fold(conn, turn)
 
     async def read_ahead(self) -> None:
-        """Wait until the next chunk is read and folded."""
-        if self._ahead is not None:
-            await asyncio.wait({self._ahead.folding})
+        """Wait until the next chunks are read and folded."""
+        if self._ahead:
+            await asyncio.wait({ahead.folding for ahead in self._ahead})
 
     async def close(self) -> None:
         """Let go of what was begun ahead, and of the helper."""
@@ -138,45 +143,55 @@ class Refolder:
         await self.helper.end()
 
     async def _forget_ahead(self) -> None:
-        if self._ahead is not None:
-            ahead, self._ahead = self._ahead, None
-            await ahead.forget()
+        while self._ahead:
+            await self._ahead.pop().forget()
 
     async def _turn(self, conn: asyncpg.Connection, job: RefoldJob) -> "_Turn":
         models = await self._models.pin(conn)
         return _Turn(conn, RefoldRepository(conn), job, models, self._clock(), self._partitions)
 
     async def _fold(self, conn: asyncpg.Connection, turn: "_Turn") -> bool:
-        ahead = await self._chunk_after(turn.job.after, turn)
+        ahead = await self._next(turn)
         try:
             chunk = await ahead.reading
         except Exception:
             await ahead.forget()
+            await self._forget_ahead()
             raise
         if not chunk.found:
             await ahead.folding
+            await self._forget_ahead()
             async with conn.transaction():
                 await turn.repository.folded(turn.job, turn.now)
             log.info("refolded", leads=turn.job.done, model=turn.job.name, version=turn.job.version)
             return True
-        self._ahead = self._begin(chunk.last, turn)
+        while len(self._ahead) < AHEAD:
+            self._ahead.append(self._begin(self._read_after((self._ahead or [ahead])[-1]), turn))
         folded = await ahead.folding
         async with conn.transaction():
             if await self._models.pin(conn) is turn.models:
                 await turn.switch_chunk(chunk, folded)
         return True
 
-    async def _chunk_after(self, after: str, turn: "_Turn") -> _Ahead:
-        ahead = self._ahead
-        if ahead is not None and ahead.after == after and ahead.models is turn.models:
-            self._ahead = None
-            return ahead
-        await self._forget_ahead()
-        return self._begin(after, turn)
+    async def _next(self, turn: "_Turn") -> _Ahead:
+        """The chunk that is due, which is on its way if nothing came between."""
+        if self._ahead:
+            await asyncio.wait({self._ahead[0].reading})
+            ahead = self._ahead.popleft()
+            read = not ahead.reading.cancelled() and ahead.reading.exception() is None
+            if read and ahead.models is turn.models and ahead.reading.result().after == turn.job.after:
+                return ahead
+            await ahead.forget()
+            await self._forget_ahead()
+        return self._begin(self._read(turn.job.after, turn.models), turn)
 
-    def _begin(self, after: str, turn: "_Turn") -> _Ahead:
-        reading = asyncio.create_task(self._read(after, turn.models))
-        return _Ahead(after, turn.models, reading, asyncio.create_task(self._switched(reading, hold=turn.holds)))
+    def _begin(self, reading: Coroutine[Any, Any, _Chunk], turn: "_Turn") -> _Ahead:
+        chunk = asyncio.create_task(reading)
+        return _Ahead(turn.models, chunk, asyncio.create_task(self._switched(chunk, hold=turn.holds)))
+
+    async def _read_after(self, before: _Ahead) -> _Chunk:
+        chunk = await before.reading
+        return await self._read(chunk.last, chunk.models) if chunk.found else chunk
 
     async def _read(self, after: str, models: Models) -> _Chunk:
         """Read what comes next, without a lock. Of leads that need not be folded nothing but the rows is read."""
@@ -193,7 +208,7 @@ class Refolder:
                 found[row.id] = row.epoch, row.version
                 if versions != models.versions:
                     behind[row.id] = row
-            return _Chunk(models, found, await _stored(conn, behind), activities)
+            return _Chunk(after, models, found, await _stored(conn, behind), activities)
 
     async def _switched(self, reading: asyncio.Task[_Chunk], *, hold: bool) -> Sequence[SwitchedLead]:
         """Fold the leads of a chunk, by the helper where that is worth its start and it is up."""
@@ -245,7 +260,9 @@ class _Turn:
         leads = [lead for lead in folded if lead.row.id in unmoved]
         if changed:
             leads += await _switch(self.models, await self._behind(changed), self.now, hold=self.holds)
-        await self.repository.hold_back({lead.row.id: lead.held for lead in leads if lead.held is not None})
+        held = {lead.row.id: lead.held for lead in leads if lead.held is not None}
+        if held:
+            await self.repository.hold_back(held)
         switched = [lead for lead in leads if lead.held is None]
         await self._put(switched)
         await self.repository.looked_at(self.job, chunk.last, len(chunk.found), len(switched))

@@ -94,9 +94,10 @@ class RefoldRepository:
 
     async def next_leads(self, after: str, limit: int) -> list[LeadRow]:
         """The next leads to look at, not locked."""
+        # A bare `id` would be the text in the answer: sorted by it, all leads are read for every chunk.
         rows = await self._conn.fetch(
             "SELECT id::text, merged_into::text, epoch, version, has_email, state FROM scoring.lead"
-            " WHERE id > $1 AND merged_into IS NULL AND state <> '' ORDER BY id LIMIT $2",
+            " WHERE id > $1 AND merged_into IS NULL AND state <> '' ORDER BY lead.id LIMIT $2",
             after,
             limit,
         )
@@ -133,7 +134,7 @@ class RefoldRepository:
     async def next_released(self, limit: int) -> list[str]:
         """The best of those that wait."""
         rows = await self._conn.fetch(
-            "SELECT lead_id::text FROM scoring.release ORDER BY score DESC, lead_id LIMIT $1", limit
+            "SELECT lead_id::text FROM scoring.release ORDER BY score DESC, release.lead_id LIMIT $1", limit
         )
         return [row[0] for row in rows]
 

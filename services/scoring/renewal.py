@@ -10,7 +10,6 @@ from services.scoring.core.events import Change, SignalFired, StageChange
 from services.scoring.core.lead import LeadState, Models
 from services.scoring.core.timing import evaluations_at, next_look_at
 from services.scoring.repository import LeadRow
-from shared.identity import EMAIL
 
 NOBODY: Mapping[str, int] = MappingProxyType({})
 
@@ -65,7 +64,7 @@ def renew(
 def fill(row: LeadRow, state: LeadState, models: Models, evaluations: Mapping[str, Evaluation]) -> None:
     """Write `state` into `row`."""
     score = evaluations[models.primary.name].score
-    row.has_email = any(identifier.kind == EMAIL for identifier in state.profile.identifiers)
+    row.has_email = state.profile.has_email
     row.score = None if score is None else score / 100
     row.search = state.profile.search_text
     row.state = state.pack()
@@ -94,7 +93,7 @@ def look_again(
 def _note_stages(
     state: LeadState, anew_from: LeadState | None, models: Models, evaluations: Mapping[str, Evaluation]
 ) -> Sequence[StageChange]:
-    if not any(model.compiled.stages for model in models.live):
+    if not models.staged:
         return ()
     known = anew_from.stages if anew_from is not None else state.stages
     before, after, moved = known or {}, {}, []

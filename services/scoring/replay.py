@@ -56,7 +56,7 @@ async def _compare_chunk(
     async with conn.transaction(isolation="repeatable_read", readonly=True):
         rows = await conn.fetch(
             "SELECT id::text, state FROM scoring.lead WHERE merged_into IS NULL AND state <> '' AND id > $1"
-            " ORDER BY id LIMIT $2",
+            " ORDER BY lead.id LIMIT $2",
             after,
             CHUNK,
         )

@@ -4,8 +4,10 @@ Plain data in and out, so that it can be done in a process of its own.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
+from typing import Any
 
 import orjson
 
@@ -21,6 +23,10 @@ from shared.activity import parse_stored
 from shared.events import OutboxRow
 
 CAUSE = "model"
+Packed = Sequence[tuple[Any, ...]]
+"""Leads on their way to another process: objects cost several times as much in a pickle as tuples of what they hold."""
+_ROW = attrgetter(*(field.name for field in fields(LeadRow)))
+_RECORD = attrgetter(*(field.name for field in fields(OutboxRow)))
 
 
 @dataclass(slots=True)
@@ -60,6 +66,26 @@ def switch(models: Models, lead: StoredLead, now: datetime, *, silent: bool = Tr
             return SwitchedLead(row, (), float("-inf") if score is None else score / 100)
     change = renew(row, after, models, CAUSE, now, silent=silent)
     return SwitchedLead(row, told(change, models))
+
+
+def pack_leads(leads: Sequence[StoredLead]) -> Packed:
+    """Stored leads for another process; `unpack_leads` reads them there."""
+    return [(_ROW(lead.row), lead.history, lead.entries) for lead in leads]
+
+
+def unpack_leads(packed: Packed) -> list[StoredLead]:
+    """What `pack_leads` was given."""
+    return [StoredLead(LeadRow(*row), history, entries) for row, history, entries in packed]
+
+
+def pack_switched(leads: Sequence[SwitchedLead]) -> Packed:
+    """As `pack_leads`, for the way back."""
+    return [(_ROW(lead.row), [*map(_RECORD, lead.published)], lead.held) for lead in leads]
+
+
+def unpack_switched(packed: Packed) -> list[SwitchedLead]:
+    """What `pack_switched` was given."""
+    return [SwitchedLead(LeadRow(*row), [OutboxRow(*one) for one in records], held) for row, records, held in packed]
 
 
 def _evaluations(models: Models, state: LeadState, now: datetime) -> Mapping[str, Evaluation]:

@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import ConsumerRecord
 
 from shared.clock import from_micros, to_rfc3339
-from shared.events import OutboxRow
+from shared.events import OutboxRow, pack_headers
 from shared.kafka.records import Record
 from shared.topics import dead_letter_topic
 
@@ -28,7 +28,7 @@ def dead_letter(record: Record, reason: str) -> OutboxRow:
         (TIME, to_rfc3339(from_micros(record.timestamp_ms * 1_000)).encode()),
     ]
     kept = [(name, value) for name, value in record.headers if not name.startswith("dlq_")]
-    return OutboxRow(dead_letter_topic(record.topic), record.key, record.value, [*kept, *origin])
+    return OutboxRow(dead_letter_topic(record.topic), record.key, record.value, pack_headers([*kept, *origin]))
 
 
 @dataclass(frozen=True, slots=True)

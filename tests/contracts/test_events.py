@@ -21,7 +21,7 @@ from services.scoring.core.profile import Profile
 from services.scoring.incoming import read_record
 from shared import schemas
 from shared.activity import parse_posted, to_record
-from shared.events import ACTIVITY, HANDOFF_ANSWER, MERGED, QUALIFIED, SCORE_CHANGED, SHADOW_SCORED
+from shared.events import ACTIVITY, HANDOFF_ANSWER, MERGED, QUALIFIED, SCORE_CHANGED, SHADOW_SCORED, unpack_headers
 from shared.kafka.records import Record
 from shared.outbox import OutboxRow
 from tests.unit.handoff.builders import day, rule, state
@@ -164,7 +164,7 @@ def test_a_merge_and_a_qualified_lead_as_written_fit() -> None:
 
 @pytest.mark.parametrize("row", [changed(), merged()], ids=["score", "merge"])
 def test_every_event_carries_the_headers_of_cloudevents(row: OutboxRow) -> None:
-    headers = dict(row.headers)
+    headers = dict(unpack_headers(row.headers))
     assert headers["ce_specversion"] == b"1.0"
     assert headers["ce_type"].decode() in schemas.types()
     assert headers["ce_partitionkey"] == row.key

@@ -1,4 +1,6 @@
-"""What no one may do by the way, asked of the source itself: call out past the guard, compare secrets by `==`."""
+"""What no one may do by the way, asked of the source itself: call out past the guard, compare secrets by `==`, sort a
+page by a text that no index knows.
+"""
 
 import ast
 import re
@@ -33,6 +35,9 @@ COMPARED = {
 }
 
 
+SORTED = re.compile(r"ORDER BY (.+?) LIMIT")
+
+
 def _imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -63,6 +68,16 @@ def compared_secrets(tree: ast.AST) -> list[str]:
             if name.islower() and SECRET.search(name) and not _with_nothing(node):
                 found.append(name)
     return found
+
+
+def sorted_by_texts(tree: ast.AST) -> list[str]:
+    """Columns by which a page is sorted as the text that `SELECT column::text` makes of them: all rows are read then.
+
+    In ORDER BY a bare name means the column of the answer, if there is one; `table.column` means that of the table.
+    """
+    queries = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    pages = [(query, page[1]) for query in queries for page in SORTED.finditer(query)]
+    return [name for query, by in pages for name in re.findall(r"(?<![.\w])[a-z_]+", by) if f"{name}::text" in query]
 
 
 def _with_nothing(node: ast.Compare) -> bool:
@@ -102,3 +117,14 @@ def test_the_first_question_finds_what_it_asks_for(text: str) -> None:
 )
 def test_the_second_question_finds_what_it_asks_for(text: str) -> None:
     assert compared_secrets(ast.parse(text))
+
+
+@pytest.mark.parametrize("path", SERVED, ids=_name)
+def test_pages_are_sorted_by_columns(path: Path) -> None:
+    found = sorted_by_texts(ast.parse(path.read_text(encoding="utf-8")))
+    assert not found, f"{found}: name the table, as in lead.id"
+
+
+@pytest.mark.parametrize(("by", "found"), [("id", ["id"]), ("score DESC, id", ["id"]), ("lead.id", []), ("at", [])])
+def test_the_third_question_finds_what_it_asks_for(by: str, found: list[str]) -> None:
+    assert sorted_by_texts(ast.parse(f'"SELECT id::text, at FROM lead" " ORDER BY {by} LIMIT 5"')) == found

@@ -177,7 +177,7 @@ def qualified(rule: Rule, state: AccountState, crossing: Crossing) -> OutboxRow:
         id_=f"{state.account_id}:{rule.id}:{crossing.cycle}",
         source=SOURCE,
         type_=ACCOUNT_QUALIFIED,
-        time=crossing.crossed_at,
+        time=to_rfc3339(crossing.crossed_at),
         key=state.account_id,
     )
     return OutboxRow(QUALIFIED_ACCOUNTS.name, state.account_id.encode(), codec.encode(body), headers)

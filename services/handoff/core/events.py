@@ -55,7 +55,7 @@ def qualified(handoff: Handoff, rule: Rule, state: LeadState) -> OutboxRow:
         id_=crossing_key(handoff.lead_id, handoff.rule, handoff.cycle),
         source=SOURCE,
         type_=QUALIFIED,
-        time=handoff.crossed_at,
+        time=to_rfc3339(handoff.crossed_at),
         key=handoff.lead_id,
     )
     return OutboxRow(QUALIFIED_LEADS.name, handoff.lead_id.encode(), encode(body), headers)
@@ -85,7 +85,7 @@ def outcome(handoff: Handoff, step: Step, recycle: Recycling | None = None) -> O
         id_=f"{handoff.id}:{handoff.revision}",
         source=SOURCE,
         type_=HANDOFF_OUTCOME,
-        time=step.at,
+        time=to_rfc3339(step.at),
         key=handoff.lead_id,
     )
     return OutboxRow(HANDOFF_OUTCOMES.name, handoff.lead_id.encode(), encode(body), headers)
@@ -107,7 +107,7 @@ def destination_disabled(
         id_=f"{destination_id}:disabled:{to_rfc3339(now)}",
         source=SOURCE,
         type_=DESTINATION_DISABLED,
-        time=now,
+        time=to_rfc3339(now),
         key=destination_id,
     )
     return OutboxRow(LEAD_LIFECYCLE.name, destination_id.encode(), encode(body), headers)

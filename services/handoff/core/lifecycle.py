@@ -107,5 +107,5 @@ def extraction_completed(extraction: Extraction, at: datetime) -> OutboxRow:
 
 
 def _row(type_: str, id_: str, key: str, at: datetime, body: dict[str, Any]) -> OutboxRow:
-    headers = cloud_event_headers(id_=id_, source=SOURCE, type_=type_, time=at, key=key)
+    headers = cloud_event_headers(id_=id_, source=SOURCE, type_=type_, time=to_rfc3339(at), key=key)
     return OutboxRow(LEAD_LIFECYCLE.name, key.encode(), encode(body), headers)

@@ -28,11 +28,12 @@ TOP = 5
 METHODS = ("damped", "max", "average", "sum")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Contact:
     """A lead as its account sees it: `scores` in cents per model (None: excluded), `active_at` its last sign of life.
 
-    `key` names the account, None where the lead tells none.
+    `key` names the account, None where the lead tells none. Not frozen, because one is made for every lead of every
+    batch; no one writes to it.
     """
 
     lead_id: str

@@ -19,6 +19,7 @@ from shared.clock import from_micros, to_micros
 WORTH_PUBLISHING = 100
 """A move of the score by this many cents is published."""
 _SOONEST = 60_000_000
+_LOG_2 = log(2)
 
 
 def matters(model: CompiledModel, published: Evaluation, current: Evaluation) -> bool:
@@ -85,7 +86,7 @@ def _fade_next(
         if entries is not None and entries.times and isinstance(rule.decay, HalfLifeDecay):
             total, paying = rule.decay.value(rule.points, entries.times, at)
             if paying:
-                pace += abs(float(total)) * log(2) / rule.decay.span
+                pace += abs(float(total)) * _LOG_2 / rule.decay.span
                 slack += 1
                 # Entries leave oldest first; each takes its last cent with it at once.
                 deaths = min(deaths, entries.times[-paying] + rule.decay.lifetime(rule.points))
@@ -102,8 +103,9 @@ def _room(model: CompiledModel, published: Evaluation, current: Evaluation) -> i
     """Cents between the sums and the nearest value at which something matters."""
     if current.score is None or current.engagement is None or published.score is None:
         return 0
-    around = (published.score - WORTH_PUBLISHING, published.score + WORTH_PUBLISHING)
-    bounds = (bound for _, bound in model.levels)
-    gaps = [current.score - mark for mark in (*around, *model.total_marks)]
-    gaps += [current.engagement - mark for mark in (*bounds, *model.engagement_marks)]
+    score, engagement = current.score, current.engagement
+    gaps = [abs(score - published.score) - WORTH_PUBLISHING]
+    gaps += [score - mark for mark in model.total_marks]
+    gaps += [engagement - mark for mark in model.engagement_marks]
+    gaps += [engagement - bound for _, bound in model.levels]
     return min(map(abs, gaps))

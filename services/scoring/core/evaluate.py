@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.scoring.core.calendar import micros_of
 from services.scoring.core.compile import CompiledModel
@@ -55,8 +55,8 @@ def evaluate(model: CompiledModel, state: State, at: datetime, manual: Sequence[
     fit_raw, fit = fit_sums(model, state)
     by_hand = manual_in_force(manual, at) if manual else ()
     given = sum([one.points for one in by_hand])
-    facts = judge(model, state, instant, engagement, fit, engagement + fit + given)
-    if model.excluded is not None and model.excluded(facts):
+    standing = judge(model, state, instant, engagement, fit, engagement + fit + given)
+    if standing.excluded:
         return Evaluation(None, None, None, 0, None, None, None, state.coverage, (Reason("excluded", 0, 1),))
     reasons = _rules(model, state, earned)
     for group, cents in zip(model.groups, sums.groups, strict=True):
@@ -65,16 +65,17 @@ def evaluate(model: CompiledModel, state: State, at: datetime, manual: Sequence[
     reasons += _corrections(sums, fit - fit_raw, engagement - sums.total)
     if given:
         reasons.append(Reason("manual", given, len(by_hand)))
+    # By position, which takes half the time.
     return Evaluation(
-        score=engagement + fit + given,
-        engagement=engagement,
-        fit=fit,
-        manual=given,
-        grade=facts.grade,
-        level=facts.level,
-        stage=facts.stage,
-        coverage=state.coverage,
-        reasons=tuple(reasons),
+        engagement + fit + given,
+        engagement,
+        fit,
+        given,
+        standing.grade,
+        standing.level,
+        standing.stage,
+        state.coverage,
+        tuple(reasons),
     )
 
 
@@ -126,15 +127,26 @@ def manual_in_force(manual: Sequence[ManualPoints], at: datetime) -> list[Manual
     return [one for one in manual if one.given_at <= at and (one.expires_at is None or at < one.expires_at)]
 
 
-def judge(model: CompiledModel, state: State, at: int, engagement: int, fit: int, total: int) -> StateFacts:
-    """Bands and stage for these sums in cents. A stage may ask for the stage reached before it."""
+class Standing(NamedTuple):
+    """Where sums put a lead. One that is excluded stands there for nobody to see."""
+
+    grade: str
+    level: str
+    stage: str | None
+    excluded: bool
+
+
+def judge(model: CompiledModel, state: State, at: int, engagement: int, fit: int, total: int) -> Standing:
+    """Bands, stage and exclusion for these sums in cents. A stage may ask for the stage reached before it."""
+    grade, level = _band(model.grades, fit), _band(model.levels, engagement)
+    if not model.stages and model.excluded is None:
+        return Standing(grade, level, None, False)
     facts = StateFacts(state, at, engagement, fit, total)
-    facts.grade = _band(model.grades, fit)
-    facts.level = _band(model.levels, engagement)
+    facts.grade, facts.level = grade, level
     for name, reached in model.stages:
         if reached(facts):
             facts.stage = name
-    return facts
+    return Standing(grade, level, facts.stage, model.excluded is not None and model.excluded(facts))
 
 
 def _band(bounds: Sequence[tuple[str, int]], cents: int) -> str:

@@ -18,12 +18,14 @@ from shared.events import (
     ACCOUNT_CHANGED,
     ERASED,
     MERGED,
+    NO_HEADERS,
     POINTS_GIVEN,
     SCORE_CHANGED,
     SHADOW_SCORED,
     STAGE_CHANGED,
     UNMERGED,
     cloud_event_headers,
+    pack_headers,
 )
 from shared.outbox import OutboxRow
 from shared.topics import ACCOUNT_SCORES, LEAD_LIFECYCLE, LEAD_SCORES, SHADOW_SCORES
@@ -108,6 +110,7 @@ def told(change: Change, models: Models) -> list[OutboxRow]:
 
 def score_changed(change: Change, models: Models) -> OutboxRow:
     """The `lead-scores` record of a change."""
+    unmerged_from, moment = change.unmerged_from, to_rfc3339(change.evaluated_at)
     body = {
         "lead_id": change.lead_id,
         "version": change.version,
@@ -115,7 +118,7 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
         "silent": change.cause in SILENT_CAUSES if change.silent is None else change.silent,
         "merged_from": list(change.merged_from),
         **({"merged_versions": dict(change.merged_from)} if change.merged_from else {}),
-        **({"unmerged_from": change.unmerged_from} if change.unmerged_from else {}),
+        **({"unmerged_from": unmerged_from} if unmerged_from else {}),
         "identifiers": change.profile.identifiers_out(),
         "attributes": change.profile.attributes,
         "consent": change.profile.consent_out(),
@@ -131,14 +134,14 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
             }
             for fired in change.signals
         ],
-        "recent_activities": [orjson.Fragment(one) for one in change.profile.latest],
-        "evaluated_at": to_rfc3339(change.evaluated_at),
+        "recent_activities": orjson.Fragment(change.profile.latest_listed),
+        "evaluated_at": moment,
     }
     headers = cloud_event_headers(
         id_=f"{change.lead_id}:{change.version}",
         source=SOURCE,
         type_=SCORE_CHANGED,
-        time=change.evaluated_at,
+        time=moment,
         key=change.lead_id,
     )
     return OutboxRow(LEAD_SCORES.name, change.lead_id.encode(), orjson.dumps(body), headers)
@@ -170,7 +173,7 @@ def shadow_scored(change: Change, models: Models) -> OutboxRow:
         id_=f"{change.lead_id}:{change.version}:shadow",
         source=SOURCE,
         type_=SHADOW_SCORED,
-        time=change.evaluated_at,
+        time=to_rfc3339(change.evaluated_at),
         key=change.lead_id,
     )
     return OutboxRow(SHADOW_SCORES.name, change.lead_id.encode(), orjson.dumps(body), headers)
@@ -182,7 +185,7 @@ def _sums(evaluation: Evaluation) -> dict[str, Any]:
 
 def tombstone(lead_id: str, merged_into: str | None = None) -> OutboxRow:
     """Ends the key of a lead in the compacted topic: of one that was erased, or merged into another."""
-    headers = [] if merged_into is None else [("merged_into", merged_into.encode())]
+    headers = NO_HEADERS if merged_into is None else pack_headers([("merged_into", merged_into.encode())])
     return OutboxRow(LEAD_SCORES.name, lead_id.encode(), None, headers)
 
 
@@ -217,7 +220,7 @@ def points_given(lead_id: str, entry: Entry) -> OutboxRow:
 
 
 def _lifecycle(lead_id: str, id_: str, type_: str, body: Mapping[str, Any], at: datetime) -> OutboxRow:
-    headers = cloud_event_headers(id_=id_, source=SOURCE, type_=type_, time=at, key=lead_id)
+    headers = cloud_event_headers(id_=id_, source=SOURCE, type_=type_, time=to_rfc3339(at), key=lead_id)
     return OutboxRow(LEAD_LIFECYCLE.name, lead_id.encode(), orjson.dumps(body), headers)
 
 
@@ -272,11 +275,11 @@ def account_changed(account_id: str, version: int, state: Mapping[str, Any], cau
         "evaluated_at": to_rfc3339(at),
     }
     headers = cloud_event_headers(
-        id_=f"{account_id}:{version}", source=SOURCE, type_=ACCOUNT_CHANGED, time=at, key=account_id
+        id_=f"{account_id}:{version}", source=SOURCE, type_=ACCOUNT_CHANGED, time=to_rfc3339(at), key=account_id
     )
     return OutboxRow(ACCOUNT_SCORES.name, account_id.encode(), orjson.dumps(body), headers)
 
 
 def account_gone(account_id: str) -> OutboxRow:
     """Ends the key of an account that nobody belongs to any more."""
-    return OutboxRow(ACCOUNT_SCORES.name, account_id.encode(), None, [])
+    return OutboxRow(ACCOUNT_SCORES.name, account_id.encode(), None)

@@ -152,9 +152,10 @@ def _take_facts(model: CompiledModel, state: State, activities: Iterable[Activit
 
 def _merge(model: CompiledModel, state: State, attributes: Mapping[str, Any]) -> None:
     """The last value that is not empty wins."""
+    known = state.attributes
     for name in model.attributes:
         value = attributes.get(name)
-        if value is None or value == "" or _same(state.attributes.get(name), value):
+        if value is None or value == "" or (name in known and _same(known[name], value)):
             continue
         state.attributes[name] = value
         state.fit = None

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -22,6 +23,9 @@ from services.scoring.core.verdicts import Hit, Judgement, judge
 from shared.activity import Activity
 from shared.clock import from_micros, to_micros
 from shared.identity import Identifier
+
+# As `Activity.order`, without a call for each.
+_ORDER = attrgetter("occurred_at", "id", "source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,10 @@ class Models:
     """Of all models, by the keys of their folds."""
     need_consent: bool = field(init=False, repr=False, compare=False)
     """Whether any of them counts only what a lead has agreed to."""
+    staged: bool = field(init=False, repr=False, compare=False)
+    """Whether any of those that score has stages."""
+    signalling: bool = field(init=False, repr=False, compare=False)
+    """Whether any of those that score has signals."""
 
     def __post_init__(self) -> None:
         models = (*self.live, *self.shadows)
@@ -61,6 +69,8 @@ class Models:
         object.__setattr__(self, "all", models)
         object.__setattr__(self, "versions", {model.key: model.version for model in models})
         object.__setattr__(self, "need_consent", any(model.compiled.model.needs_consent for model in models))
+        object.__setattr__(self, "staged", any(model.compiled.stages for model in self.live))
+        object.__setattr__(self, "signalling", any(model.compiled.model.signals for model in self.live))
 
     @property
     def primary(self) -> LiveModel:
@@ -125,12 +135,13 @@ class LeadState:
             rest["trail"] = [hit.encode() for hit in self.judgement.trail]
         if self.agreed:
             rest["agreed"] = [[to_micros(at), word] for at, word in self.agreed]
-        return b"\n".join([orjson.dumps([self.profile.encode(), folds, ahead, rest]), *self.profile.latest])
+        first, latest = orjson.dumps([self.profile.encode(), folds, ahead, rest]), self.profile.latest
+        return b"%b\n%b" % (first, latest) if latest else first
 
     @classmethod
     def unpack(cls, packed: bytes, *, folded: bool = True) -> "LeadState":
         """The state that `pack` gave; without its folds for those who are going to fold anew."""
-        first, *latest = packed.split(b"\n")
+        first, _, latest = packed.partition(b"\n")
         profile, folds, ahead, *more = orjson.loads(first)
         rest: dict[str, Any] = more[0] if more else {}
         due_at, seen_at = rest.get("due", (None, None))
@@ -182,9 +193,8 @@ def refold(
     `entries` are all that are stored of the lead. `known` is its stored profile, which is not folded again where it
     holds as many activities up to the same one: it follows from them alone.
     """
-    state = LeadState(manual=manual_of(entries))
-    state.profile.own(identifiers)
-    ordered = sorted(activities, key=lambda activity: activity.order)
+    state = LeadState(manual=manual_of(entries) if entries else ())
+    ordered = sorted(activities, key=_ORDER)
     due = _due(state, ordered, now)
     opened = openings_of(entries) if entries else None
     told = due if opened is None else in_order(opened.facts, due)
@@ -192,15 +202,17 @@ def refold(
     if known is not None and last is not None and (known.count, known.last) == (count, last):
         state.profile = known
     elif opened is None:
+        state.profile.own(identifiers)
         state.profile.add(due)
     else:
+        state.profile.own(identifiers)
         _open(state.profile, opened, due, told)
     state.judgement = judge(due, () if opened is None else opened.trail)
     verdict_of = state.judgement.verdict_of if state.judgement.unpaid else None
     if models.need_consent:
         state.agreed = [(word.at, word.granted) for word in history_of(told) if word.purpose == PROFILING]
     for model in models.all:
-        recyclings = recyclings_of(entries, model.compiled.model.recycle)
+        recyclings = recyclings_of(entries, model.compiled.model.recycle) if entries else ()
         empty = new_state(model.compiled, recyclings=recyclings)
         counting = counted(model.compiled, state.agreed, due)
         earlier = None if opened is None else opened.under(model.compiled, state.agreed)

@@ -104,9 +104,8 @@ class Search:
         _, fit = fit_sums(self.model, self.state)
         given = sum(one.points for one in manual_in_force(self.manual, from_micros(at)))
         total = engagement + fit + given
-        facts = judge(self.model, self.state, at, engagement, fit, total)
-        excluded = self.model.excluded is not None and self.model.excluded(facts)
-        return (0, None, None, None, True) if excluded else (total, facts.grade, facts.level, facts.stage, False)
+        grade, level, stage, excluded = judge(self.model, self.state, at, engagement, fit, total)
+        return (0, None, None, None, True) if excluded else (total, grade, level, stage, False)
 
     def fade(self, low: int, high: int, now: Signature) -> int | None:
         """The first instant in (low, high] that differs from `now`; between the two only half-lives change anything.

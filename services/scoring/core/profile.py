@@ -24,7 +24,7 @@ MAX_ANONYMOUS = 20
 class Profile:
     """One lead's profile, folded from its activities in fold order.
 
-    `latest` are the latest activities as JSON, newest first: they are passed on far more often than read.
+    `latest` are the latest activities as JSON, one a line, newest first: they are passed on far more often than read.
     """
 
     identifiers: list[Identifier] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Profile:
     first: Order | None = None
     last: Order | None = None
     count: int = 0
-    latest: list[bytes] = field(default_factory=list)
+    latest: bytes = b""
     consent: dict[str, tuple[int, bool]] = field(default_factory=dict)
 
     def add(self, activities: Sequence[Activity]) -> None:
@@ -45,7 +45,7 @@ class Profile:
         self.last = activities[-1].order
         self.count += len(activities)
         self.learn(activities)
-        self.latest = [*map(brief, activities[: -RECENT - 1 : -1]), *self.latest][:RECENT]
+        self.latest = _first_lines(b"\n".join([*map(brief, activities[: -RECENT - 1 : -1]), self.latest]))
 
     def learn(self, activities: Iterable[Activity]) -> None:
         """Take in what activities, in fold order, say about the lead; they are counted nowhere."""
@@ -71,12 +71,24 @@ class Profile:
     @property
     def recent(self) -> list[dict[str, Any]]:
         """The latest activities, newest first."""
-        return [orjson.loads(one) for one in self.latest]
+        found: list[dict[str, Any]] = orjson.loads(self.latest_listed)
+        return found
+
+    @property
+    def latest_listed(self) -> bytes:
+        """The latest activities as one JSON list."""
+        # No text in JSON holds a line's end.
+        return b"[%b]" % self.latest.replace(b"\n", b",")
+
+    @property
+    def has_email(self) -> bool:
+        """Whether an address names the lead: the strongest identifier is one then."""
+        return bool(self.identifiers) and self.identifiers[0].kind == EMAIL
 
     @property
     def email_domain(self) -> str | None:
         """The domain of the lead's strongest e-mail address."""
-        address = next((item.value for item in self.identifiers if item.kind == EMAIL), self.email)
+        address = self.identifiers[0].value if self.has_email else self.email
         return address.rpartition("@")[2] if address else None
 
     @property
@@ -120,7 +132,7 @@ class Profile:
         ]
 
     @classmethod
-    def decode(cls, data: list[Any], latest: list[bytes]) -> "Profile":
+    def decode(cls, data: list[Any], latest: bytes) -> "Profile":
         """The profile that `encode` gave, with its `latest` activities."""
         identifiers, email, phone, attributes, first, last, count, recent, *more = data
         return cls(
@@ -131,7 +143,7 @@ class Profile:
             _unpack(first),
             _unpack(last),
             count,
-            latest or [orjson.dumps(one) for one in recent],  # where an earlier release kept them
+            latest or b"\n".join(map(orjson.dumps, recent)),  # where an earlier release kept them
             {purpose: (at, granted) for purpose, (at, granted) in (more[0] if more else {}).items()},
         )
 
@@ -151,6 +163,13 @@ def brief(activity: Activity) -> bytes:
         if not small:
             shown["properties_omitted"] = True
     return orjson.dumps(shown)
+
+
+def _first_lines(text: bytes) -> bytes:
+    """As many as are kept; the last one of `text` may be empty and does not count."""
+    # A tenth of what `count` takes.
+    surplus = len(text) - len(text.replace(b"\n", b"")) + 1 - RECENT
+    return text.rsplit(b"\n", surplus)[0] if surplus > 0 else text.removesuffix(b"\n")
 
 
 def first_at(profile: Profile) -> datetime | None:

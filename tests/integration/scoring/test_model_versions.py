@@ -108,6 +108,30 @@ async def test_a_lead_that_changes_after_it_was_read_ahead_loses_nothing(
     assert (await desk.replayed()).differences == []
 
 
+async def test_chunks_that_another_process_has_done_meanwhile_are_not_done_again(
+    desk: Desk, api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.scoring.refold.CHUNK", 2)
+    people = [f"p{number}@example.co.jp" for number in range(14)]
+    await desk.receive(*(download(f"d{number}", email) for number, email in enumerate(people)))
+    await fold(desk)
+    address, _ = await draft(api, worth(8))
+    await publish(api, address)
+    refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: desk.now)
+    try:
+        assert await refolder.some()
+        await refolder.read_ahead()
+        assert await refold_some(desk.pool, desk.settings, desk.models, lambda: desk.now)
+        while await refolder.some():
+            pass
+    finally:
+        await refolder.close()
+    progress = (await api.get(address)).json()["refold"]
+    assert (progress["done"], progress["switched"]) == (14, 14)
+    by_model = [one[0] for one in await scores(desk) if one[1] == "model"]
+    assert sorted(by_model) == sorted(await desk.states())
+
+
 async def test_a_refold_goes_on_where_it_was_in_whatever_process(
     desk: Desk, api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

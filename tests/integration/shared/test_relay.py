@@ -49,7 +49,7 @@ class Bench:
         made = []
         for _ in range(rows):
             key = f"k{self.written % KEYS}".encode()
-            made.append(OutboxRow(self.topic, key, b"%d" % self.written + b"." * self.dice.randrange(400), []))
+            made.append(OutboxRow(self.topic, key, b"%d" % self.written + b"." * self.dice.randrange(400)))
             self.written += 1
         async with conn.transaction():
             await append(conn, "scoring", made, PARTITIONS)

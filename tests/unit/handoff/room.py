@@ -9,6 +9,7 @@ from services.handoff.core.judging import Judging, LeadMemory
 from services.handoff.core.ledger import Ledger
 from services.handoff.core.rules import Rule, Rulebook
 from services.handoff.core.state import encode_state, stored_state
+from shared.events import unpack_headers
 from tests.unit.handoff.builders import day, rule, state
 
 HOT, WARM = rule(), rule(name="warm", enter=30, leave=20)
@@ -53,7 +54,7 @@ class Room:
 
     def types(self) -> list[str]:
         """The event types that were published."""
-        return [dict(row.headers).get("ce_type", b"").decode() for row in self.ledger.published]
+        return [dict(unpack_headers(row.headers)).get("ce_type", b"").decode() for row in self.ledger.published]
 
     def route(self, now: datetime | None = None) -> Workload:
         """Choose owners for what was handed over."""

@@ -10,8 +10,7 @@ from prometheus_client import REGISTRY
 
 from services.ingest.settings import IngestSettings
 from shared.activity import parse_recorded
-from shared.clock import from_rfc3339
-from shared.events import cloud_event_headers
+from shared.events import cloud_event_headers, unpack_headers
 from shared.identity import Identifier, lead_id_for
 from shared.keys import create_key, revoke_key
 from tests.unit.ingest.conftest import NOW, ListedRecords
@@ -62,9 +61,13 @@ async def test_one_activity_becomes_one_record(client: httpx2.AsyncClient, durab
     assert value["flags"] == []
     assert parse_recorded(value).id == "a-1"
     expected = cloud_event_headers(
-        id_="a-1", source="website", type_="lead.activity.v1", time=from_rfc3339(ONE["occurred_at"]), key=lead_id
+        id_="a-1", source="website", type_="lead.activity.v1", time="2026-11-20T01:15:00.000000Z", key=lead_id
     )
-    assert record.headers == [*expected, ("x-request-id", b"r-1"), ("traceparent", traceparent.encode())]
+    assert record.headers == [
+        *unpack_headers(expected),
+        ("x-request-id", b"r-1"),
+        ("traceparent", traceparent.encode()),
+    ]
     assert record.size >= len(record.value)
 
 

@@ -16,7 +16,7 @@ from services.scoring.core.loader import model_from
 from services.scoring.helper import serve
 from services.scoring.renewal import renew
 from services.scoring.repository import LeadRow
-from services.scoring.switching import StoredLead, SwitchedLead, switch
+from services.scoring.switching import StoredLead, SwitchedLead, pack_leads, switch, unpack_switched
 from shared.activity import Activity, parse_posted, to_record
 from shared.clock import to_rfc3339
 from shared.documents import read_document
@@ -77,19 +77,20 @@ def test_the_helper_answers_in_order_what_is_found_here() -> None:
     models = version(2, daily_max=2)
     leads = [stored(version(1), count) for count in (1, 3)]
     here = [switch(models, replace(lead, row=replace(lead.row)), NOW) for lead in leads]
-    question = framed((pickle.dumps(models), leads, NOW, False))
+    question = framed((pickle.dumps(models), pack_leads(leads), NOW, False))
     answers = io.BytesIO()
     serve(io.BytesIO(question + question), answers)
     up, *found = unframed(answers.getvalue())
     assert up is None
-    assert found == [here, here]
+    assert [unpack_switched(one) for one in found] == [here, here]
 
 
 def test_a_lead_that_cannot_be_folded_is_told_and_the_helper_goes_on() -> None:
     models, lead = version(2), stored(version(1))
-    broken = framed((pickle.dumps(models), [replace(lead, history=b"{")], NOW, False))
+    broken, sound = (pack_leads([one]) for one in (replace(lead, history=b"{"), lead))
+    questions = [framed((pickle.dumps(models), packed, NOW, False)) for packed in (broken, sound)]
     answers = io.BytesIO()
-    serve(io.BytesIO(broken + framed((pickle.dumps(models), [lead], NOW, False))), answers)
+    serve(io.BytesIO(b"".join(questions)), answers)
     _, failed, found = unframed(answers.getvalue())
     assert isinstance(failed, orjson.JSONDecodeError)
     assert len(found) == 1

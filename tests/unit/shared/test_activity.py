@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.activity import CLOCK_SKEW, NO_OCCURRED_AT, Activity, parse_posted, parse_recorded, parse_stored, to_record
+from shared.clock import from_rfc3339
 from shared.posted import (
     ActivityFaults,
     PostedActivity,
@@ -93,6 +94,14 @@ def test_a_record_reads_back_as_the_same_activity(raw: Any) -> None:
         again = read(stored)
         assert again == activity
         assert again.fingerprint() == activity.fingerprint()
+
+
+@pytest.mark.parametrize("said", ["2026-11-20T10:15:00+09:00", "2026-11-20 01:15:00.1234567Z", "2026-11-20T01:15:00Z"])
+def test_a_stored_record_keeps_its_instants_however_they_are_written(said: str) -> None:
+    record = to_record(parse(FULL)) | {"occurred_at": said, "received_at": said, "claimed_at": said}
+    stored = orjson.loads(orjson.dumps(record))
+    assert parse_stored(stored) == parse_recorded(stored)
+    assert parse_stored(stored).occurred_at == from_rfc3339(said)
 
 
 SIGNALS: dict[str, Any] = {

@@ -19,7 +19,7 @@ from services.handoff.core.accounts import (
 from services.handoff.core.rules import Rule, RuleFaults, load_rules
 from shared.clock import to_rfc3339
 from shared.errors import InvalidMessage
-from shared.events import ACCOUNT_QUALIFIED
+from shared.events import ACCOUNT_QUALIFIED, unpack_headers
 from shared.outbox import OutboxRow
 from tests.unit.handoff.builders import day
 
@@ -70,7 +70,7 @@ def test_a_rise_is_one_record_and_a_dip_above_leave_raises_nothing() -> None:
         72,
     )
     assert value["threshold"] == {"enter": 70, "leave": 60}
-    headers = dict(row.headers)
+    headers = dict(unpack_headers(row.headers))
     assert (headers["ce_id"], headers["ce_type"]) == (f"{ACCOUNT}:hot-account:1".encode(), ACCOUNT_QUALIFIED.encode())
 
 

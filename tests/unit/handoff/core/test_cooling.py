@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from services.handoff.core.judging import LeadMemory
 from shared.clock import to_rfc3339
+from shared.events import unpack_headers
 from tests.oracle.cooling import Foretold, tells
 from tests.unit.handoff.builders import body, day, rule
 from tests.unit.handoff.room import Room
@@ -34,7 +35,7 @@ def wait(room: Room, until: float, lead: str = "a") -> None:
 
 
 def told(room: Room) -> list[dict[str, Any]]:
-    rows = [row for row in room.ledger.published if dict(row.headers)["ce_type"] == b"lead.cooling.v1"]
+    rows = [row for row in room.ledger.published if dict(unpack_headers(row.headers))["ce_type"] == b"lead.cooling.v1"]
     return [orjson.loads(row.value or b"") for row in rows]
 
 

@@ -12,6 +12,7 @@ from services.handoff.core.ledger import Ledger
 from services.handoff.core.rules import Rule
 from services.handoff.core.state import LeadState
 from shared import schemas
+from shared.events import unpack_headers
 from shared.outbox import OutboxRow
 from tests.unit.handoff.builders import LEAD, day, rule, state
 
@@ -65,8 +66,8 @@ def test_a_qualified_lead_carries_the_state_that_crossed() -> None:
 
 
 def test_headers_are_those_of_a_cloud_event_and_the_same_under_replay() -> None:
-    headers = dict(opened(state(52, 1)).headers)
-    assert headers == dict(opened(state(52, 1)).headers)
+    headers = dict(unpack_headers(opened(state(52, 1)).headers))
+    assert headers == dict(unpack_headers(opened(state(52, 1)).headers))
     assert headers["ce_id"] == f"{LEAD}:hot:1".encode()
     assert headers["ce_type"] == b"lead.qualified.v1"
     assert headers["ce_source"] == b"kizashi/handoff"

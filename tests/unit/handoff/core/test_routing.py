@@ -16,6 +16,7 @@ from services.handoff.core.queues import ReadyQueue, ready_queue
 from services.handoff.core.routing import Choice, choose
 from services.handoff.core.rules import load_rules
 from services.handoff.core.states import IllegalStepError
+from shared.events import unpack_headers
 from tests.unit.handoff.builders import day, state
 from tests.unit.handoff.room import Room
 
@@ -178,7 +179,9 @@ def test_who_finds_no_capacity_waits_for_the_next_day() -> None:
 
 
 def overdue_events(of: Room) -> list[Any]:
-    rows = [row for row in of.ledger.published if dict(row.headers)["ce_type"] == b"lead.handoff-overdue.v1"]
+    rows = [
+        row for row in of.ledger.published if dict(unpack_headers(row.headers))["ce_type"] == b"lead.handoff-overdue.v1"
+    ]
     return [orjson.loads(row.value or b"") for row in rows]
 
 

@@ -10,6 +10,7 @@ from services.handoff.core.handoff import Handoff, Step, new_handoff
 from services.handoff.core.ledger import Ledger
 from services.handoff.core.rules import load_rules
 from services.handoff.core.states import OUTCOMES, STATES, STEPS, WAITING, IllegalStepError, changes, is_closed
+from shared.events import unpack_headers
 from tests.unit.handoff.builders import LEAD, day, rule, state
 
 ALLOWED = {
@@ -60,7 +61,7 @@ def test_a_step_is_kept_published_and_numbered() -> None:
     assert (body["outcome"], body["reason"], body["by"]) == ("recycled", "no budget", "sato")
     assert body["until"].startswith("2027-01-30T00:00:00")
     assert (first.topic, first.key) == ("handoff-outcomes", LEAD.encode())
-    assert dict(second.headers)["ce_id"] == f"{handoff_id}:3".encode()
+    assert dict(unpack_headers(second.headers))["ce_id"] == f"{handoff_id}:3".encode()
 
 
 def test_an_answer_that_comes_too_late_meets_an_expired_handoff() -> None:

@@ -13,6 +13,7 @@ from services.handoff.core.handoff import Step
 from services.handoff.core.rules import Rule, load_rules
 from services.handoff.core.triggers import lows, pack_triggers, unpack_triggers
 from shared.clock import to_rfc3339
+from shared.events import unpack_headers
 from tests.oracle.triggers import Moment, instants_raise, rises_raise
 from tests.unit.handoff.builders import day, rule, state
 from tests.unit.handoff.room import Room
@@ -240,7 +241,7 @@ def test_cooling_is_told_once_and_never_while_silent() -> None:
     room.take("c", 49, 1)
     room.take("c", 40, 2)
     assert room.types().count("lead.cooled.v1") == 1
-    (row,) = [row for row in room.ledger.published if dict(row.headers)["ce_type"] == b"lead.cooled.v1"]
+    (row,) = [row for row in room.ledger.published if dict(unpack_headers(row.headers))["ce_type"] == b"lead.cooled.v1"]
     body = orjson.loads(row.value or b"")
     assert (body["lead_id"], body["cycle"], body["score"], row.topic) == ("a", 1, 44.0, "lead-lifecycle")
 

@@ -2,9 +2,12 @@
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.scoring.core.fold import fold, new_state
 from services.scoring.core.lead import LeadState, LiveModel, Models, refold
+from services.scoring.core.profile import RECENT, Profile, brief
 from services.scoring.core.state import decode, encode
 from tests.unit.scoring.core.builders import DAY, NOON, act, one_rule
 
@@ -45,3 +48,16 @@ def test_a_state_of_an_earlier_release_keeps_its_recent_activities() -> None:
     before = LeadState.unpack(orjson.dumps(raw))
     assert before.profile.recent == state.profile.recent
     assert LeadState.unpack(before.pack()).profile == state.profile
+
+
+@given(st.lists(st.integers(0, 2 * RECENT), max_size=5))
+def test_the_latest_activities_are_those_of_the_end_however_they_came(portions: list[int]) -> None:
+    hits = [act("page_viewed", NOON + day * DAY, id=f"a{day}", text="two\nlines") for day in range(sum(portions))]
+    profile, start = Profile(), 0
+    for count in portions:
+        profile.add(hits[start : start + count])
+        profile = Profile.decode(orjson.loads(orjson.dumps(profile.encode())), profile.latest)
+        start += count
+    expected = [brief(one) for one in reversed(hits[-RECENT:])]
+    assert profile.recent == [orjson.loads(one) for one in expected]
+    assert profile.latest_listed == b"[" + b",".join(expected) + b"]"
