@@ -26,7 +26,8 @@ from services.handoff.settings import HandoffSection, HandoffSettings, SmtpSecti
 from services.handoff.tables import SCHEMA
 from services.handoff.vault import Vault
 from shared import offsets, schemas
-from shared.events import QUALIFIED, cloud_event_headers
+from shared.clock import to_rfc3339
+from shared.events import QUALIFIED, cloud_event_headers, unpack_headers
 from shared.kafka.admin import ClusterView
 from shared.kafka.partition import partition_for
 from shared.kafka.records import Batch, Record
@@ -159,10 +160,10 @@ def qualified(number: int = 1, *, lead: str | None = None, **more: Any) -> Recor
 def record(topic: str, type_: str, id_: str, key: str, data: Mapping[str, Any] | bytes) -> Record:
     """An event as a record."""
     now = utc_now()
-    headers = cloud_event_headers(id_=id_, source=SOURCE, type_=type_, time=now, key=key)
+    headers = cloud_event_headers(id_=id_, source=SOURCE, type_=type_, time=to_rfc3339(now), key=key)
     value = data if isinstance(data, bytes) else orjson.dumps(data)
     partition = partition_for(key.encode(), PARTITIONS)
-    return Record(topic, partition, 0, int(now.timestamp() * 1e3), key.encode(), value, headers)
+    return Record(topic, partition, 0, int(now.timestamp() * 1e3), key.encode(), value, unpack_headers(headers))
 
 
 async def open_post_office(
