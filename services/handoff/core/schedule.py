@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from holidays import HolidayBase, country_holidays
-
 from services.handoff.core.file import Schedule
 
 SATURDAY = 5
@@ -87,9 +85,14 @@ def _date_near(instant_: datetime, zone: ZoneInfo, days: int) -> date:
 
 def closed_days(country: str | None, holidays: Iterable[date]) -> Callable[[date], bool]:
     """Which days are holidays: those of the country, and the company's own."""
-    national: HolidayBase | None = country_holidays(country) if country else None
     own = frozenset(holidays)
-    return lambda day: day in own or (national is not None and day in national)
+    if country is None:
+        return own.__contains__
+    # 19 MiB with a country's own, only where one is named.
+    from holidays import country_holidays  # noqa: PLC0415
+
+    national = country_holidays(country)
+    return lambda day: day in own or day in national
 
 
 def _moved(day: date, if_holiday: str, closed: Callable[[date], bool]) -> date | None:

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from email_validator import EmailNotValidError, validate_email
-from holidays import list_supported_countries
 from pydantic import BeforeValidator
 
 from shared.durations import parse_duration
@@ -128,6 +127,9 @@ def weekdays_of(days: str) -> frozenset[int]:
 
 
 def _country(value: Any) -> str:
+    # 11 MiB, only where a country is named.
+    from holidays import list_supported_countries  # noqa: PLC0415
+
     if not isinstance(value, str) or value not in list_supported_countries():
         raise ValueError("expected a country by its two capital letters, such as JP")
     return value
