@@ -1,6 +1,6 @@
 """Prints the qualified leads handed over since an instant, without moving any subscriber's position.
 
-pip install aiokafka
+pip install "aiokafka[lz4]"
 python replay.py 127.0.0.1:8004 2026-11-20T09:00:00+09:00
 """
 

@@ -1,6 +1,6 @@
 """Prints every qualified lead as it comes, from where this subscriber stopped last time.
 
-    pip install aiokafka
+    pip install "aiokafka[lz4]"
     python subscriber.py 127.0.0.1:8004          # the address that `kizashi status` shows
 
 Only committed records are read, and a position is stored after a record was dealt with: a crash in between repeats the
