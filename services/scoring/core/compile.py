@@ -57,7 +57,7 @@ class CompiledRule:
     clamped: bool
     sides: Sides | None
     """Only where the rule asks about the lead (`sensitive`)."""
-    signature: str
+    pays: str
     """Equal for rules that pay the same activities, whatever these are worth."""
 
 
@@ -210,11 +210,11 @@ def _compile_rule(index: int, rule: PointsRule | CellsRule, model: Model, calend
         clamp=Clamp.model_construct(min=rule.min, max=rule.max),
         clamped=rule.min is not None or rule.max is not None,
         sides=sides_of(rule) if sensitive else None,
-        signature=_signature(rule, repeat, model),
+        pays=_pays(rule, repeat, model),
     )
 
 
-def _signature(rule: PointsRule | CellsRule, repeat: Repeat, model: Model) -> str:
+def _pays(rule: PointsRule | CellsRule, repeat: Repeat, model: Model) -> str:
     asked = [
         [kind, one.field, *one.operator]
         for kind, conditions in (("all", rule.all), ("any", rule.any), ("none", rule.none))

@@ -97,7 +97,7 @@ class Opening:
         another policy, what it had matched then is taken as matched for good.
         """
         variants = self._body["models"].get(model, {}).get(rule.id, ())
-        same = [one for one in variants if one["signature"] == rule.signature]
+        same = [one for one in variants if one["pays"] == rule.pays]
         for variant in same or variants[:1]:
             for run in variant["runs"]:
                 instants = list(accumulate(run["at"]))
@@ -110,7 +110,7 @@ class Opening:
     def active(self, model: str, rule: CompiledRule) -> Iterator[tuple[str | None, int]]:
         """By the answers to a rule's conditions, the last sign of life with such ones."""
         variants = self._body["models"].get(model, {}).get(rule.id, ())
-        same = [one for one in variants if one["signature"] == rule.signature]
+        same = [one for one in variants if one["pays"] == rule.pays]
         for variant in same or variants[:1]:
             for answers, held, micros in variant["active"]:
                 if same:

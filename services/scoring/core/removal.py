@@ -107,7 +107,7 @@ class _Work:
                 payments = _Payments(self, model.compiled, rule, candidates[rule.index])
                 for anchor in anchors:
                     variants = found[anchor].setdefault(model.name, {}).setdefault(rule.id, [])
-                    if all(one["signature"] != rule.signature for one in variants):
+                    if all(one["pays"] != rule.pays for one in variants):
                         variants.append(payments.of(anchor, facts))
         return found
 
@@ -175,7 +175,7 @@ class _Payments:
         active = {one.answers: one.micros for one in own if one.gone and one.active}
         sides = self._rule.sides
         return {
-            "signature": self._rule.signature,
+            "pays": self._rule.pays,
             "runs": [
                 {"answers": answers, "held": sides is None or sides.hold(answers, facts), "stands": stands, "of": some}
                 for (answers, stands), some in runs.items()
