@@ -85,7 +85,7 @@ def blocks(runs: Sequence[Run], language: Language) -> Mapping[str, str]:
     """The Markdown of every block, by its name."""
     return {
         "machine": _machine(runs),
-        "table": _table(runs, [name for name in WHAT if name in runs[0].lines], language),
+        "table": _table(runs, [name for name in WHAT if any(name in run.lines for run in runs)], language),
         "short": _table(runs, [name for name in SHORT if name in runs[0].lines], language),
         "sizes": scaling.table(runs[-1].lines, language),
     }
