@@ -94,7 +94,9 @@ async def _remove(stack: StackAddresses, days: int, part: Part) -> dict[str, Any
         job = await _job(pool, cut)
         part.advance(total, total)
     if job.finished_at is None:
-        raise KizashiError("leads are being folded by another version of the model; try again when that has finished")
+        raise KizashiError(
+            "another process rewrites leads now, for a model or their age; try again when it has finished"
+        )
     return _job_out(job)
 
 

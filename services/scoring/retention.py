@@ -108,14 +108,14 @@ class Retention:
                     return False
                 await self._erasures.refresh(conn)
                 chunk = await _next(repository, job)
-                removed = await _Turn(conn, in_force, job, self._erasures.lead_id_for, now).remove(chunk)
-                if done := chunk.at_end and removed is not None:
+                removed, busy = await _Turn(conn, in_force, job, self._erasures.lead_id_for, now).remove(chunk)
+                if done := chunk.at_end and not busy:
                     await repository.finish(job, now)
-            ACTIVITIES_REMOVED.inc(removed or 0)
+            ACTIVITIES_REMOVED.inc(removed)
             if done:
                 await drop_empty(conn, cut)
                 self.finished = await repository.job(cut)
-        if removed is None:
+        if busy:
             await asyncio.sleep(BUSY_S)
         return not done
 
@@ -141,9 +141,9 @@ class _Turn:
     anchor_of: LeadIdFor
     now: datetime
 
-    async def remove(self, chunk: _Chunk) -> int | None:
-        """Remove what is old of a chunk; returns how many activities, None where somebody has leads of it in hand: the
-        others are done, and the chunk comes again.
+    async def remove(self, chunk: _Chunk) -> tuple[int, bool]:
+        """Remove what is old of a chunk; returns how many activities, and whether somebody has leads of it in hand: the
+        others are done then, and the chunk comes again.
         """
         wanted = [lead.id for lead in chunk.leads]
         rows, busy = await ScoringRepository(self.conn).lock_free(wanted) if wanted else ({}, set[str]())
@@ -166,7 +166,7 @@ class _Turn:
         await repository.looked_at(
             self.job, self.job.after if busy else chunk.after, len(opened), removed, 0 if busy else kept
         )
-        return None if busy else removed
+        return removed, bool(busy)
 
     def _old(self, history: History) -> list[Activity]:
         cut, recorded = self.job.cut, history.recorded

@@ -16,64 +16,14 @@ from services.scoring.retention import Retention, run_retention
 from services.scoring.retention_repository import RetentionRepository
 from shared.clock import to_rfc3339
 from shared.identity import ANONYMOUS, EMAIL
+from shared.telemetry import ACTIVITIES_REMOVED
 from tests.integration.scoring.desk import NOW, Desk, id_for, lead_of
 from tests.integration.scoring.model_desk import draft, fold, open_api, publish, worth
+from tests.integration.scoring.past_desk import DAYS, JANUARY, TARO, busy_year, counts, did, receive, remove, turns
 
-JANUARY = datetime(2026, 1, 10, 9, 0, tzinfo=UTC)
 CUT = datetime(2026, 10, 1, tzinfo=UTC)
-DAYS = 31
-TARO = lead_of(EMAIL, "taro@example.co.jp")
 YAMADA = lead_of(EMAIL, "yamada@example.com")
 BROWSER = lead_of(ANONYMOUS, "b1")
-
-
-def did(id_: str, at: datetime, kind: str = "document_downloaded", **more: Any) -> dict[str, Any]:
-    properties = more.pop("properties", {"document": id_})
-    lead = more.pop("lead", {"email": "taro@example.co.jp"})
-    return {"id": id_, "type": kind, "occurred_at": to_rfc3339(at), "lead": lead, "properties": properties, **more}
-
-
-async def receive(desk: Desk, at: datetime, *raw: dict[str, Any]) -> None:
-    """As told at an instant."""
-    desk.now = at
-    await desk.receive(*raw)
-
-
-async def remove(desk: Desk, days: int = DAYS) -> None:
-    """All that is too old now, once the models that were published are those of every lead."""
-    await fold(desk)
-    await turns(desk, days)
-
-
-async def turns(desk: Desk, days: int = DAYS) -> None:
-    """As many as there are to do."""
-    worker = Retention(desk.pool, desk.models, id_for, lambda: desk.now)
-    while await worker.some(days):
-        pass
-
-
-async def counts(desk: Desk) -> tuple[int, int, int]:
-    """Stored activities, openings, taken keys."""
-    row = await desk.pool.fetchrow(
-        "SELECT (SELECT count(*) FROM scoring.activity), (SELECT count(*) FROM scoring.entry WHERE kind = 'opening'),"
-        " (SELECT count(*) FROM scoring.activity_key)"
-    )
-    return row[0], row[1], row[2]
-
-
-async def busy_year(desk: Desk) -> None:
-    """A lead with a past and a present."""
-    await receive(
-        desk,
-        JANUARY,
-        did("d1", JANUARY - timedelta(days=3), attributes={"job_title": "製造部 課長", "company": "Sample KK"}),
-        did("d1-again", JANUARY - timedelta(days=2), properties={"document": "d1"}),
-        did("s1", JANUARY - timedelta(days=1), "seminar_attended"),
-        did("v1", JANUARY, "page_viewed", lead={"email": "taro@example.co.jp", "anonymous_id": "b1"}),
-        did("c1", JANUARY, "email_clicked", properties={"link": "https://example.com/a", "email_id": "m"}),
-    )
-    await receive(desk, NOW - timedelta(days=2), did("d2", NOW - timedelta(days=2)))
-    desk.now = NOW
 
 
 async def test_old_activities_go_and_nothing_else_changes(desk: Desk) -> None:
@@ -298,8 +248,10 @@ async def test_a_lead_in_hand_is_left_for_the_next_turn(desk: Desk, monkeypatch:
     worker = Retention(desk.pool, desk.models, id_for, lambda: desk.now)
     async with desk.pool.acquire() as conn, conn.transaction():
         await conn.execute("SELECT FROM scoring.lead WHERE id = $1::uuid FOR UPDATE", TARO)
+        told = ACTIVITIES_REMOVED._value.get()
         assert await worker.some(DAYS)
         assert (await counts(desk))[:2] == (6, 1)
+        assert ACTIVITIES_REMOVED._value.get() == told + 1
     assert not await worker.some(DAYS)
     assert (await counts(desk))[:2] == (1, 2)
 
@@ -379,26 +331,3 @@ async def test_the_service_removes_beside_its_other_work(desk: Desk) -> None:
         working.cancel()
         with suppress(asyncio.CancelledError):
             await working
-
-
-@pytest.mark.long
-async def test_a_lead_with_a_hundred_thousand_activities_leaves_little(desk: Desk) -> None:
-    kinds = ("page_viewed", "email_opened", "document_downloaded", "email_clicked")
-    for start in range(0, 100_000, 2_000):
-        many = [
-            did(f"n{number}", JANUARY - timedelta(minutes=4 * number), kinds[number % 4],
-                properties={"document": f"d{number % 50}", "url": f"/p{number % 30}", "email_id": f"m{number % 90}"})
-            for number in range(start, start + 2_000)
-        ]  # fmt: skip
-        await receive(desk, JANUARY, *many)
-    await receive(desk, NOW, did("now", NOW))
-    before = await desk.score_of(TARO)
-    await remove(desk)
-    assert await counts(desk) == (1, 1, 100_001)
-    assert await desk.score_of(TARO) == before
-    written, stored = await desk.pool.fetchrow(
-        "SELECT length(body::text), pg_column_size(body) FROM scoring.entry WHERE kind = 'opening'"
-    )
-    print(f"an opening of 100,000 activities: {written:,} bytes of JSON, {stored:,} stored")
-    assert stored < 100_000
-    assert (await desk.replayed()).differences == []
