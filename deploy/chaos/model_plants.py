@@ -14,7 +14,8 @@ def _switched_without_a_refold() -> None:
     right = vars(switching)["_folded"]
 
     def folded(models: Any, lead: Any, *of: Any) -> LeadState:
-        before, after = LeadState.unpack(lead.row.state).folds, right(models, lead, *of)
+        before = LeadState.unpack(lead.row.state).folds
+        after: LeadState = right(models, lead, *of)
         for key, (version, _) in list(after.folds.items()):
             if key in before:
                 after.folds[key] = (version, before[key][1])
