@@ -13,7 +13,7 @@ from functools import partial
 
 from services.scoring.core.engine import signals_of
 from services.scoring.core.entries import Entry
-from services.scoring.core.events import SignalFired, Word, told, tombstone
+from services.scoring.core.events import Change, SignalFired, Word, told, tombstone
 from services.scoring.core.lead import LeadState, Models, advance, refold
 from services.scoring.core.linking import (
     NOT_YET,
@@ -37,6 +37,9 @@ from shared.activity import SILENT, Activity
 from shared.identity import Identifier
 from shared.outbox import OutboxRow
 from shared.slices import Slices
+
+UNPACKED = 50
+"""So many leads are unpacked at a time."""
 
 
 class BatchScoring:
@@ -216,8 +219,8 @@ class BatchScoring:
     ) -> dict[str, Sequence[Identifier]]:
         """Bring all leads up to date; of those in no cluster the new activities alone are folded.
 
-        One by one, so that no more than one of them is unpacked at a time. Returns those of which that is not enough,
-        with their identifiers.
+        Some at a time, so that no more than these are unpacked. Returns those of which that is not enough, with their
+        identifiers.
         """
         await self._renew_all(work)
         claimed: dict[str, list[Identifier]] = defaultdict(list)
@@ -225,31 +228,48 @@ class BatchScoring:
             claimed[owner.lead_id].append(identifier)
         again: dict[str, Sequence[Identifier]] = {}
         slices = Slices()
-        for lead_id, activities in work.by_lead.items():
-            if lead_id in work.clustered:
-                continue
+        others = [lead_id for lead_id in work.by_lead if lead_id not in work.clustered]
+        for start in range(0, len(others), UNPACKED):
             await slices.give_way()
             if len(work.ready) >= TOGETHER:
                 writing.write(*work.take_ready())
-            row = work.rows.get(lead_id)
-            if row is None or not row.state:
-                work.rows[lead_id] = row or new_row(lead_id)
-                work.rows[lead_id].merged_into = None
-                entries = waiting.get(lead_id, ())
-                self._renew(work, lead_id, refold(self._models, activities, claimed[lead_id], self._now, entries))
+            again |= self._fold_some(work, others[start : start + UNPACKED], claimed, waiting)
+        return again
+
+    def _fold_some(
+        self,
+        work: Work,
+        lead_ids: Sequence[str],
+        claimed: Mapping[str, Sequence[Identifier]],
+        waiting: Mapping[str, Sequence[Entry]],
+    ) -> dict[str, Sequence[Identifier]]:
+        # Step by step for all of them, not lead by lead: so the processor finds code and data near.
+        known = {
+            lead_id: LeadState.unpack(row.state)
+            for lead_id in lead_ids
+            if (row := work.rows.get(lead_id)) is not None and row.state
+        }
+        folded: dict[str, LeadState] = {}
+        again: dict[str, Sequence[Identifier]] = {}
+        for lead_id in lead_ids:
+            state, activities, own = known.get(lead_id), work.by_lead[lead_id], claimed.get(lead_id, ())
+            if state is None:
+                row = work.rows.setdefault(lead_id, new_row(lead_id))
+                row.merged_into = None
+                folded[lead_id] = refold(self._models, activities, own, self._now, waiting.get(lead_id, ()))
                 continue
-            state = LeadState.unpack(row.state)
-            if lead_id in claimed:
-                state.profile.own(claimed[lead_id])
+            if own:
+                state.profile.own(own)
             models = self._models.serving(state)
             if models is not self._models:
                 work.serving[lead_id] = models
             if lead_id not in waiting and advance(models, state, activities, self._now):
-                self._renew(work, lead_id, state)
+                folded[lead_id] = state
                 continue
             again[lead_id] = state.profile.identifiers
             if state.judgement.taken_back:
                 work.taken_back.add(lead_id)
+        self._renew(work, folded)
         return again
 
     async def _fold_again(self, work: Work, again: Mapping[str, Sequence[Identifier]]) -> None:
@@ -259,7 +279,8 @@ class BatchScoring:
         for lead_id, identifiers in again.items():
             await slices.give_way()
             models = work.serving.get(lead_id, self._models)
-            self._renew(work, lead_id, refold(models, history[lead_id], identifiers, self._now, entries[lead_id]))
+            state = refold(models, history[lead_id], identifiers, self._now, entries[lead_id])
+            self._renew(work, {lead_id: state})
 
     async def _waiting(self, work: Work) -> Mapping[str, Sequence[Entry]]:
         """Entries that came before the activities of their lead, as they do where a database is filled again."""
@@ -281,19 +302,24 @@ class BatchScoring:
         slices = Slices()
         for lead_id, state in work.states.items():
             await slices.give_way()
-            self._renew(work, lead_id, state, merged_from[lead_id])
+            self._renew(work, {lead_id: state}, merged_from[lead_id])
 
-    def _renew(self, work: Work, lead_id: str, state: LeadState, merged_from: Mapping[str, int] = NOBODY) -> None:
-        """Bring the row of a lead up to its new state, and make the records of that."""
+    def _renew(self, work: Work, states: Mapping[str, LeadState], merged_from: Mapping[str, int] = NOBODY) -> None:
+        """Bring the rows of leads up to their new states, and make the records of that."""
+        changes = [self._changed(work, lead_id, state, merged_from) for lead_id, state in states.items()]
+        for lead_id, change in zip(states, changes, strict=True):
+            work.ready.append(lead_id)
+            work.published += told(change, work.serving.get(lead_id, self._models))
+
+    def _changed(self, work: Work, lead_id: str, state: LeadState, merged_from: Mapping[str, int]) -> Change:
         cause = "merge" if merged_from or work.word else "activity"
         cause = "verdict" if lead_id in work.taken_back else cause
         models, activities = work.serving.get(lead_id, self._models), work.by_lead.get(lead_id, ())
         signals = self._signals(models, state, activities)
         silent = True if activities and _all_silent(activities) else None
         change = renew(work.rows[lead_id], state, models, cause, self._now, merged_from, signals, silent=silent)
-        work.ready.append(lead_id)
-        work.published += told(replace(change, word=work.word) if work.word else change, models)
         work.unpaid.update(state.judgement.unpaid)
+        return replace(change, word=work.word) if work.word else change
 
     def _signals(self, models: Models, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:
         if not models.signalling:
