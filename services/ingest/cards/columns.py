@@ -26,9 +26,9 @@ _ADDRESS = (
     rf"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?:{_LABEL}\.)+[a-z]{{2,}}"
 )
 # As `shared.identity.plain_phone`.
-_NUMBER = r"0(?:(?!10)[1-9][0-9]{8}|[5-9]0[0-9]{8})"
+_NUMBER = r"0(?:[5-9]0[0-9]{8}|(?!10)[1-9][0-9]{8})"
 _IS_ADDRESS, _IS_NUMBER = re.compile(_ADDRESS), re.compile(_NUMBER)
-_NO_ADDRESS, _NO_NUMBER = (re.compile(rf"\n(?!(?:{form})?$)", re.MULTILINE) for form in (_ADDRESS, _NUMBER))
+_NO_ADDRESS, _NO_NUMBER = (re.compile(rf"\n(?!{form}$|$)", re.MULTILINE) for form in (_ADDRESS, _NUMBER))
 _NO_MOBILE = re.compile(rf"\n(?!{MOBILE_JP.pattern}$)", re.MULTILINE)
 
 Key = TypeVar("Key")
