@@ -135,11 +135,12 @@ class Listing:
     def _all_new(self, made: Made, first: int) -> bool:
         """Whether no record and no person of a block stood in the list before; then they are remembered."""
         # As `_compare`, which has to look at them one by one where any are the same; an Identifier has a tuple's hash.
-        hashes = [*map(hash, made.ids), *map(hash, zip(repeat(EMAIL), made.emails))]
-        if len(set(hashes)) < len(hashes) or not self._seen.keys().isdisjoint(hashes):
+        hashes = chain(map(hash, made.ids), map(hash, zip(repeat(EMAIL), made.emails)))
+        records = list(range(first, first + len(made.ids)))
+        new = dict(zip(hashes, chain(records, records), strict=True))
+        if len(new) < 2 * len(records) or not self._seen.keys().isdisjoint(new):
             return False
-        records = range(first, first + len(made.ids))
-        self._seen.update(zip(hashes, chain(records, records), strict=True))
+        self._seen |= new
         return True
 
     def outcome_of(self, number: int, row: Row) -> Outcome:
