@@ -94,6 +94,7 @@ class Singly(Listing):
             rows = islice(read_rows(text, self.layout.delimiter), self.layout.preamble + 1, None)
             for number, row in enumerate(rows, 1):
                 yield self.outcome_of(number, row)
+            self.know_encoding(text)
 
 
 def told(kind: type[Listing], data: bytes, limit: int, options: dict[str, Any]) -> list[str]:
