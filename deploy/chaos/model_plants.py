@@ -11,25 +11,17 @@ from services.scoring.core.lead import LeadState
 
 def _switched_without_a_refold() -> None:
     """A lead gets the number of the new version, and keeps what the earlier one had folded."""
-    switch, fold = switching.switch, vars(switching)["refold"]
+    right = vars(switching)["_folded"]
 
-    def switched(models: Any, lead: Any, now: datetime, **how: Any) -> Any:
+    def folded(models: Any, lead: Any, *of: Any) -> LeadState:
         before = LeadState.unpack(lead.row.state).folds
+        after: LeadState = right(models, lead, *of)
+        for key, (version, _) in list(after.folds.items()):
+            if key in before:
+                after.folds[key] = (version, before[key][1])
+        return after
 
-        def folded(*of: Any) -> LeadState:
-            after: LeadState = fold(*of)
-            for key, (version, _) in list(after.folds.items()):
-                if key in before:
-                    after.folds[key] = (version, before[key][1])
-            return after
-
-        setattr(switching, "refold", folded)  # noqa: B010 - not to be checked against the module
-        try:
-            return switch(models, lead, now, **how)
-        finally:
-            setattr(switching, "refold", fold)  # noqa: B010
-
-    setattr(refold, "switch", switched)  # noqa: B010
+    setattr(switching, "_folded", folded)  # noqa: B010 - not to be checked against the module
     setattr(refold, "WORTH_A_HELPER", sys.maxsize)  # noqa: B010 - a helper would know nothing of it
 
 

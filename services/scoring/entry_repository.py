@@ -138,7 +138,7 @@ class EntryRepository:
         rows = await self._conn.fetch(
             "SELECT DISTINCT lead_id::text FROM scoring.activity WHERE lead_id <> $1::uuid AND"
             " (body->'lead'->>'anonymous_id' = ANY($2::text[]) OR body->'lead'->>'phone' = ANY($2::text[])"
-            " OR EXISTS (SELECT FROM jsonb_each_text(body->'lead'->'external_ids') AS e"
+            " OR EXISTS (SELECT FROM json_each_text(body->'lead'->'external_ids') AS e"
             " WHERE e.key || ':' || e.value = ANY($2::text[])))"
             " UNION SELECT lead_id::text FROM scoring.entry, jsonb_array_elements(body->'facts') AS fact,"
             " jsonb_array_elements(fact->3) AS name"

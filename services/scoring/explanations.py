@@ -199,7 +199,10 @@ class _Rules:
     def __init__(self, model: Model, accounts: Sequence[RuleAccount], stored: Sequence[Recorded], most: int) -> None:
         self._rules = model.engagement.rules
         self._most = most
-        self._described = _described(_shown(accounts, most), stored)
+        # Where every rule shows all it has, it takes longer to find out what is shown than to describe the rest.
+        few = len(stored) <= most
+        shown = {id(one.activity): one.activity for one in stored} if few else _shown(accounts, most)
+        self._described = _described(shown, stored)
 
     def out(self, account: RuleAccount) -> dict[str, Any]:
         written: Rule = self._rules[account.rule.index]

@@ -230,10 +230,11 @@ async def _stored(conn: asyncpg.Connection, rows: Mapping[str, LeadRow]) -> list
 async def _switch(
     models: Models, leads: Sequence[StoredLead], now: datetime, *, silent: bool = True, hold: bool = False
 ) -> list[SwitchedLead]:
-    """As `switch`, for each of the leads, in this process."""
-    switched, slices = [], Slices()
+    """As `switch`, in this process, where others want their turn after each."""
+    switched: list[SwitchedLead] = []
+    slices = Slices()
     for lead in leads:
-        switched.append(switch(models, lead, now, silent=silent, hold=hold))
+        switched += switch(models, [lead], now, silent=silent, hold=hold)
         await slices.give_way()
     return switched
 

@@ -194,7 +194,7 @@ class ScoringRepository:
         """Store new activities, each under the lead it belongs to, with its body as it came."""
         await self._conn.execute(
             "INSERT INTO scoring.activity (lead_id, occurred_at, source, id, type, body, recorded_at)"
-            " SELECT *, $7 FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::jsonb[])",
+            " SELECT *, $7 FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::json[])",
             [lead_id for lead_id, _ in placed],
             [item.occurred_at for _, item in placed],
             [item.source for _, item in placed],

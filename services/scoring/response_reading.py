@@ -22,7 +22,7 @@ WITH sent AS (
       AND (CAST(:email_id AS text) IS NULL OR a.body->'properties'->>'email_id' = :email_id)
       AND (CAST(:campaign AS text) IS NULL OR a.body->'properties'->>'campaign' = :campaign)
       AND (CAST(:link AS text) IS NULL OR strpos(a.body->'properties'->>'link', :link) > 0)
-      AND NOT coalesce(a.body->'flags' ?| ARRAY['suspected', 'scan'], false)
+      AND NOT coalesce((a.body->'flags')::jsonb ?| ARRAY['suspected', 'scan'], false)
       AND coalesce((
           SELECT v.verdict FROM scoring.verdict v WHERE v.source = a.source AND v.id = a.id
           ORDER BY v.recorded_at DESC, v.detector DESC LIMIT 1

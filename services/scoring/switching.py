@@ -1,4 +1,4 @@
-"""One stored lead folded again by other versions of the models, and what follows: its row and its records.
+"""Stored leads folded again by other versions of the models, and what follows: their rows and their records.
 
 Plain data in and out, so that it can be done in a process of its own.
 """
@@ -19,7 +19,7 @@ from services.scoring.core.release import may_qualify
 from services.scoring.core.timing import evaluations_at
 from services.scoring.renewal import renew
 from services.scoring.repository import LeadRow
-from shared.activity import parse_stored
+from shared.activity import Activity, parse_stored
 from shared.events import OutboxRow
 
 CAUSE = "model"
@@ -50,22 +50,46 @@ class SwitchedLead:
     held: float | None = None
 
 
-def switch(models: Models, lead: StoredLead, now: datetime, *, silent: bool = True, hold: bool = False) -> SwitchedLead:
-    """Fold a lead by `models` and bring its row up to that. The row counts only if the stored one is still as it was.
+def switch(
+    models: Models, leads: Sequence[StoredLead], now: datetime, *, silent: bool = True, hold: bool = False
+) -> list[SwitchedLead]:
+    """Fold leads by `models` and bring their rows up to that. A row counts only if the stored one is still as it was.
 
     With `hold`, a lead that may qualify by the switch is left as it is.
     """
-    row, before = lead.row, LeadState.unpack(lead.row.state, folded=hold)
-    history = map(parse_stored, orjson.loads(lead.history))
+    # Step by step for all of them: with one after the other the processor fetches code and data anew, a sixth slower.
+    before = [LeadState.unpack(lead.row.state, folded=hold) for lead in leads]
+    histories = [[*map(parse_stored, orjson.loads(lead.history))] for lead in leads]
+    after = [_folded(models, *one, now) for one in zip(leads, histories, before, strict=True)]
+    held = [_score_held(models, *one, now) for one in zip(before, after, strict=True)] if hold else [None] * len(leads)
+    changes = [
+        renew(lead.row, state, models, CAUSE, now, silent=silent) if score is None else None
+        for lead, state, score in zip(leads, after, held, strict=True)
+    ]
+    return [
+        SwitchedLead(lead.row, () if change is None else told(change, models), score)
+        for lead, change, score in zip(leads, changes, held, strict=True)
+    ]
+
+
+def _folded(
+    models: Models, lead: StoredLead, history: Sequence[Activity], before: LeadState, now: datetime
+) -> LeadState:
     after = refold(models, history, before.profile.identifiers, now, lead.entries, before.profile)
     after.stages, after.due_at = before.stages, before.due_at
-    if hold and (serving := models.serving(before)) is not models:
-        evaluations = _evaluations(models, after, now)
-        if may_qualify(_evaluations(serving, before, now), evaluations, models):
-            score = evaluations[models.primary.name].score
-            return SwitchedLead(row, (), float("-inf") if score is None else score / 100)
-    change = renew(row, after, models, CAUSE, now, silent=silent)
-    return SwitchedLead(row, told(change, models))
+    return after
+
+
+def _score_held(models: Models, before: LeadState, after: LeadState, now: datetime) -> float | None:
+    """The score of a lead that may qualify by the switch, None for any other."""
+    serving = models.serving(before)
+    if serving is models:
+        return None
+    evaluations = _evaluations(models, after, now)
+    if not may_qualify(_evaluations(serving, before, now), evaluations, models):
+        return None
+    score = evaluations[models.primary.name].score
+    return float("-inf") if score is None else score / 100
 
 
 def pack_leads(leads: Sequence[StoredLead]) -> Packed:

@@ -110,7 +110,7 @@ _FILL = (
     f"""
     INSERT INTO scoring.activity (lead_id, occurred_at, recorded_at, source, id, type, body)
     SELECT copy.id, a.occurred_at, a.recorded_at, a.source, a.id || '-' || n, a.type,
-      a.body || jsonb_build_object('id', a.id || '-' || n)
+      (a.body::jsonb || jsonb_build_object('id', a.id || '-' || n))::json
     {_COPIES} JOIN public.prototype_activity a ON a.lead_id = p.id
     """,
     f"""

@@ -41,7 +41,9 @@ class CompiledCell:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """One engagement rule. With `cells`, the fields about paying mean nothing; `test` is None where all match."""
+    """One engagement rule. With `cells`, the fields about paying mean nothing; `test` is None where all match. No
+    entry, or activity counted by a cell, matters when it is `lifetime` microseconds old.
+    """
 
     index: int
     id: str
@@ -52,7 +54,7 @@ class CompiledRule:
     decay: Decay
     keeps_times: bool
     cells: tuple[CompiledCell, ...]
-    longest: int
+    lifetime: int
     clamp: Clamp
     clamped: bool
     sides: Sides | None
@@ -206,7 +208,7 @@ def _compile_rule(index: int, rule: PointsRule | CellsRule, model: Model, calend
         decay=decay,
         keeps_times=not isinstance(decay, NoDecay),
         cells=cells,
-        longest=max((cell.span for cell in cells), default=0),
+        lifetime=max(cell.span for cell in cells) if cells else decay.lifetime(points),
         clamp=Clamp.model_construct(min=rule.min, max=rule.max),
         clamped=rule.min is not None or rule.max is not None,
         sides=sides_of(rule) if sensitive else None,

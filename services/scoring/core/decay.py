@@ -32,8 +32,8 @@ class Decay(Protocol):
         """The unrounded cents of every entry at `at`; they add up to `value`."""
         return [self.value(points, (time,), at)[0] for time in times]
 
-    def worthless(self, points: int, at: int) -> int:
-        """Entries at or before this instant pay nothing at `at` or later."""
+    def lifetime(self, points: int) -> int:
+        """An age in microseconds at which an entry is surely nothing, NEVER if it always keeps something."""
         ...
 
     def next_step(self, points: int, times: Sequence[int], at: int) -> int:
@@ -49,8 +49,8 @@ class NoDecay(Decay):
         return points * len(times), len(times)
 
     @override
-    def worthless(self, points: int, at: int) -> int:
-        return -1
+    def lifetime(self, points: int) -> int:
+        return NEVER
 
     @override
     def next_step(self, points: int, times: Sequence[int], at: int) -> int:
@@ -69,8 +69,8 @@ class WindowDecay(Decay):
         return points * count, count
 
     @override
-    def worthless(self, points: int, at: int) -> int:
-        return at - self.span
+    def lifetime(self, points: int) -> int:
+        return self.span
 
     @override
     def next_step(self, points: int, times: Sequence[int], at: int) -> int:
@@ -83,17 +83,12 @@ class HalfLifeDecay(Decay):
 
     def __init__(self, schema: HalfLife) -> None:
         self.span = micros_of(schema.half_life)
-        self._lifetimes: dict[int, int] = {}
 
     @override
     def value(self, points: int, times: Sequence[int], at: int) -> tuple[Exact, int]:
-        span, total, count = self.span, 0.0, 0
-        for time in times:
-            worth = points * 2.0 ** ((time - at) / span)
-            if worth >= 1.0 or worth <= -1.0:
-                total += worth
-                count += 1
-        return total, count
+        span = self.span
+        worths = [worth for time in times if (worth := points * 2.0 ** ((time - at) / span)) >= 1.0 or worth <= -1.0]
+        return sum(worths, 0.0), len(worths)
 
     @override
     def each(self, points: int, times: Sequence[int], at: int) -> list[Exact]:
@@ -118,16 +113,9 @@ class HalfLifeDecay(Decay):
 
         return at
 
-    def lifetime(self, points: int) -> int:
-        """An age at which an entry is surely nothing."""
-        known = self._lifetimes.get(points)
-        if known is None:
-            known = self._lifetimes[points] = ceil(self.span * log2(abs(points) or 1) * (1 + 1e-9)) + 2
-        return known
-
     @override
-    def worthless(self, points: int, at: int) -> int:
-        return at - self.lifetime(points)
+    def lifetime(self, points: int) -> int:
+        return ceil(self.span * log2(abs(points) or 1) * (1 + 1e-9)) + 2
 
     @override
     def next_step(self, points: int, times: Sequence[int], at: int) -> int:
@@ -148,7 +136,7 @@ class StepDecay(Decay):
         self.last = ceil(1 / self.share) if fades else None
         # No month is longer than 31 days, a change of clocks or of the date line shifts it by two days at most.
         longest = self.span or 33 * 86_400_000_000 * (self.months or 1)
-        self.lifetime = self.last * longest if self.last else None
+        self._lifetime = self.last * longest if self.last else NEVER
 
     def periods(self, time: int, at: int) -> int:
         """Whole periods from `time` to `at`."""
@@ -156,7 +144,7 @@ class StepDecay(Decay):
 
     @override
     def value(self, points: int, times: Sequence[int], at: int) -> tuple[Exact, int]:
-        start = bisect_right(times, self.worthless(points, at))
+        start = bisect_right(times, at - self._lifetime)
         paying: dict[int, int] = {}
         for time in times[start:]:
             periods = self.periods(time, at)
@@ -181,14 +169,14 @@ class StepDecay(Decay):
         return total * self.kept**age, whole**oldest
 
     @override
-    def worthless(self, points: int, at: int) -> int:
-        return at - self.lifetime if self.lifetime else -1
+    def lifetime(self, points: int) -> int:
+        return self._lifetime
 
     @override
     def next_step(self, points: int, times: Sequence[int], at: int) -> int:
         if self.compound and not round(self.value(points, times, at)[0]):
             return NEVER  # it never reaches zero, but what is left rounds to nothing and only gets less
-        start = bisect_right(times, self.worthless(points, at))
+        start = bisect_right(times, at - self._lifetime)
         return min((self._next(time, at) for time in times[start:]), default=NEVER)
 
     def _next(self, time: int, at: int) -> int:

@@ -89,7 +89,7 @@ def _fade_next(
                 pace += abs(float(total)) * _LOG_2 / rule.decay.span
                 slack += 1
                 # Entries leave oldest first; each takes its last cent with it at once.
-                deaths = min(deaths, entries.times[-paying] + rule.decay.lifetime(rule.points))
+                deaths = min(deaths, entries.times[-paying] + rule.lifetime)
     if not pace:
         return NEVER
     room = max(_room(model, published, current) - slack, 0)

@@ -16,8 +16,8 @@ UNPAID = frozenset({"suspected", "scan"})
 VerdictOf = Callable[[Activity], str | None]
 DAILY_MAX = "daily_max"
 REPEAT = "repeat"
-Pay = Callable[[CompiledModel, State, CompiledRule, Entries, int, Activity], str | None]
-"""Lets one matching activity earn a rule; see `pay`."""
+Seen = Sequence[list[tuple[Activity, str | None]]]
+"""Per rule in model order the activities that matched it, in fold order, each with what denied it; see `pay`."""
 Placed = Iterator[tuple[int, Activity]]
 """Activities with their instants in microseconds, in fold order."""
 
@@ -30,7 +30,7 @@ class Earlier(Protocol):
         """What they said about the lead, as activities in fold order that count for nothing else."""
         ...
 
-    def weave(self, model: CompiledModel, state: State, placed: Placed, paying: Pay) -> Placed:
+    def weave(self, model: CompiledModel, state: State, placed: Placed, seen: Seen | None) -> Placed:
         """`placed`; what was removed earns what it earned, in `state`, each before the first that is later."""
         ...
 
@@ -66,22 +66,22 @@ def fold(
     state: State,
     activities: Sequence[Activity],
     verdict_of: VerdictOf | None = None,
-    payer: Pay | None = None,
+    seen: Seen | None = None,
     earlier: Earlier | None = None,
 ) -> State:
     """Fold `activities` into `state`, in place.
 
     They stand in fold order (occurred_at, id, source), none twice, all after the last one folded. Raises ValueError
     where they do not. When it returns with `needs_refold`, an attribute changed that rules had asked about earlier:
-    fold everything again from a new state. `payer` stands around `pay`, for those who want to watch. `earlier` is what
-    removed activities left, for a new state alone.
+    fold everything again from a new state. What came of each activity is appended to `seen`, for those who want to
+    watch. `earlier` is what removed activities left, for a new state alone.
     """
     instants = _place(state, activities)
     _take_facts(model, state, activities if earlier is None else in_order(earlier.facts, activities))
     if not state.needs_refold:
-        placed, paying = zip(instants, activities, strict=True), payer or pay
-        woven = placed if earlier is None else earlier.weave(model, state, placed, paying)
-        _earn(model, state, woven, verdict_of, paying)
+        placed = zip(instants, activities, strict=True)
+        woven = placed if earlier is None else earlier.weave(model, state, placed, seen)
+        _earn(model, state, woven, verdict_of, seen)
     return state
 
 
@@ -95,7 +95,7 @@ def _earn(
     state: State,
     placed: Iterable[tuple[int, Activity]],
     verdict_of: VerdictOf | None,
-    paying: Pay,
+    seen: Seen | None,
 ) -> None:
     facts, every, plans = ActivityFacts(state.attributes, state.domain), state.entries, model.plans
     for micros, activity in placed:
@@ -114,7 +114,9 @@ def _earn(
                 entries = every[rule.index]
                 if entries is None:
                     entries = every[rule.index] = Entries()
-                paying(model, state, rule, entries, micros, activity)
+                denied = pay(model, state, rule, entries, micros, activity)
+                if seen is not None:
+                    seen[rule.index].append((activity, denied))
         if matched and plan.active:
             state.last_active = micros
 
@@ -187,13 +189,13 @@ def count(state: State, span: int, activity_type: str, micros: int) -> None:
     counted = state.did.setdefault(activity_type, [0, []])
     counted[0] += 1
     if span:
-        _remember(counted[1], micros, micros - span)
+        _remember(counted[1], micros, span)
 
 
-def _remember(times: list[int], micros: int, worthless: int) -> None:
-    """Append, and forget what lies at or before `worthless`."""
-    if times and times[0] <= worthless:
-        del times[: bisect_right(times, worthless)]
+def _remember(times: list[int], micros: int, lifetime: int) -> None:
+    """Append, and forget what is that old by then."""
+    if times and times[0] <= micros - lifetime:
+        del times[: bisect_right(times, micros - lifetime)]
     times.append(micros)
 
 
@@ -205,7 +207,7 @@ def pay(
     Rules with cells count every one.
     """
     if rule.cells:
-        _remember(entries.times, micros, micros - rule.longest)
+        _remember(entries.times, micros, rule.lifetime)
         return None
     repeat, key = rule.repeat, ""
     if repeat.by_object:
@@ -227,7 +229,7 @@ def pay(
         if len(entries.recent) > repeat.limit:
             del entries.recent[0]
     if rule.keeps_times:
-        _remember(entries.times, micros, rule.decay.worthless(rule.points, micros))
+        _remember(entries.times, micros, rule.lifetime)
     elif state.recyclings:
         entries.times.append(micros)
     return None

@@ -39,13 +39,12 @@ class Search:
         self.model, self.state, self.manual = model, state, manual
         self.probes = 0
         self.fading_until = max(_ends_of_fading(model, state), default=0)
-        self.highest = NEVER
+        self.highest: int | None = None
         self.estimates: dict[int, Callable[[int], int | None]] = {}
 
     def first_after(self, at: int) -> int:
         self.estimate_from(at)
         now = self.signature(at)
-        self.highest = highest_sum(self.model, self.state, at)
         for _ in range(_MOST_STEPS):
             step = min(self.inactive_next(at), *steps(self.model, self.state, at, self.manual))
             end = min(step - 1, self.fading_until)
@@ -63,6 +62,8 @@ class Search:
         if rule is None or not rule.points or self.state.last_active is None:
             return NEVER
         idle = idle_periods(self.model, self.state, at)
+        if self.highest is None:
+            self.highest = highest_sum(self.model, self.state, at)
         if self.highest - idle * abs(rule.points) <= rule.floor:
             return NEVER
         return self.state.last_active + (idle + 1) * self.model.idle_span
@@ -164,7 +165,7 @@ def _ends_of_fading(model: CompiledModel, state: State) -> Iterator[int]:
     for rule in model.fades:
         entries = state.entries[rule.index]
         if entries is not None and entries.times and isinstance(rule.decay, HalfLifeDecay):
-            yield min(entries.times[-1] + rule.decay.lifetime(rule.points), NEVER)
+            yield min(entries.times[-1] + rule.lifetime, NEVER)
 
 
 def steps(model: CompiledModel, state: State, at: int, manual: Sequence[ManualPoints]) -> Iterator[int]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from services.scoring.core.compile import CompiledModel, CompiledRule
 from services.scoring.core.consent import Profiling
 from services.scoring.core.entries import Entry
-from services.scoring.core.fold import ActivityFacts, Pay, Placed, count
+from services.scoring.core.fold import ActivityFacts, Placed, Seen, count, pay
 from services.scoring.core.resolution import Order
 from services.scoring.core.state import Entries, State
 from services.scoring.core.verdicts import Hit
@@ -188,7 +188,7 @@ class Before:
         """See Earlier."""
         return self._facts
 
-    def weave(self, model: CompiledModel, state: State, placed: Placed, paying: Pay) -> Placed:
+    def weave(self, model: CompiledModel, state: State, placed: Placed, seen: Seen | None) -> Placed:
         """See Earlier."""
         steps, facts = self._counts(model, state), ActivityFacts(state.attributes, state.domain)
         for rule in model.rules:
@@ -199,11 +199,11 @@ class Before:
         number = 0
         for micros, activity in placed:
             while number < len(steps) and steps[number][0] <= micros:
-                _take(model, state, steps[number], paying)
+                _take(model, state, steps[number], seen)
                 number += 1
             yield micros, activity
         for step in steps[number:]:
-            _take(model, state, step, paying)
+            _take(model, state, step, seen)
         active = max(self._signs_of_life(model, facts), default=None)
         if active is not None and (state.last_active is None or state.last_active < active):
             state.last_active = active
@@ -259,7 +259,7 @@ _Step = tuple[int, CompiledRule | None, Any]
 """At an instant, something earned under a rule, or an activity of a type that is counted."""
 
 
-def _take(model: CompiledModel, state: State, step: _Step, paying: Pay) -> None:
+def _take(model: CompiledModel, state: State, step: _Step, seen: Seen | None) -> None:
     micros, rule, what = step
     if rule is None:
         span = model.plan(what).did_span
@@ -269,7 +269,9 @@ def _take(model: CompiledModel, state: State, step: _Step, paying: Pay) -> None:
     entries = state.entries[rule.index]
     if entries is None:
         entries = state.entries[rule.index] = Entries()
-    paying(model, state, rule, entries, micros, what)
+    denied = pay(model, state, rule, entries, micros, what)
+    if seen is not None:
+        seen[rule.index].append((what, denied))
 
 
 def _matches(rule: CompiledRule, answers: str | None, facts: ActivityFacts) -> bool:

@@ -187,7 +187,7 @@ class _Payments:
 
     def _kept(self, anchor: str, own: list[_Candidate]) -> Iterator[_Marked]:
         if self._rule.cells:
-            yield from ((one, BOTH) for one in _newest(own, self._rule.longest))
+            yield from ((one, BOTH) for one in _newest(own, self._rule.lifetime))
             return
         if self._whole is None:
             yield from ((one, BOTH) for one in own if one.gone)

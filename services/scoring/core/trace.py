@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.scoring.core.compile import CompiledModel, CompiledRule
-from services.scoring.core.fold import REPEAT, ActivityFacts, Earlier, VerdictOf, fold, new_state, pay, unpaid_verdict
+from services.scoring.core.fold import REPEAT, ActivityFacts, Earlier, Seen, VerdictOf, fold, new_state, unpaid_verdict
 from services.scoring.core.objects import object_key
-from services.scoring.core.state import Entries, Recycling, State
+from services.scoring.core.state import Recycling, State
 from shared.activity import Activity
 
 VERDICT = "verdict"
 """Denied because the activity was no person's: `Denial.verdict` says which verdict it has."""
-Seen = list[tuple[Activity, str | None]]
-"""What one rule saw, in fold order: activities that matched it, each with what denied it."""
 
 
 @dataclass(slots=True)
@@ -49,25 +47,17 @@ def traced_fold(
     """Fold `ordered` (in fold order, each once) from a new state; what came of each activity stands in the trace, and
     what came of removed ones as far as `earlier` tells.
     """
-    seen: list[Seen] = [[] for _ in model.rules]
-
     # The fold does nothing more than note; thousands of times, which is why it does so little.
-    def noting(
-        model: CompiledModel, state: State, rule: CompiledRule, entries: Entries, micros: int, activity: Activity
-    ) -> str | None:
-        denied = pay(model, state, rule, entries, micros, activity)
-        seen[rule.index].append((activity, denied))
-        return denied
-
+    seen: Seen = [[] for _ in model.rules]
     state = new_state(model, attributes=attributes, recyclings=recyclings)
-    fold(model, state, ordered, verdict_of, noting, earlier)
+    fold(model, state, ordered, verdict_of, seen, earlier)
     paid = [[activity for activity, denied in one if denied is None] for one in seen]
     trace = Trace(paid, [_denials(rule, one) for rule, one in zip(model.rules, seen, strict=True)])
     _note_unpaid(model, state, ordered, verdict_of, trace)
     return state, trace
 
 
-def _denials(rule: CompiledRule, seen: Seen) -> list[Denial]:
+def _denials(rule: CompiledRule, seen: Sequence[tuple[Activity, str | None]]) -> list[Denial]:
     if rule.repeat.by_object:
         return _denials_by_object(seen)
     paid: list[Activity] = []
@@ -81,7 +71,7 @@ def _denials(rule: CompiledRule, seen: Seen) -> list[Denial]:
     return denials
 
 
-def _denials_by_object(seen: Seen) -> list[Denial]:
+def _denials_by_object(seen: Sequence[tuple[Activity, str | None]]) -> list[Denial]:
     paid: dict[str, Activity] = {}
     denials: list[Denial] = []
     for activity, denied in seen:

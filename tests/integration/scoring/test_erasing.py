@@ -109,7 +109,7 @@ async def test_what_came_without_consent_is_stored_or_dropped_and_never_scored(a
     kept = {"store": ["before", "agreed", "counted", "withdrawn", "after"], "drop": ["agreed", "counted", "withdrawn"]}
     assert stored == kept[policy]
     proof = await desk.pool.fetchval("SELECT body->'properties' FROM scoring.activity WHERE id = 'withdrawn'")
-    assert proof == ("{}" if policy == "drop" else '{"document": "withdrawn"}')
+    assert proof == ("{}" if policy == "drop" else '{"document":"withdrawn"}')
     await desk.receive(did("before", days=5), did("after", days=1))
     assert await desk.score_of(TARO) == 10
     assert (await desk.replayed()).differences == []

@@ -57,7 +57,7 @@ def states(models: Models, switched: SwitchedLead) -> tuple[int, dict[str, int],
 
 def test_a_lead_is_switched_with_one_silent_record() -> None:
     lead = stored(version(1))
-    switched = switch(version(2, daily_max=2), replace(lead, row=replace(lead.row)), NOW)
+    (switched,) = switch(version(2, daily_max=2), [replace(lead, row=replace(lead.row))], NOW)
     assert lead.row.score == 15
     assert states(version(2), switched) == (3, {SHIPPED["model"]: 2}, 10)
     (record,) = switched.published
@@ -69,14 +69,14 @@ def test_a_lead_is_switched_with_one_silent_record() -> None:
 def test_a_lead_that_may_qualify_is_left_as_it_is_where_releases_are_held() -> None:
     lead, earlier = stored(version(1)), version(1).primary
     models = Models(version(2, watch=[5], daily_max=2).live, earlier={(earlier.name, 1): earlier})
-    switched = switch(models, replace(lead, row=replace(lead.row)), NOW, hold=True)
+    (switched,) = switch(models, [replace(lead, row=replace(lead.row))], NOW, hold=True)
     assert (switched.row, switched.published, switched.held) == (lead.row, (), 10)
 
 
 def test_the_helper_answers_in_order_what_is_found_here() -> None:
     models = version(2, daily_max=2)
     leads = [stored(version(1), count) for count in (1, 3)]
-    here = [switch(models, replace(lead, row=replace(lead.row)), NOW) for lead in leads]
+    here = switch(models, [replace(lead, row=replace(lead.row)) for lead in leads], NOW)
     question = framed((pickle.dumps(models), pack_leads(leads), NOW, False))
     answers = io.BytesIO()
     serve(io.BytesIO(question + question), answers)

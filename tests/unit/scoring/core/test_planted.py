@@ -187,7 +187,7 @@ def _ahead_forgotten(put: Replace) -> None:
 
 
 def _times_forgotten(put: Replace) -> None:
-    put(decay.HalfLifeDecay, "worthless", lambda self, _points, at: at - 2 * self.span)
+    put(decay.HalfLifeDecay, "lifetime", lambda self, _points: 2 * self.span)
 
 
 def _recent_forgotten(put: Replace) -> None:
