@@ -5,8 +5,8 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, BinaryIO, TextIO
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
 
 from services.ingest.cards.cells import strip_controls
 from services.ingest.cards.headers import SEARCHED_ROWS, most_known
@@ -28,6 +28,7 @@ NAMES = {
 _CODECS = {EUC_JP: "euc_jis_2004", ISO_2022_JP: "euc_jis_2004"}
 _HEAD_BYTES = 65_536
 _CHUNK = 1_048_576
+_LOST = "\ufffd"
 _ESCAPE = re.compile(rb"\x1b(?:\$[@B]|\$\([@BDOPQ]|\([BJIH])")
 _TO_EUC = bytes(byte | 0x80 if 0x21 <= byte <= 0x7E else byte for byte in range(256))
 _LONGEST_ESCAPE = 4
@@ -39,10 +40,18 @@ class Found:
 
     encoding: str
     sure: bool
-    broken: bool
-    """Whether some bytes cannot be read in it; they become U+FFFD."""
+    broken: bool | None
+    """Whether some bytes cannot be read in it; they become U+FFFD. None: reading will show."""
     other: str
     """The next likely one, for a look at both."""
+
+    def once_read(self, file: BinaryIO, text: "Text") -> "Found":
+        """What is known when the whole text was read, in this encoding."""
+        if self.broken is not None:
+            return self
+        # A text may hold U+FFFD also where nothing was lost.
+        broken = text.replaced and is_broken(file, self.encoding)
+        return replace(self, sure=self.sure and not broken, broken=broken)
 
 
 def encoding_named(text: str) -> str | None:
@@ -60,13 +69,16 @@ def detect(file: BinaryIO) -> Found:
     head = file.read(_HEAD_BYTES)
     if certain := _certain(head):
         return Found(certain, sure=True, broken=is_broken(file, certain), other=CP932)
-    tried = [(name, _known_names(head, name), is_broken(file, name)) for name in (UTF_8, CP932, EUC_JP)]
-    if head.isascii() and not tried[0][2]:
+    if head.isascii() and not is_broken(file, UTF_8):
         return Found(UTF_8, sure=True, broken=False, other=CP932)
-    ranked = sorted(tried, key=lambda one: (-one[1] if one[1] else 1, one[2]))
-    best, second = ranked[0], ranked[1]
-    sure = not best[2] and (best[0] == UTF_8 or best[1] > second[1])
-    return Found(best[0], sure, best[2], second[0])
+    known = {name: _known_names(head, name) for name in (UTF_8, CP932, EUC_JP)}
+    names, most = list(known.values()), max(known.values())
+    # Where the names decide, the whole file need not be read for this; for the others little of it is.
+    decided = names.count(most) == 1
+    broken = {name: None if decided and known[name] == most else is_broken(file, name) for name in known}
+    best, second, _ = sorted(known, key=lambda name: (-known[name] or 1, bool(broken[name])))
+    sure = not broken[best] and (best == UTF_8 or known[best] > known[second])
+    return Found(best, sure, broken[best], second)
 
 
 def _certain(head: bytes) -> str | None:
@@ -85,7 +97,9 @@ def _certain(head: bytes) -> str | None:
 
 def _known_names(head: bytes, encoding: str) -> int:
     """The most known names on one line, whatever the lines are cut by."""
-    lines = codecs.decode(head, _CODECS.get(encoding, encoding), "replace").splitlines()[:SEARCHED_ROWS]
+    # To replace what is none of an encoding takes long; text has at least as many lines as its bytes.
+    first = b"".join(head.splitlines(keepends=True)[:SEARCHED_ROWS])
+    lines = codecs.decode(first, _CODECS.get(encoding, encoding), "replace").splitlines()[:SEARCHED_ROWS]
     return most_known((re.split(r'[",\t;]+', line) for line in lines), {})
 
 
@@ -117,13 +131,31 @@ def count_lines(file: BinaryIO) -> int:
     return sum(chunk.count(b"\n") + chunk.count(b"\r") + 1 for chunk in iter(lambda: file.read(_CHUNK), b""))
 
 
+class Text(io.TextIOWrapper):
+    """A file as text; `replaced` once U+FFFD was read."""
+
+    replaced = False
+
+    def read(self, size: int | None = -1, /) -> str:
+        """See io.TextIOBase."""
+        text = super().read(size)
+        self.replaced = self.replaced or _LOST in text
+        return text
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # as in io.TextIOWrapper
+        """See io.TextIOBase."""
+        text = super().readline(size)
+        self.replaced = self.replaced or _LOST in text
+        return text
+
+
 @contextmanager
-def reading(file: BinaryIO, encoding: str) -> Iterator[TextIO]:
+def reading(file: BinaryIO, encoding: str) -> Iterator["Text"]:
     """The file as text from its start, line ends as they are, unreadable bytes as U+FFFD. It stays open."""
     file.seek(0)
     chunks = _Chunks(_chunks(file, encoding))
     codec = _CODECS.get(encoding, encoding)
-    with io.TextIOWrapper(io.BufferedReader(chunks, _CHUNK), codec, errors="replace", newline="") as text:
+    with Text(io.BufferedReader(chunks, _CHUNK), codec, errors="replace", newline="") as text:
         yield text
 
 

@@ -1,37 +1,55 @@
 """What is put together for each card from the cells of its columns: its id, and the dict of its attributes."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from itertools import compress, repeat
+from operator import not_
+from typing import TYPE_CHECKING, Any
 
 from services.ingest.cards.card import said_first
 from services.ingest.cards.columns import Cells
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.plan import SEPARATOR
 
-_NEXT = "\x1e"
+if TYPE_CHECKING:
+    from hashlib import _Hash as HASH
+
+_NEXT, _BETWEEN = "\x1e", SEPARATOR.encode()
+_GAP = 2 * _BETWEEN
 
 
 def ids_of(said: Mapping[str, Cells], options: CardOptions) -> list[str]:
     """As `card.id_of`: of the names of the fields that say something, and of what they say."""
-    names, rows = list(said), zip(*said.values(), strict=True)
-    sometimes = [name for name in names if "" in said[name]]
+    texts = _encoded(map(SEPARATOR.join, zip(*said.values(), strict=True)))
+    sometimes = [name for name, column in said.items() if "" in column]
     if not sometimes:
-        head = _head(names, options)
-        return [sha256(head + text).hexdigest() for text in _encoded(map(SEPARATOR.join, rows))]
+        return list(map(_digest, repeat(_begun(said, options)), texts))
     filled = list(zip(*(map(bool, said[name]) for name in sometimes), strict=True))
-    heads = {}
+    for place in compress(range(len(texts)), map(not_, map(all, filled))):
+        texts[place] = _without_gaps(texts[place])
+    begun = {}
     for pattern in set(filled):
         missing = {name for name, is_filled in zip(sometimes, pattern, strict=True) if not is_filled}
-        heads[pattern] = _head((name for name in names if name not in missing), options)
-    texts = _encoded(
-        SEPARATOR.join(row if whole else filter(None, row)) for row, whole in zip(rows, map(all, filled), strict=True)
-    )
-    return [sha256(heads[pattern] + text).hexdigest() for pattern, text in zip(filled, texts, strict=True)]
+        begun[pattern] = _begun((name for name in said if name not in missing), options)
+    return list(map(_digest, map(begun.__getitem__, filled), texts))
 
 
-def _head(names: Iterable[str], options: CardOptions) -> bytes:
-    return f"{said_first(names, options)}{SEPARATOR}".encode()
+def _begun(names: Iterable[str], options: CardOptions) -> "HASH":
+    """The hash of what stands before the cells: half of what there is to hash, and the same for most cards."""
+    return sha256(f"{said_first(names, options)}{SEPARATOR}".encode())
+
+
+def _digest(begun: "HASH", text: bytes) -> str:
+    whole = begun.copy()
+    whole.update(text)
+    return whole.hexdigest()
+
+
+def _without_gaps(text: bytes) -> bytes:
+    while _GAP in text:
+        text = text.replace(_GAP, _BETWEEN)
+    return text.strip(_BETWEEN)
 
 
 def _encoded(texts: Iterable[str]) -> list[bytes]:
@@ -39,19 +57,29 @@ def _encoded(texts: Iterable[str]) -> list[bytes]:
     return _NEXT.join(texts).encode().split(_NEXT.encode())
 
 
-def by_card(columns: dict[str, Cells], count: int) -> Iterator[dict[str, Any]]:
+def by_card(columns: dict[str, Cells], count: int) -> Iterable[dict[str, Any]]:
     """A dict for each card, of those columns that say something of it."""
     if not columns:
         return ({} for _ in range(count))
-    names = tuple(columns)
-    every = (dict(zip(names, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
+    every = map(dict_of(tuple(columns)), *columns.values())
     sometimes = [name for name, column in columns.items() if "" in column]
-    return _without_empty(every, sometimes) if sometimes else every
+    return _without_empty(every, columns, sometimes) if sometimes else every
 
 
-def _without_empty(every: Iterable[dict[str, Any]], sometimes: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for known in every:
-        for name in sometimes:
-            if not known[name]:
-                del known[name]
-        yield known
+@lru_cache(maxsize=256)
+def dict_of(names: tuple[str, ...]) -> Callable[..., dict[str, Any]]:
+    """A function that gives as many values these names: as `dict(zip(names, values))`, in a third of the time."""
+    values = [f"value_{place}" for place in range(len(names))]
+    pairs = ", ".join(map("{!r}: {}".format, names, values))
+    made: Callable[..., dict[str, Any]] = eval(f"lambda {', '.join(values)}: {{{pairs}}}")  # noqa: S307 - quoted names
+    return made
+
+
+def _without_empty(
+    every: Iterable[dict[str, Any]], columns: Mapping[str, Cells], sometimes: Iterable[str]
+) -> list[dict[str, Any]]:
+    dicts = list(every)
+    for name in sometimes:
+        for known in compress(dicts, map(not_, columns[name])):
+            del known[name]
+    return dicts

@@ -97,17 +97,21 @@ class Column:
 
 def read_header(row: Sequence[str], mapping: Mapping[str, str]) -> tuple[Column, ...]:
     """The columns of a header row. `mapping` (folded name → field) goes before the known names."""
-    columns = []
-    for index, name in enumerate(row):
-        text = one_line(strip_controls(normalize("NFKC", name)))
-        field = (mapping.get(fold_header(text)) or field_of(text)) if text else None
-        columns.append(Column(index, text or f"{NAMELESS}{index + 1}", field))
-    return tuple(columns)
+    texts = enumerate(map(_plain, row))
+    return tuple(Column(index, text or f"{NAMELESS}{index + 1}", _field(text, mapping)) for index, text in texts)
+
+
+def _plain(name: str) -> str:
+    return one_line(strip_controls(normalize("NFKC", name)))
+
+
+def _field(text: str, mapping: Mapping[str, str]) -> str | None:
+    return (mapping.get(fold_header(text)) or field_of(text)) if text else None
 
 
 def count_known(row: Sequence[str], mapping: Mapping[str, str]) -> int:
     """How many different fields the cells of a row name."""
-    return len({column.field for column in read_header(row, mapping)} - {None})
+    return len({_field(text, mapping) for text in map(_plain, row)} - {None})
 
 
 def most_known(rows: Iterable[Sequence[str]], mapping: Mapping[str, str]) -> int:

@@ -1,7 +1,7 @@
 """A whole list: where its header stands, what its columns are, and its records one after another."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain, islice, repeat
 from typing import BinaryIO
@@ -89,7 +89,7 @@ def count_records(file: BinaryIO, layout: Layout, limit: int) -> int:
 
 
 class Listing:
-    """Reads a list once, in order. `summary` is complete when nothing is left."""
+    """Reads a list once, in order. `summary` is complete when nothing is left, and so is `layout.found`."""
 
     def __init__(
         self, file: BinaryIO, layout: Layout, options: CardOptions, *, now: datetime, max_activity_bytes: int
@@ -112,6 +112,12 @@ class Listing:
                 elif part.rows:
                     yield from self._of_block(part, number)
                     number += len(part.rows)
+            self.know_encoding(text)
+
+    def know_encoding(self, text: encodings.Text) -> None:
+        """The whole text was read: what that tells of its encoding is told first."""
+        self.layout = replace(self.layout, found=self.layout.found.once_read(self._file, text))
+        self.summary.notes[:] = _list_notes(self.layout)
 
     def _of_block(self, block: Block, first: int) -> Iterator[Outcome]:
         aside: set[int] = set()
@@ -135,11 +141,12 @@ class Listing:
     def _all_new(self, made: Made, first: int) -> bool:
         """Whether no record and no person of a block stood in the list before; then they are remembered."""
         # As `_compare`, which has to look at them one by one where any are the same; an Identifier has a tuple's hash.
-        hashes = [*map(hash, made.ids), *map(hash, zip(repeat(EMAIL), made.emails))]
-        if len(set(hashes)) < len(hashes) or not self._seen.keys().isdisjoint(hashes):
+        hashes = chain(map(hash, made.ids), map(hash, zip(repeat(EMAIL), made.emails)))
+        records = list(range(first, first + len(made.ids)))
+        new = dict(zip(hashes, chain(records, records), strict=True))
+        if len(new) < 2 * len(records) or not self._seen.keys().isdisjoint(new):
             return False
-        records = range(first, first + len(made.ids))
-        self._seen.update(zip(hashes, chain(records, records), strict=True))
+        self._seen |= new
         return True
 
     def outcome_of(self, number: int, row: Row) -> Outcome:
@@ -175,7 +182,7 @@ class Listing:
             return Outcome(number, row.line, "refused", faults), None
         if options.silent:
             activity.flags = (*activity.flags, SILENT)
-        outcome = Outcome(number, row.line, "accepted", card.notes, posted, activity)
+        outcome = Outcome(number, row.line, "accepted", card.notes, activity, posted)
         self._compare(outcome)
         return outcome, card
 

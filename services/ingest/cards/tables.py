@@ -5,7 +5,7 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import repeat
+from functools import cached_property
 from operator import sub
 from typing import NamedTuple, TextIO, overload
 
@@ -15,6 +15,7 @@ MOST_LINES = 100
 """Lines that one record may reach over."""
 MOST_CHARACTERS = 100_000
 DELIMITERS = (",", "\t", ";")
+_STRIDE = 1_024
 BLOCK_CHARACTERS = 49_152
 """Of text read at a time. A block shorter than LONGEST_LINE holds no line and no record beyond measure."""
 
@@ -33,31 +34,47 @@ class Row(NamedTuple):
 
 
 class Plain(Sequence[list[str]]):
-    """The rows of lines without quotes, cut when they are asked for."""
+    """The rows of a text without quotes, its lines ended by LF; they are cut when they are asked for."""
 
-    def __init__(self, texts: list[str], delimiter: str) -> None:
-        self._texts, self._delimiter = texts, delimiter
+    def __init__(self, text: str, delimiter: str) -> None:
+        self._text, self._delimiter = text, delimiter
+        self._count = text.count("\n") + 1
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return self._count
 
     @overload
     def __getitem__(self, place: int) -> list[str]: ...
 
     @overload
-    def __getitem__(self, place: slice) -> "Plain": ...
+    def __getitem__(self, place: slice) -> Sequence[list[str]]: ...
 
-    def __getitem__(self, place: int | slice) -> "list[str] | Plain":
-        if isinstance(place, slice):
-            return Plain(self._texts[place], self._delimiter)
-        return self._texts[place].split(self._delimiter)
+    def __getitem__(self, place: int | slice) -> list[str] | Sequence[list[str]]:
+        if isinstance(place, int):
+            return self._lines[place].split(self._delimiter)
+        lines = self._lines[place]
+        return Plain("\n".join(lines), self._delimiter) if lines else []
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self._text.split("\n")
 
     def columns(self, width: int) -> list[list[str]] | None:
         """All cells by the column; None where a row has not as many cells as `width`."""
-        if set(map(str.count, self._texts, repeat(self._delimiter))) != {width - 1}:
+        # A line break remains at the beginning of its row; so it shows where rows begin.
+        cells = self._text.replace("\n", f"{self._delimiter}\n").split(self._delimiter)
+        firsts = "".join(cells[::width])
+        if len(cells) != width * self._count or firsts.count("\n") != self._count - 1:
             return None
-        cells = self._delimiter.join(self._texts).split(self._delimiter)
-        return [cells[place::width] for place in range(width)]
+        return [firsts.split("\n"), *(cells[place::width] for place in range(1, width))]
+
+    def longest(self) -> int:
+        """No line has more characters."""
+        starts = range(0, len(self._text) - _STRIDE, _STRIDE)
+        # A line of twice this length would cover one of these pieces.
+        if all(self._text.find("\n", start, start + _STRIDE) >= 0 for start in starts):
+            return 2 * _STRIDE
+        return max(map(len, self._lines))
 
 
 class Block(NamedTuple):
@@ -188,10 +205,11 @@ def _whole(block: str, delimiter: str, lines: _Lines) -> Block | None:
         return None
     first = lines.number + 1
     if '"' not in block:
-        plain = block.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+        text = block.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
+        plain = Plain(text, delimiter)
         lines.number += len(plain)
         # What csv would make of them too; it takes three times as long.
-        return Block(range(first, first + len(plain)), Plain(plain, delimiter), max(map(len, plain)), folded=False)
+        return Block(range(first, first + len(plain)), plain, plain.longest(), folded=False)
     written = list(io.StringIO(block, newline=""))
     reader, rows, ends = csv.reader(written, delimiter=delimiter, strict=True), [], [0]
     try:

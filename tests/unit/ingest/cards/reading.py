@@ -52,7 +52,7 @@ def read(data: bytes | str, limit: int = LIMIT, **options: Any) -> Read:
     layout = read_layout(file, chosen)
     listing = Listing(file, layout, chosen, now=NOW, max_activity_bytes=limit)
     outcomes = list(listing.outcomes())
-    return Read(layout, outcomes, listing.summary)
+    return Read(listing.layout, outcomes, listing.summary)
 
 
 def one(header: str, *cells: str, **options: Any) -> Read:

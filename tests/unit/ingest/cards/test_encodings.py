@@ -83,6 +83,27 @@ def test_broken_bytes_are_replaced_and_told() -> None:
     assert found.statuses[0] == "accepted"
 
 
+@pytest.mark.parametrize("encoding", [UTF_8, CP932, EUC_JP])
+def test_broken_bytes_far_below_the_header_are_told_first_of_the_list(encoding: str) -> None:
+    data = LIST + 2_000 * LIST.partition("\n")[2]
+    codec = "euc_jis_2004" if encoding == EUC_JP else encoding
+    whole, broken = (read(data.encode(codec) + end) for end in (b"", b"\r\n,\x81,\r\n"))
+    assert (whole.layout.found.encoding, whole.layout.found.sure, whole.layout.found.broken) == (encoding, True, False)
+    assert (broken.layout.found.encoding, broken.layout.found.sure, broken.layout.found.broken) == (
+        encoding,
+        False,
+        True,
+    )
+    told = [note.code for note in broken.summary.notes]
+    assert told == ["encoding_guessed", "encoding_broken", *(note.code for note in whole.summary.notes)]
+
+
+def test_a_sign_for_what_was_lost_before_is_no_broken_byte() -> None:
+    found = read(LIST + LIST.partition("\n")[2].replace("課長", "課\ufffd"))
+    assert (found.layout.found.encoding, found.layout.found.sure, found.layout.found.broken) == (UTF_8, True, False)
+    assert "unreadable" in found.codes(2)
+
+
 def test_a_named_encoding_is_taken() -> None:
     found = read(LIST.encode("cp932"), encoding=CP932)
     assert (found.layout.found.encoding, found.layout.found.other) == (CP932, UTF_8)
