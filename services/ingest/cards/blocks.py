@@ -11,7 +11,7 @@ from itertools import repeat
 from typing import Any
 
 from services.ingest.cards import cells
-from services.ingest.cards.building import Builder, Made, Understood
+from services.ingest.cards.building import Agreement, Builder, Made, Understood, When
 from services.ingest.cards.card import ADDRESS, AS_THEY_ARE, KANA, NUMBERS
 from services.ingest.cards.columns import Cells, Memo, Texts, read_addresses, read_numbers
 from services.ingest.cards.consent import COLUMNS, read_consent
@@ -20,7 +20,7 @@ from services.ingest.cards.headers import TAG_MARKS, Column
 from services.ingest.cards.names import HONOURED, clean_company
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
-from services.ingest.cards.outcomes import MOST_BYTES_A_CHARACTER, Agreement, When
+from services.ingest.cards.outcomes import MOST_BYTES_A_CHARACTER
 from services.ingest.cards.plan import LONGEST_NAME, Plan
 from services.ingest.cards.tables import Block, Plain
 from shared.activity import MAX_AHEAD, SILENT, Activity, parse_posted

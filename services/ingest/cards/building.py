@@ -22,10 +22,28 @@ from services.ingest.cards.columns import Cells, Memo, are_mobile
 from services.ingest.cards.gathering import by_card, ids_of
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
-from services.ingest.cards.outcomes import Agreement, Outcome, When
+from services.ingest.cards.outcomes import Outcome
 from services.ingest.cards.plan import Plan
 from shared.activity import Activity
 from shared.identity import EMAIL, MOBILE_JP, PHONE, Identifier
+
+
+class When(NamedTuple):
+    """When a card was exchanged, as posted and as an activity has it."""
+
+    said: str | None
+    occurred_at: datetime
+    claimed_at: datetime | None
+    flags: tuple[str, ...]
+
+
+class Agreement(NamedTuple):
+    """What a record says of consent, or the list for it: as posted, as an activity has it, and what is to be told."""
+
+    posted: dict[str, Any] | None
+    consent: dict[str, Any] | None
+    notes: tuple[Note, ...] = ()
+
 
 _Parts = tuple[
     str,
@@ -126,10 +144,22 @@ class Builder:
     def _outcomes(self, parts: Iterable[_Parts]) -> Iterator[Outcome]:
         source, type_, now = self._options.source, self._options.activity, self._now
         for id_, email, phone, known_as, known, properties, when, agreed, noted, record, line in parts:
-            _, at, claimed_at, flags = when
+            said, at, claimed_at, flags = when
+            consent = None
+            posted: dict[str, Any] = {
+                "id": id_,
+                "source": source,
+                "type": type_,
+                "lead": {"email": email, "phone": phone} if phone else {"email": email},
+                "attributes": known,
+                "properties": properties,
+            }
+            if said:
+                posted["occurred_at"] = said
             if agreed[0] is None:
                 properties["consent"] = "none"
-            consent = None if agreed[1] is None else agreed[1].copy()
+            else:
+                posted["consent"], consent = dict(agreed[0]), dict(agreed[1] or {})
             # By place: half of them by name would cost as much again.
             activity = Activity(
                 id_,
@@ -146,7 +176,7 @@ class Builder:
                 phone or None,
                 claimed_at,
             )
-            yield Outcome(record, line, "accepted", noted, activity, None, when, agreed)
+            yield Outcome(record, line, "accepted", noted, posted, activity)
 
     def _attributes(self, cards: Understood, notes: Notes) -> dict[str, Cells]:
         """Attributes by the column, in their order."""
@@ -192,13 +222,14 @@ class Builder:
 
     def _all_properties(self, cards: Understood) -> Iterator[dict[str, Any]]:
         """As in `card.py`, but for the consent."""
-        if not (cards.tags or cards.other or "memo" in cards.read or "event" in cards.read):
-            return map(dict.copy, repeat(self._event(None), cards.count))
-        return self._special_properties(cards)
-
-    def _special_properties(self, cards: Understood) -> Iterator[dict[str, Any]]:
+        of_list, special = self._event(None), cards.tags.keys() | cards.other.keys()
+        if "memo" in cards.read or "event" in cards.read:
+            special = set(range(cards.count))
         memos, events = cards.column("memo"), cards.column("event")
         for place in range(cards.count):
+            if place not in special:
+                yield of_list.copy()
+                continue
             properties: dict[str, Any] = {}
             if place in cards.tags:
                 properties["tags"] = list(dict.fromkeys(cards.tags[place]))

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from services.ingest.cards.notes import Note
 from shared.activity import Activity
@@ -14,23 +13,6 @@ MOST_BYTES_A_CHARACTER = 12
 Status = Literal["accepted", "refused", "empty"]
 
 
-class When(NamedTuple):
-    """When a card was exchanged, as posted and as an activity has it."""
-
-    said: str | None
-    occurred_at: datetime
-    claimed_at: datetime | None
-    flags: tuple[str, ...]
-
-
-class Agreement(NamedTuple):
-    """What a record says of consent, or the list for it: as posted, as an activity has it, and what is to be told."""
-
-    posted: dict[str, Any] | None
-    consent: dict[str, Any] | None
-    notes: tuple[Note, ...] = ()
-
-
 @dataclass(slots=True)
 class Outcome:
     """What became of one record; numbers from 1, the first after the header. `duplicate`: it was in the list before."""
@@ -39,34 +21,9 @@ class Outcome:
     line: int
     status: Status
     notes: list[Note] = field(default_factory=list)
+    posted: dict[str, Any] | None = None
     activity: Activity | None = None
-    body: dict[str, Any] | None = None
-    """The activity as it would be posted; of a common card None, as `when` and `agreed` stand for it."""
-    when: When | None = None
-    agreed: Agreement | None = None
     duplicate: bool = False
-
-    @property
-    def posted(self) -> dict[str, Any] | None:
-        """The activity as it would be posted, None where there is none."""
-        activity = self.activity
-        if self.body is not None or activity is None:
-            return self.body
-        assert self.when is not None
-        assert self.agreed is not None
-        posted: dict[str, Any] = {
-            "id": activity.id,
-            "source": activity.source,
-            "type": activity.type,
-            "lead": {"email": activity.email, **({"phone": activity.phone} if activity.phone else {})},
-            "attributes": activity.attributes,
-            "properties": activity.properties,
-        }
-        if self.when.said:
-            posted["occurred_at"] = self.when.said
-        if self.agreed.posted is not None:
-            posted["consent"] = dict(self.agreed.posted)
-        return posted
 
 
 @dataclass(slots=True)
