@@ -15,6 +15,7 @@ from services.ingest.cards.building import Agreement, Builder, Made, Understood,
 from services.ingest.cards.card import ADDRESS, AS_THEY_ARE, KANA, NUMBERS
 from services.ingest.cards.columns import Cells, Memo, Texts, read_addresses, read_numbers
 from services.ingest.cards.consent import COLUMNS, read_consent
+from services.ingest.cards.cutting import Block, Plain, RawCells
 from services.ingest.cards.dates import read_date
 from services.ingest.cards.headers import TAG_MARKS, Column
 from services.ingest.cards.names import HONOURED, clean_company
@@ -22,7 +23,6 @@ from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.outcomes import MOST_BYTES_A_CHARACTER
 from services.ingest.cards.plan import LONGEST_NAME, Plan
-from services.ingest.cards.tables import Block, Plain
 from shared.activity import MAX_AHEAD, SILENT, Activity, parse_posted
 from shared.clock import EPOCH, to_rfc3339
 from shared.posted import ActivityFaults
@@ -37,22 +37,23 @@ _DOUBTED = When(None, EPOCH, None, ())
 _DISPUTED = Agreement(None, None, (Note("consent_unreadable"),))
 """In place of what was not understood of a consent."""
 
-Reader = Callable[[Cells, set[int]], Cells]
+Reader = Callable[[RawCells, set[int]], Cells]
 
 
 class CommonCards:
     """Reads the common cards of a list, block after block; remembers what comes again and again."""
 
-    def __init__(self, plan: Plan, options: CardOptions, now: datetime, max_activity_bytes: int) -> None:
+    def __init__(self, plan: Plan, options: CardOptions, now: datetime, max_activity_bytes: int, codec: str) -> None:
+        """`codec` is that of the cells."""
         self._plan, self._options, self._now = plan, options, now
         self._longest = max_activity_bytes // MOST_BYTES_A_CHARACTER
         self._readers: dict[str, Reader] = {
             "email": read_addresses,
             **dict.fromkeys(NUMBERS, read_numbers),
-            **{name: _texts(name).read for name in _TEXTS},
+            **{name: _texts(name, codec).read for name in _TEXTS},
         }
         # A list may have any number of these; little is remembered of each.
-        self._unknown = [(column, Texts(cells.LOST, most_characters=4_096).read) for column in plan.unknown]
+        self._unknown = [(column, Texts(codec, cells.LOST, most_characters=4_096).read) for column in plan.unknown]
         self._dates, self._companies = Memo(self._date), Memo(_company)
         self._flags = (SILENT,) if options.silent else ()
         self._undated = _DOUBTED if "exchanged_at" in plan.names else self._without_date()
@@ -64,36 +65,37 @@ class CommonCards:
 
         `aside` gets the places in the block of the others.
         """
-        everywhere = range(len(block.rows))
+        count = len(block.records)
+        everywhere = range(count)
         # Elsewhere numbers without a country are read by other rules.
         if "email" not in self._plan.names or self._options.region != "JP":
             aside.update(everywhere)
             return None
         columns = self._columns(block, aside)
-        understood = self._understand(columns, len(block.rows), aside)
+        understood = self._understand(columns, count, aside)
         if aside:
             places = [place for place in everywhere if place not in aside]
             understood.keep(places)
             return self._builder.build(
                 understood, [first + place for place in places], [block.lines[place] for place in places]
             )
-        return self._builder.build(understood, range(first, first + len(block.rows)), block.lines)
+        return self._builder.build(understood, range(first, first + count), block.lines)
 
-    def _columns(self, block: Block, aside: set[int]) -> Sequence[Cells]:
+    def _columns(self, block: Block, aside: set[int]) -> Sequence[RawCells]:
         """The cells by the column, without those of the records that are put aside for their form."""
         width = self._plan.width
-        if isinstance(block.rows, Plain) and block.longest <= self._longest:
-            columns = block.rows.columns(width)
+        if isinstance(block.records, Plain) and block.longest <= self._longest:
+            columns = block.records.columns(width)
             if columns is not None:
                 return columns
-        rows = list(block.rows)
+        rows = block.records.rows()
         self._check(block, rows, aside)
         if aside:
             nothing = [""] * width
             rows = [nothing if place in aside else row for place, row in enumerate(rows)]
         return list(zip(*rows, strict=True))
 
-    def _check(self, block: Block, rows: Sequence[list[str]], aside: set[int]) -> None:
+    def _check(self, block: Block, rows: Sequence[RawCells], aside: set[int]) -> None:
         """Put aside records of another width than the header, with line breaks in a cell, or that may be too large."""
         if set(map(len, rows)) != {self._plan.width}:
             aside.update(place for place, row in enumerate(rows) if len(row) != self._plan.width)
@@ -103,7 +105,7 @@ class CommonCards:
         if block.longest > self._longest:
             aside.update(place for place, row in enumerate(rows) if sum(map(len, row)) > self._longest)
 
-    def _understand(self, columns: Sequence[Cells], count: int, aside: set[int]) -> Understood:
+    def _understand(self, columns: Sequence[RawCells], count: int, aside: set[int]) -> Understood:
         """Read every column; `aside` grows by the places of records that are not common."""
         found = Understood(count)
         for index, name in self._plan.fields:
@@ -138,7 +140,7 @@ class CommonCards:
             aside.update(place for place, (text, company) in enumerate(pairs) if text and not company)
         return companies
 
-    def _times(self, column: Cells | None, count: int, aside: set[int]) -> Sequence[When]:
+    def _times(self, column: RawCells | None, count: int, aside: set[int]) -> Sequence[When]:
         times = [self._undated] * count if column is None else self._dates.read(column)
         if _DOUBTED in times:
             aside.update(place for place, when in enumerate(times) if when is _DOUBTED)
@@ -191,15 +193,15 @@ class CommonCards:
         )
 
 
-def _texts(name: str) -> Texts:
-    return Texts(cells.UNREADABLE if name in _JUDGED else cells.LOST, HONOURED if name in _OF_PERSONS else None)
+def _texts(name: str, codec: str) -> Texts:
+    return Texts(codec, cells.UNREADABLE if name in _JUDGED else cells.LOST, HONOURED if name in _OF_PERSONS else None)
 
 
 def _company(text: str) -> str:
     return clean_company(text)[0]
 
 
-def _put_aside(column: Cells, aside: set[int]) -> None:
+def _put_aside(column: RawCells, aside: set[int]) -> None:
     aside.update(place for place, cell in enumerate(column) if cell)
 
 

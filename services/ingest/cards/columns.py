@@ -1,7 +1,7 @@
 """Cells by the column: what most of them look like is proved of all of them together, at a tenth of the time.
 
-Every reader gives a value for each cell. A cell that is not of the common form gets "" and its place is put `aside`:
-its record is for `card.py` to read. Cells hold no line breaks.
+Every reader gives a value for each cell, as `cutting.RawCells` and without line breaks. A cell that is not of the
+common form gets "" and its place is put `aside`: its record is for `card.py` to read.
 """
 
 import re
@@ -10,6 +10,7 @@ from typing import TypeVar
 from unicodedata import normalize
 
 from services.ingest.cards.cells import FORMULA_SIGNS
+from services.ingest.cards.cutting import RawCells
 from shared.identity import MOBILE_JP, SHARED_MAILBOXES
 
 Cells = Sequence[str]
@@ -62,9 +63,10 @@ class Texts:
     """A column of free text: gives it after NFKC, without surrounding space, as `Plan.read` does."""
 
     def __init__(
-        self, signs: str, unlike: re.Pattern[str] | None = None, most_characters: int = MOST_CHARACTERS
+        self, codec: str, signs: str, unlike: re.Pattern[str] | None = None, most_characters: int = MOST_CHARACTERS
     ) -> None:
-        """Cells with one of `signs`, or in which `unlike` is found, go aside."""
+        """`codec` is that of the cells. Those with one of `signs`, or in which `unlike` is found, go aside."""
+        self._codec = codec
         self._doubtful = (*signs, *_DOUBTFUL)
         self._unlike = unlike
         self._most_characters = most_characters
@@ -72,7 +74,7 @@ class Texts:
         self._odd: set[str] = set()
         self._read = self._new = self._size = 0
 
-    def read(self, column: Cells, aside: set[int]) -> list[str]:
+    def read(self, column: RawCells, aside: set[int]) -> list[str]:
         """The texts."""
         if self._known is None:
             return self._clean(column, aside)
@@ -88,7 +90,7 @@ class Texts:
             self._known, self._odd = None, set()
         return texts
 
-    def _learn(self, known: dict[str, str], column: Cells) -> list[str]:
+    def _learn(self, known: dict[str, str], column: RawCells) -> list[str]:
         new = list(set(column).difference(known))
         self._new += len(new)
         size = sum(map(len, new))
@@ -103,7 +105,7 @@ class Texts:
         self._odd.update(new[place] for place in aside)
         return list(map(known.__getitem__, column))
 
-    def _clean(self, column: Cells, aside: set[int]) -> list[str]:
+    def _clean(self, column: RawCells, aside: set[int]) -> list[str]:
         joined = self._common("\n".join(column))
         if joined is None:
             cells = [self._common(cell) for cell in column]
@@ -112,8 +114,12 @@ class Texts:
         texts = joined[1:].split("\n")
         return [text.strip() for text in texts] if " \n" in f"{joined}\n" or "\n " in joined else texts
 
-    def _common(self, joined: str) -> str | None:
+    def _common(self, raw: str) -> str | None:
         """Cells after NFKC, with a line break before each; None where one of them is not common."""
+        try:
+            joined = raw if raw.isascii() else raw.encode("latin-1").decode(self._codec)
+        except UnicodeDecodeError:
+            return None
         text = "\n" + normalize("NFKC", joined)
         if (
             not joined.replace("\n", "").replace("\u3000", "").isprintable()
@@ -124,7 +130,7 @@ class Texts:
         return text
 
 
-def read_addresses(column: Cells, aside: set[int]) -> list[str]:
+def read_addresses(column: RawCells, aside: set[int]) -> list[str]:
     """The normalised e-mail addresses of persons, of cells in which one stands alone, in ASCII."""
     joined = "\n" + "\n".join(column)
     lower = joined.lower()
@@ -133,7 +139,7 @@ def read_addresses(column: Cells, aside: set[int]) -> list[str]:
     return lower[1:].split("\n")
 
 
-def read_numbers(column: Cells, aside: set[int]) -> list[str]:
+def read_numbers(column: RawCells, aside: set[int]) -> list[str]:
     """Japanese phone numbers in E.164, of cells that hold one in digits and hyphens."""
     joined = "\n" + "\n".join(column)
     digits = joined.replace("-", "")
@@ -147,7 +153,7 @@ def are_mobile(numbers: Cells) -> bool:
     return _NO_MOBILE.search("\n".join(["", *numbers])) is None
 
 
-def _common_alone(column: Cells, is_common: Callable[[str], bool], aside: set[int]) -> list[str]:
+def _common_alone(column: RawCells, is_common: Callable[[str], bool], aside: set[int]) -> list[str]:
     odd = {place for place, cell in enumerate(column) if cell and not is_common(cell)}
     aside |= odd
     return ["" if place in odd else cell for place, cell in enumerate(column)]

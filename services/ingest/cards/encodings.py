@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from services.ingest.cards.cells import strip_controls
 from services.ingest.cards.headers import SEARCHED_ROWS, most_known
@@ -14,7 +14,8 @@ from services.ingest.cards.tables import lines_of
 
 UTF_8, UTF_8_SIG, CP932, EUC_JP, ISO_2022_JP = "utf-8", "utf-8-sig", "cp932", "euc-jp", "iso-2022-jp"
 UTF_16, UTF_16_LE, UTF_16_BE = "utf-16", "utf-16-le", "utf-16-be"
-ENCODINGS = (UTF_8, UTF_8_SIG, CP932, UTF_16, UTF_16_LE, UTF_16_BE, EUC_JP, ISO_2022_JP)
+_TWO_BYTES = (UTF_16, UTF_16_LE, UTF_16_BE)
+ENCODINGS = (UTF_8, UTF_8_SIG, CP932, *_TWO_BYTES, EUC_JP, ISO_2022_JP)
 NAMES = {
     **{name.replace("-", "").replace("_", ""): name for name in ENCODINGS},
     **dict.fromkeys(("shiftjis", "sjis", "windows31j", "ms932", "mskanji"), CP932),
@@ -45,12 +46,12 @@ class Found:
     other: str
     """The next likely one, for a look at both."""
 
-    def once_read(self, file: BinaryIO, text: "Text") -> "Found":
-        """What is known when the whole text was read, in this encoding."""
+    def once_read(self, file: BinaryIO, *, replaced: bool) -> "Found":
+        """What is known when the whole text was read, in this encoding, and whether U+FFFD stood in it."""
         if self.broken is not None:
             return self
         # A text may hold U+FFFD also where nothing was lost.
-        broken = text.replaced and is_broken(file, self.encoding)
+        broken = replaced and is_broken(file, self.encoding)
         return replace(self, sure=self.sure and not broken, broken=broken)
 
 
@@ -109,7 +110,7 @@ def with_byte_order(file: BinaryIO, encoding: str) -> str:
         return encoding
     file.seek(0)
     likely = _certain(file.read(_HEAD_BYTES))
-    return likely if likely in (UTF_16, UTF_16_LE, UTF_16_BE) else UTF_16_LE
+    return likely if likely in _TWO_BYTES else UTF_16_LE
 
 
 def is_broken(file: BinaryIO, encoding: str) -> bool:
@@ -131,37 +132,66 @@ def count_lines(file: BinaryIO) -> int:
     return sum(chunk.count(b"\n") + chunk.count(b"\r") + 1 for chunk in iter(lambda: file.read(_CHUNK), b""))
 
 
-class Text(io.TextIOWrapper):
-    """A file as text; `replaced` once U+FFFD was read."""
+class Raw:
+    """A file's bytes in `codec`, in which ASCII is as ever, and no part of another character is a delimiter, a quote or
+    a line end. That is the encoding of the file, but UTF-8 in place of UTF-16 and EUC in place of ISO-2022-JP.
 
-    replaced = False
+    `replaced`: U+FFFD was read, in place of bytes or as itself.
+    """
 
-    def read(self, size: int | None = -1, /) -> str:
-        """See io.TextIOBase."""
-        text = super().read(size)
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        file.seek(0)
+        self.codec = raw_codec(encoding)
+        self.replaced = False
+        chunks = _chunks(file, encoding)
+        if encoding == UTF_8_SIG:
+            chunks = _without_mark(chunks)
+        elif encoding in _TWO_BYTES:
+            chunks = _utf_8(chunks, encoding)
+        self._bytes = io.BufferedReader(_Chunks(chunks), _CHUNK)
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, fewer at the end."""
+        return self._bytes.read(size)
+
+    def text(self, raw: bytes) -> str:
+        """Bytes that were cut at whole characters as text, unreadable ones as U+FFFD."""
+        # The decoder of EUC wants three bytes before it gives a character up.
+        text = (raw + b"\n\n").decode(self.codec, "replace")[:-2]
         self.replaced = self.replaced or _LOST in text
         return text
 
-    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # as in io.TextIOWrapper
-        """See io.TextIOBase."""
-        text = super().readline(size)
-        self.replaced = self.replaced or _LOST in text
-        return text
+
+def raw_codec(encoding: str) -> str:
+    """The codec of the bytes that `Raw` gives."""
+    return UTF_8 if encoding == UTF_8_SIG or encoding in _TWO_BYTES else _CODECS.get(encoding, encoding)
 
 
 @contextmanager
-def reading(file: BinaryIO, encoding: str) -> Iterator["Text"]:
+def reading(file: BinaryIO, encoding: str) -> Iterator[TextIO]:
     """The file as text from its start, line ends as they are, unreadable bytes as U+FFFD. It stays open."""
     file.seek(0)
     chunks = _Chunks(_chunks(file, encoding))
     codec = _CODECS.get(encoding, encoding)
-    with Text(io.BufferedReader(chunks, _CHUNK), codec, errors="replace", newline="") as text:
+    with io.TextIOWrapper(io.BufferedReader(chunks, _CHUNK), codec, errors="replace", newline="") as text:
         yield text
 
 
 def _chunks(file: BinaryIO, encoding: str) -> Iterator[bytes]:
     chunks = iter(lambda: file.read(_CHUNK), b"")
     return _euc(chunks) if encoding == ISO_2022_JP else chunks
+
+
+def _without_mark(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    yield next(chunks, b"").removeprefix(codecs.BOM_UTF8)
+    yield from chunks
+
+
+def _utf_8(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    for chunk in chunks:
+        yield decoder.decode(chunk).encode()
+    yield decoder.decode(b"", final=True).encode()
 
 
 def head_lines(file: BinaryIO, encoding: str, count: int, longest: int = 200) -> Sequence[str]:

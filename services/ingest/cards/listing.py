@@ -10,13 +10,14 @@ from services.ingest.cards import encodings
 from services.ingest.cards.blocks import CommonCards
 from services.ingest.cards.building import Made
 from services.ingest.cards.card import Card, read_card
+from services.ingest.cards.cutting import Block, read_blocks
 from services.ingest.cards.encodings import Found
 from services.ingest.cards.headers import NAMELESS, SEARCHED_ROWS, Column, find_header, most_known, read_header
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.outcomes import MOST_BYTES_A_CHARACTER, Outcome, Summary
 from services.ingest.cards.plan import Plan
-from services.ingest.cards.tables import DELIMITERS, Block, Row, read_blocks, read_rows
+from services.ingest.cards.tables import DELIMITERS, Row, read_rows
 from shared.activity import SILENT, Activity, parse_posted
 from shared.codec import encode
 from shared.identity import EMAIL, PHONE, Identifier
@@ -80,11 +81,10 @@ def count_records(file: BinaryIO, layout: Layout, limit: int) -> int:
     if encodings.count_lines(file) <= limit:
         return limit
     count = 0
-    with encodings.reading(file, layout.found.encoding) as text:
-        for part in read_blocks(text, layout.delimiter, layout.preamble + 1):
-            count += 1 if isinstance(part, Row) else len(part.rows)
-            if count > limit:
-                return limit + 1
+    for part in read_blocks(encodings.Raw(file, layout.found.encoding), layout.delimiter, layout.preamble + 1):
+        count += 1 if isinstance(part, Row) else len(part.records)
+        if count > limit:
+            return limit + 1
     return count
 
 
@@ -96,7 +96,8 @@ class Listing:
     ) -> None:
         self._file, self._options, self._now = file, options, now
         self._max_bytes = max_activity_bytes
-        self._common = CommonCards(layout.plan, options, now, max_activity_bytes)
+        codec = encodings.raw_codec(layout.found.encoding)
+        self._common = CommonCards(layout.plan, options, now, max_activity_bytes, codec)
         self._seen: dict[int, int] = {}
         self.layout = layout
         self.summary = Summary(notes=_list_notes(layout))
@@ -104,34 +105,34 @@ class Listing:
     def outcomes(self) -> Iterator[Outcome]:
         """One outcome per record."""
         number = 1
-        with encodings.reading(self._file, self.layout.found.encoding) as text:
-            for part in read_blocks(text, self.layout.delimiter, self.layout.preamble + 1):
-                if isinstance(part, Row):
-                    yield self.outcome_of(number, part)
-                    number += 1
-                elif part.rows:
-                    yield from self._of_block(part, number)
-                    number += len(part.rows)
-            self.know_encoding(text)
+        raw = encodings.Raw(self._file, self.layout.found.encoding)
+        for part in read_blocks(raw, self.layout.delimiter, self.layout.preamble + 1):
+            if isinstance(part, Row):
+                yield self.outcome_of(number, part)
+                number += 1
+            else:
+                yield from self._of_block(part, number)
+                number += len(part.records)
+        self.know_encoding(replaced=raw.replaced)
 
-    def know_encoding(self, text: encodings.Text) -> None:
+    def know_encoding(self, *, replaced: bool) -> None:
         """The whole text was read: what that tells of its encoding is told first."""
-        self.layout = replace(self.layout, found=self.layout.found.once_read(self._file, text))
+        self.layout = replace(self.layout, found=self.layout.found.once_read(self._file, replaced=replaced))
         self.summary.notes[:] = _list_notes(self.layout)
 
     def _of_block(self, block: Block, first: int) -> Iterator[Outcome]:
         aside: set[int] = set()
         made = self._common.read(block, first, aside)
         if made is None:
-            for place, row in enumerate(block.rows):
-                yield self.outcome_of(first + place, Row(block.lines[place], row))
+            for place, line in enumerate(block.lines):
+                yield self.outcome_of(first + place, Row(line, block.records.row(place)))
         elif not aside and self._all_new(made, first):
             self.summary.count_all([agreed.consent for agreed in made.agreed], len(made.notes))
             yield from made.outcomes
         else:
-            for place, row in enumerate(block.rows):
+            for place, line in enumerate(block.lines):
                 if place in aside:
-                    yield self.outcome_of(first + place, Row(block.lines[place], row))
+                    yield self.outcome_of(first + place, Row(line, block.records.row(place)))
                     continue
                 outcome = next(made.outcomes)
                 self._compare(outcome)

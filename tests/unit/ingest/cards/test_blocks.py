@@ -82,6 +82,7 @@ COMMON: dict[str, list[str]] = {
     "展示会A": ["1", "○", "TRUE", "はい"],
     "自由記入": ["1", "何か"],
 }  # fmt: skip
+CODECS = {encodings.EUC_JP: "euc_jis_2004"}
 ALWAYS = {"会社名", "姓", "名", "e-mail"}
 OFTEN = {"携帯電話", "名刺交換日"}
 
@@ -94,7 +95,9 @@ class Singly(Listing):
             rows = islice(read_rows(text, self.layout.delimiter), self.layout.preamble + 1, None)
             for number, row in enumerate(rows, 1):
                 yield self.outcome_of(number, row)
-            self.know_encoding(text)
+        with encodings.reading(self._file, self.layout.found.encoding) as text:
+            replaced = "\ufffd" in text.read()
+        self.know_encoding(replaced=replaced)
 
 
 def told(kind: type[Listing], data: bytes, limit: int, options: dict[str, Any]) -> list[str]:
@@ -108,13 +111,24 @@ def assert_alike(data: bytes, limit: int = LIMIT, **options: Any) -> None:
     assert told(Listing, data, limit, options) == told(Singly, data, limit, options)
 
 
+def assert_alike_in(encoding: str, text: str, damage: list[tuple[int, bytes]]) -> None:
+    """In another encoding, also with bytes put in below the header that may be no part of it."""
+    data = text.encode(CODECS.get(encoding, encoding), "replace")
+    body = data[len(text.partition("\n")[0].encode(CODECS.get(encoding, encoding), "replace")) :]
+    head = data[: len(data) - len(body)]
+    for somewhere, raw in damage:
+        place = somewhere % (len(body) + 1)
+        body = body[:place] + raw + body[place:]
+    assert_alike(head + body + "\n".encode(encoding), encoding=encoding)
+
+
 def common(name: str) -> st.SearchStrategy[str]:
     usual = st.sampled_from(COMMON[name])
     return usual if name in ALWAYS | OFTEN else st.one_of(st.just(""), usual)
 
 
 @st.composite
-def lists(draw: st.DrawFn) -> bytes:
+def lists(draw: st.DrawFn) -> str:
     """A list of which most cells are as usual, in some columns; some are anything at all."""
     extra = draw(st.lists(st.sampled_from([name for name in HEADER if name not in ALWAYS | OFTEN]), max_size=8))
     often = [name for name in sorted(OFTEN) if draw(st.integers(0, 4))]
@@ -138,8 +152,8 @@ def lists(draw: st.DrawFn) -> bytes:
         # Damage: a quote too many anywhere below the header.
         written = text.getvalue()
         place = draw(st.integers(written.index(end) + 1, len(written)))
-        return (written[:place] + '"' + written[place:]).encode()
-    return text.getvalue().encode()
+        return written[:place] + '"' + written[place:]
+    return text.getvalue()
 
 
 OPTIONS = st.fixed_dictionaries(
@@ -154,17 +168,36 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
+BYTES = st.one_of(
+    st.binary(max_size=3), st.sampled_from([b"\x81", b"\x8f", b"\x8f\xa1", b"\xe3\x81", b"\xff", b"\x1b$B"])
+)
+DAMAGE = st.lists(st.tuples(st.integers(0, 100_000), BYTES), max_size=4)
+
+
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lists(), OPTIONS)
-def test_many_at_a_time_is_as_one_by_one(data: bytes, options: dict[str, Any]) -> None:
-    assert_alike(data, **options)
+def test_many_at_a_time_is_as_one_by_one(text: str, options: dict[str, Any]) -> None:
+    assert_alike(text.encode(), **options)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(lists(), st.sampled_from(encodings.ENCODINGS), DAMAGE)
+def test_so_it_is_in_every_encoding(text: str, encoding: str, damage: list[tuple[int, bytes]]) -> None:
+    assert_alike_in(encoding, text, damage)
 
 
 @pytest.mark.long
 @settings(max_examples=2_500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lists(), OPTIONS, st.sampled_from([LIMIT, 3_000]))
-def test_many_at_a_time_is_as_one_by_one_in_many_lists(data: bytes, options: dict[str, Any], limit: int) -> None:
-    assert_alike(data, limit, **options)
+def test_many_at_a_time_is_as_one_by_one_in_many_lists(text: str, options: dict[str, Any], limit: int) -> None:
+    assert_alike(text.encode(), limit, **options)
+
+
+@pytest.mark.long
+@settings(max_examples=1_500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(lists(), st.sampled_from(encodings.ENCODINGS), DAMAGE)
+def test_so_it_is_in_every_encoding_in_many_lists(text: str, encoding: str, damage: list[tuple[int, bytes]]) -> None:
+    assert_alike_in(encoding, text, damage)
 
 
 @pytest.mark.parametrize("encoding", ["cp932", "utf-16", "utf-8-sig"])
@@ -177,6 +210,29 @@ def test_common_cards_are_read_many_at_a_time(monkeypatch: pytest.MonkeyPatch, e
 
     monkeypatch.setattr(Listing, "outcome_of", by_itself)
     assert len(told(Listing, data, LIMIT, {"consent": {"email": True}, "event": "expo"})) == 1_501
+
+
+@pytest.mark.parametrize(("encoding", "lost"), [("cp932", b"\x81"), ("utf-8", b"\xe3\x81"), ("euc-jp", b"\x8f")])
+def test_a_byte_that_is_lost_costs_its_own_record_alone(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, lost: bytes
+) -> None:
+    data = card_list(600).decode("cp932").encode(encoding)
+    lines = data.splitlines(keepends=True)
+    for place in (3, 4, 500):
+        lines[place] = lines[place].replace("製造部".encode(encoding), "製造部".encode(encoding) + lost)
+    lines[7] = lines[7].replace(b"lead-", b"lead" + lost + b"-")
+    broken = b"".join(lines)
+    assert_alike(broken)
+    asked: list[int] = []
+    by_itself = Listing.outcome_of
+
+    def noted(self: Listing, number: int, row: Row) -> Outcome:
+        asked.append(number)
+        return by_itself(self, number, row)
+
+    monkeypatch.setattr(Listing, "outcome_of", noted)
+    assert "encoding_broken" in told(Listing, broken, LIMIT, {})[-1]
+    assert asked == [3, 4, 7, 500]
 
 
 def test_consent_remarks_and_events_are_common_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +252,7 @@ def test_a_list_twice_over_and_what_is_remembered_of_it(monkeypatch: pytest.Monk
     assert_alike(data + b"".join(data.splitlines(keepends=True)[1:]))
 
 
-@pytest.mark.parametrize("of", [columns.Memo(len), columns.Texts("?")])
+@pytest.mark.parametrize("of", [columns.Memo(len), columns.Texts("utf-8", "?")])
 def test_what_is_remembered_has_an_end(of: columns.Memo[str, int] | columns.Texts) -> None:
     for length, count in ((10, 30_000), (5_000, 500)):
         for start in range(0, count, 100):

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.ingest.cards import tables
+from services.ingest.cards import cutting, tables
+from services.ingest.cards.cutting import read_blocks
+from services.ingest.cards.encodings import UTF_8, Raw
 from services.ingest.cards.listing import count_records, read_layout
 from services.ingest.cards.options import CardOptions
-from services.ingest.cards.tables import Row, read_blocks, read_rows
+from services.ingest.cards.tables import Row, read_rows
 from tests.unit.ingest.cards.reading import HEADER, read
 
 
@@ -88,16 +90,20 @@ def test_the_delimiter_is_found_out(delimiter: str) -> None:
     assert found.posted()["lead"]["email"] == "taro@example.co.jp"
 
 
+def raw(text: str) -> Raw:
+    return Raw(io.BytesIO(text.encode()), UTF_8)
+
+
 def in_blocks(text: str, skip: int = 0) -> list[Row]:
     """The records of blocks, one by one."""
     rows: list[Row] = []
-    for part in read_blocks(io.StringIO(text, newline=""), ",", skip):
+    for part in read_blocks(raw(text), ",", skip):
         if isinstance(part, Row):
             rows.append(part)
         else:
-            assert part.folded or not any("\n" in cell or "\r" in cell for row in part.rows for cell in row)
-            assert len(part.lines) == len(part.rows)
-            rows += map(Row, part.lines, part.rows)
+            assert part.folded or not any("\n" in cell or "\r" in cell for row in part.records.rows() for cell in row)
+            assert len(part.lines) == len(part.records)
+            rows += map(Row, part.lines, map(part.records.row, range(len(part.records))))
     return rows
 
 
@@ -120,7 +126,7 @@ _TEXT = st.lists(
 def test_blocks_hold_the_records_of_rows(text: str, size: int, skip: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
         # As small as the texts, in the same order of size.
-        patched.setattr(tables, "BLOCK_CHARACTERS", size)
+        patched.setattr(cutting, "BLOCK_BYTES", size)
         patched.setattr(tables, "LONGEST_LINE", 60)
         patched.setattr(tables, "MOST_LINES", 4)
         patched.setattr(tables, "MOST_CHARACTERS", 100)
@@ -131,7 +137,7 @@ def test_blocks_hold_the_records_of_rows(text: str, size: int, skip: int) -> Non
 def test_a_block_ends_where_a_line_does() -> None:
     line = "a,b" + "c" * 95 + "\r\n"
     text = line * 2_000
-    parts = list(read_blocks(io.StringIO(text, newline=""), ","))
+    parts = list(read_blocks(raw(text), ","))
     assert len(parts) > 3
     assert not any(isinstance(part, Row) for part in parts)
     assert in_blocks(text) == one_by_one(text)
