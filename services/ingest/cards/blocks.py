@@ -7,7 +7,7 @@ every other is left to `card.py`. `tests/unit/ingest/cards/test_blocks.py` holds
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import repeat
+from itertools import compress, repeat
 from typing import Any
 
 from services.ingest.cards import cells
@@ -71,8 +71,7 @@ class CommonCards:
         if "email" not in self._plan.names or self._options.region != "JP":
             aside.update(everywhere)
             return None
-        columns = self._columns(block, aside)
-        understood = self._understand(columns, count, aside)
+        understood = self._understand(self._columns(block, aside), count, aside)
         if aside:
             places = [place for place in everywhere if place not in aside]
             understood.keep(places)
@@ -208,9 +207,9 @@ def _put_aside(column: RawCells, aside: set[int]) -> None:
 def _check_persons(found: Understood, aside: set[int]) -> None:
     """Only a whole record names a person by an address, and by both names or none."""
     addresses, last, first = map(found.column, ("email", "last_name", "first_name"))
-    if "" in addresses:
+    if not all(addresses):
         aside.update(place for place, address in enumerate(addresses) if not address)
-    if "" in last or "" in first:
+    if not (all(last) and all(first)):
         pairs = zip(last, first, strict=True)
         aside.update(place for place, (one, other) in enumerate(pairs) if bool(one) is not bool(other))
 
@@ -218,9 +217,10 @@ def _check_persons(found: Understood, aside: set[int]) -> None:
 def _add_unknown(found: Understood, column: Column, texts: Cells) -> None:
     """A column of which nothing is known: a tag, or texts to be kept."""
     name = column.name[:LONGEST_NAME]
-    for place, text in enumerate(texts):
+    for place in compress(range(found.count), texts):
+        text = texts[place]
         if text in TAG_MARKS:
             found.tags.setdefault(place, []).append(name)
-        elif text:
+        else:
             other = found.other.setdefault(place, {})
             other[f"{name} ({column.index + 1})" if name in other else name] = text

@@ -130,13 +130,13 @@ class Texts:
         return text
 
 
-def read_addresses(column: RawCells, aside: set[int]) -> list[str]:
+def read_addresses(column: RawCells, aside: set[int]) -> Cells:
     """The normalised e-mail addresses of persons, of cells in which one stands alone, in ASCII."""
     joined = "\n" + "\n".join(column)
     lower = joined.lower()
     if not joined.isascii() or any(sign in lower for sign in _NOT_IN_ADDRESSES) or _NO_ADDRESS.search(lower):
         lower = "\n" + "\n".join(_common_alone(column, _is_address, aside)).lower()
-    return lower[1:].split("\n")
+    return column if lower == joined else lower[1:].split("\n")
 
 
 def read_numbers(column: RawCells, aside: set[int]) -> list[str]:

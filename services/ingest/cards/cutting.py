@@ -1,7 +1,7 @@
 """Records out of the bytes of a list, many at a time: cut before they are decoded, as few cells need that one by one.
 
 A delimiter, a quote and a line end are one byte each, which is a part of no other character: so it is in all encodings
-that `encodings.Raw` gives, and also beside bytes that are no character at all.
+that `encodings.Raw` gives, and also beside bytes that are no character at all. Damage ends at the cell it is in.
 """
 
 import csv

@@ -21,7 +21,7 @@ _GAP = 2 * _BETWEEN
 def ids_of(said: Mapping[str, Cells], options: CardOptions) -> list[str]:
     """As `card.id_of`: of the names of the fields that say something, and of what they say."""
     texts = _encoded(map(SEPARATOR.join, zip(*said.values(), strict=True)))
-    sometimes = [name for name, column in said.items() if "" in column]
+    sometimes = [name for name, column in said.items() if not all(column)]
     if not sometimes:
         return list(map(_digest, repeat(_begun(said, options)), texts))
     filled = list(zip(*(map(bool, said[name]) for name in sometimes), strict=True))
@@ -61,7 +61,7 @@ def by_card(columns: dict[str, Cells], count: int) -> Iterable[dict[str, Any]]:
     if not columns:
         return ({} for _ in range(count))
     every = map(dict, map(zip, repeat(tuple(columns)), zip(*columns.values(), strict=True)))
-    sometimes = [name for name, column in columns.items() if "" in column]
+    sometimes = [name for name, column in columns.items() if not all(column)]
     return _without_empty(every, columns, sometimes) if sometimes else every
 
 

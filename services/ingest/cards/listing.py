@@ -1,6 +1,6 @@
 """A whole list: where its header stands, what its columns are, and its records one after another."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain, islice, repeat
@@ -104,14 +104,18 @@ class Listing:
 
     def outcomes(self) -> Iterator[Outcome]:
         """One outcome per record."""
+        # Not by generators in one another: each would be gone through for every record.
+        return chain.from_iterable(self._by_part())
+
+    def _by_part(self) -> Iterator[Iterable[Outcome]]:
         number = 1
         raw = encodings.Raw(self._file, self.layout.found.encoding)
         for part in read_blocks(raw, self.layout.delimiter, self.layout.preamble + 1):
             if isinstance(part, Row):
-                yield self.outcome_of(number, part)
+                yield (self.outcome_of(number, part),)
                 number += 1
             else:
-                yield from self._of_block(part, number)
+                yield self._of_block(part, number)
                 number += len(part.records)
         self.know_encoding(replaced=raw.replaced)
 
@@ -123,32 +127,33 @@ class Listing:
     def _of_block(self, block: Block, first: int) -> Iterator[Outcome]:
         aside: set[int] = set()
         made = self._common.read(block, first, aside)
-        if made is None:
-            for place, line in enumerate(block.lines):
-                yield self.outcome_of(first + place, Row(line, block.records.row(place)))
-        elif not aside and self._all_new(made, first):
+        if made is not None and not aside and self._all_new(made, first):
             self.summary.count_all([agreed.consent for agreed in made.agreed], len(made.notes))
-            yield from made.outcomes
-        else:
-            for place, line in enumerate(block.lines):
-                if place in aside:
-                    yield self.outcome_of(first + place, Row(line, block.records.row(place)))
-                    continue
-                outcome = next(made.outcomes)
-                self._compare(outcome)
-                self.summary.count_common(outcome)
-                yield outcome
+            return made.outcomes
+        return self._one_by_one(block, first, made.outcomes if made is not None else iter(()), aside)
+
+    def _one_by_one(self, block: Block, first: int, common: Iterator[Outcome], aside: set[int]) -> Iterator[Outcome]:
+        for place, line in enumerate(block.lines):
+            if place in aside:
+                yield self.outcome_of(first + place, Row(line, block.records.row(place)))
+                continue
+            outcome = next(common)
+            self._compare(outcome)
+            self.summary.count_common(outcome)
+            yield outcome
 
     def _all_new(self, made: Made, first: int) -> bool:
         """Whether no record and no person of a block stood in the list before; then they are remembered."""
         # As `_compare`, which has to look at them one by one where any are the same; an Identifier has a tuple's hash.
-        hashes = chain(map(hash, made.ids), map(hash, zip(repeat(EMAIL), made.emails)))
-        records = list(range(first, first + len(made.ids)))
-        new = dict(zip(hashes, chain(records, records), strict=True))
-        if len(new) < 2 * len(records) or not self._seen.keys().isdisjoint(new):
-            return False
-        self._seen |= new
-        return True
+        hashes = list(map(hash, chain(made.ids, zip(repeat(EMAIL), made.emails))))
+        records = [*range(first, first + len(made.ids))] * 2
+        if list(map(self._seen.setdefault, hashes, records)) == records:
+            return True
+        # `_compare` is to find only what stood before each.
+        for new in hashes:
+            if self._seen.get(new, 0) >= first:
+                del self._seen[new]
+        return False
 
     def outcome_of(self, number: int, row: Row) -> Outcome:
         """The outcome of one record, read by itself."""
