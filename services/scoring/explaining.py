@@ -19,7 +19,7 @@ from services.scoring.core.profile import identifiers_of
 from services.scoring.model_history import InForce, ModelHistory
 from services.scoring.models import ModelsInForce
 from services.scoring.reading import history_removed
-from shared.activity import Activity, parse_stored
+from shared.activity import Activity, parse_history
 from shared.errors import ProblemError
 from shared.identity import Identifier
 
@@ -198,4 +198,4 @@ async def _entries(conn: asyncpg.Connection, lead_id: str) -> list[tuple[Entry, 
 async def _activities(conn: asyncpg.Connection, lead_id: str) -> list[Recorded]:
     rows = await conn.fetch(_ACTIVITIES, UUID(lead_id))
     bodies = orjson.loads(b"[" + b",".join([row[0] for row in rows]) + b"]")
-    return [Recorded(parse_stored(body), row[1]) for body, row in zip(bodies, rows, strict=True)]
+    return [Recorded(activity, row[1]) for activity, row in zip(parse_history(bodies), rows, strict=True)]

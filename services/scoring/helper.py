@@ -1,7 +1,7 @@
-"""A process that folds chunks of leads, while this one reads and writes: so a refold uses a second core, and live
-scoring does not wait for it.
+"""Processes that fold chunks of leads, while this one reads and writes: so a refold uses every core, and live scoring
+does not wait for it.
 
-It is started for a large refold only and ended soon after. Both talk in pickles over its standard input and output,
+They are started for a large refold only and ended soon after. Each talks in pickles over its standard input and output,
 each behind its length; a chunk goes in pieces that the pipe holds whole, so that the next one is there when the helper
 is done with one. When this process dies, whatever the way, the pipe ends and the helper with it.
 """
@@ -34,6 +34,10 @@ from shared.activity import names_of
 from shared.background import settle
 from shared.errors import TransientError
 
+HELPERS = 2
+"""With one, a core stands still whenever what it needs next is being read, or what it folded is being written."""
+STEPS_BACK = 10
+"""How far (`nice(2)`) a helper lets others go first: this service and PostgreSQL, so that live scoring waits less."""
 KEEP_S = 10.0
 """A helper without work is kept so long: whoever publishes a model often publishes the next one soon."""
 SETTINGS = "KIZASHI_"
@@ -57,6 +61,8 @@ class Helper:
         self._starting: asyncio.Task[None] | None = None
         self._sending, self._receiving = asyncio.Lock(), asyncio.Lock()
         self._used = 0.0
+        self.in_hand = 0
+        """Chunks that it was given and has not answered yet."""
 
     @property
     def pid(self) -> int | None:
@@ -74,6 +80,7 @@ class Helper:
         self, models: Models, leads: Sequence[StoredLead], now: datetime, *, hold: bool
     ) -> list[SwitchedLead]:
         """As `switching.switch`, for each of the leads. Raises HelperLostError."""
+        self.in_hand += 1
         try:
             if not self.ready() and self._starting is not None:
                 await self._starting
@@ -83,6 +90,8 @@ class Helper:
         except BaseException:
             await self.end()  # an answer that nobody waits for any more must not be taken for the next one
             raise
+        finally:
+            self.in_hand -= 1
         return [lead for answer in answers for lead in unpack_switched(answer)]
 
     async def rest(self) -> None:
@@ -144,6 +153,37 @@ class Helper:
         return answer
 
 
+class Helpers:
+    """All helpers of one process; a chunk goes to the one that has fewest in hand."""
+
+    def __init__(self) -> None:
+        self.each = tuple([Helper() for _ in range(HELPERS)])
+
+    def ready(self) -> bool:
+        """Whether any is up. Those that are not are being started from now on."""
+        return bool(self._up())
+
+    async def switch(
+        self, models: Models, leads: Sequence[StoredLead], now: datetime, *, hold: bool
+    ) -> list[SwitchedLead]:
+        """As `switching.switch`, by one of them, which is waited for if none is up. Raises HelperLostError."""
+        helper = min(self._up() or self.each, key=lambda helper: helper.in_hand)
+        return await helper.switch(models, leads, now, hold=hold)
+
+    async def rest(self) -> None:
+        """To be called now and then while there is nothing to do."""
+        for helper in self.each:
+            await helper.rest()
+
+    async def end(self) -> None:
+        """End their processes."""
+        for helper in self.each:
+            await helper.end()
+
+    def _up(self) -> list[Helper]:
+        return [helper for helper in self.each if helper.ready()]
+
+
 def serve(questions: BinaryIO, answers: BinaryIO) -> None:
     """The helper's side: answer until no more questions come."""
     _write(answers, None)  # up and running
@@ -180,6 +220,7 @@ def main() -> None:
     for pipe in (sys.stdin, answers):
         with suppress(OSError):  # others have used up what this user may have
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+    os.nice(STEPS_BACK)
     settle()
     with suppress(BrokenPipeError):
         serve(sys.stdin.buffer, answers)

@@ -20,7 +20,7 @@ import structlog
 from services.scoring.core.lead import LeadState, Models
 from services.scoring.core.release import releases_due
 from services.scoring.entry_repository import EntryRepository
-from services.scoring.helper import Helper
+from services.scoring.helper import Helpers
 from services.scoring.models import ModelsInForce
 from services.scoring.refold_repository import RefoldJob, RefoldRepository
 from services.scoring.repository import LeadRow, ScoringRepository
@@ -37,10 +37,10 @@ CHUNK, MOST_ACTIVITIES = 200, 20_000
 Fewer where they have many activities.
 """
 AHEAD = 2
-"""Chunks that are read beyond the one in hand: one is folded while that is written, the other waits for its turn."""
+"""Chunks that are read beyond the one in hand: helpers fold both while that is written."""
 PAUSE_S = 0.2
 WORTH_A_HELPER = 1_000
-"""Activities of a chunk: fewer are folded before the helper is up."""
+"""Activities of a chunk: fewer are folded before a helper is up."""
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ async def run_refold(pool: asyncpg.Pool, settings: ScoringSettings, models: Mode
     try:
         while True:
             if not await until_it_works(refolder.some, _ignore):
-                await refolder.helper.rest()
+                await refolder.helpers.rest()
                 await asyncio.sleep(PAUSE_S)
     finally:
         await refolder.close()
@@ -113,7 +113,7 @@ class Refolder:
         self._models = models
         self._clock = clock
         self._ahead: deque[_Ahead] = deque()
-        self.helper = Helper()
+        self.helpers = Helpers()
 
     async def some(self) -> bool:
         """One chunk. Returns False where nothing can be done at the moment."""
@@ -138,9 +138,9 @@ class Refolder:
             await asyncio.wait({ahead.folding for ahead in self._ahead})
 
     async def close(self) -> None:
-        """Let go of what was begun ahead, and of the helper."""
+        """Let go of what was begun ahead, and of the helpers."""
         await self._forget_ahead()
-        await self.helper.end()
+        await self.helpers.end()
 
     async def _forget_ahead(self) -> None:
         while self._ahead:
@@ -211,12 +211,12 @@ class Refolder:
             return _Chunk(after, models, found, await _stored(conn, behind), activities)
 
     async def _switched(self, reading: asyncio.Task[_Chunk], *, hold: bool) -> Sequence[SwitchedLead]:
-        """Fold the leads of a chunk, by the helper where that is worth its start and it is up."""
+        """Fold the leads of a chunk, by a helper where that is worth its start and one is up."""
         chunk = await reading
         large = chunk.activities >= WORTH_A_HELPER
         now = self._clock()
-        if large and (self.helper.ready() or chunk.activities > MOST_ACTIVITIES):
-            return await self.helper.switch(chunk.models, chunk.behind, now, hold=hold)
+        if large and (self.helpers.ready() or chunk.activities > MOST_ACTIVITIES):
+            return await self.helpers.switch(chunk.models, chunk.behind, now, hold=hold)
         return await _switch(chunk.models, chunk.behind, now, hold=hold)
 
 

@@ -16,7 +16,8 @@ import orjson
 from services.scoring.core.entries import Entry
 from services.scoring.core.lead import LeadState
 from services.scoring.entry_repository import EntryRepository
-from shared.activity import Activity, parse_stored
+from services.scoring.repository import ScoringRepository
+from shared.activity import Activity, parse_history
 from shared.postgres import create_pool
 from shared.settings import DatabaseSettings
 
@@ -115,19 +116,17 @@ async def _chunk(conn: asyncpg.Connection, after: UUID, high: UUID) -> list[Stor
         high,
         CHUNK,
     )
-    bodies = await conn.fetch(
-        "SELECT lead_id, body FROM scoring.activity WHERE lead_id = ANY($1::uuid[])", [row[0] for row in rows]
-    )
-    activities: dict[Any, list[Activity]] = {row[0]: [] for row in rows}
-    for lead_id, body in bodies:
-        activities[lead_id].append(parse_stored(orjson.loads(body)))
-    for items in activities.values():
-        items.sort(key=lambda item: item.order)
-    entries = await EntryRepository(conn).of([str(row[0]) for row in rows]) if rows else {}
+    states = {str(row[0]): row[1] for row in rows}
+    histories = await ScoringRepository(conn).histories_of(states)
+    entries = await EntryRepository(conn).of(states) if states else {}
     return [
-        StoredHistory(str(row[0]), LeadState.unpack(row[1]), activities[row[0]], entries.get(str(row[0]), ()))
-        for row in rows
+        StoredHistory(lead_id, LeadState.unpack(state), _ordered(histories.get(lead_id)), entries.get(lead_id, ()))
+        for lead_id, state in states.items()
     ]
+
+
+def _ordered(history: bytes | None) -> list[Activity]:
+    return sorted(parse_history(orjson.loads(history)), key=lambda item: item.order) if history else []
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from services.scoring.core.release import may_qualify
 from services.scoring.core.timing import evaluations_at
 from services.scoring.renewal import renew
 from services.scoring.repository import LeadRow
-from shared.activity import Activity, parse_stored
+from shared.activity import Activity, parse_history
 from shared.events import OutboxRow
 
 CAUSE = "model"
@@ -59,7 +59,7 @@ def switch(
     """
     # Step by step for all of them: with one after the other the processor fetches code and data anew, a sixth slower.
     before = [LeadState.unpack(lead.row.state, folded=hold) for lead in leads]
-    histories = [[*map(parse_stored, orjson.loads(lead.history))] for lead in leads]
+    histories = [parse_history(orjson.loads(lead.history)) for lead in leads]
     after = [_folded(models, *one, now) for one in zip(leads, histories, before, strict=True)]
     held = [_score_held(models, *one, now) for one in zip(before, after, strict=True)] if hold else [None] * len(leads)
     changes = [

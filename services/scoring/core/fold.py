@@ -98,6 +98,7 @@ def _earn(
     seen: Seen | None,
 ) -> None:
     facts, every, plans = ActivityFacts(state.attributes, state.domain), state.entries, model.plans
+    day_of = model.calendar.day
     for micros, activity in placed:
         if (activity.flags or verdict_of is not None) and unpaid_verdict(activity, verdict_of):
             continue
@@ -107,17 +108,18 @@ def _earn(
         if plan.sensitive:
             state.sensitive = True
         facts.properties, facts.source = activity.properties, activity.source
-        matched = False
+        day = None
         for rule in plan.rules:
             if rule.test is None or rule.test(facts):
-                matched = True
+                if day is None:
+                    day = day_of(micros)
                 entries = every[rule.index]
                 if entries is None:
                     entries = every[rule.index] = Entries()
-                denied = pay(model, state, rule, entries, micros, activity)
+                denied = pay(model, state, rule, entries, micros, day, activity)
                 if seen is not None:
                     seen[rule.index].append((activity, denied))
-        if matched and plan.active:
+        if day is not None and plan.active:
             state.last_active = micros
 
 
@@ -159,7 +161,7 @@ def _merge(model: CompiledModel, state: State, attributes: Mapping[str, Any]) ->
         value = attributes.get(name)
         if value is None or value == "" or (name in known and _same(known[name], value)):
             continue
-        state.attributes[name] = value
+        known[name] = value
         state.fit = None
         if state.sensitive and name in model.engagement_attributes:
             state.needs_refold = True
@@ -167,7 +169,8 @@ def _merge(model: CompiledModel, state: State, attributes: Mapping[str, Any]) ->
 
 def _same(one: Any, other: Any) -> bool:
     """Equal as JSON; Python alone would take true for 1, so containers are never trusted."""
-    return type(one) is type(other) and not isinstance(one, (dict, list)) and bool(one == other)
+    kind = type(one)
+    return kind is type(other) and kind is not dict and kind is not list and bool(one == other)
 
 
 def _take_domain(model: CompiledModel, state: State, activity: Activity) -> None:
@@ -200,9 +203,10 @@ def _remember(times: list[int], micros: int, lifetime: int) -> None:
 
 
 def pay(
-    model: CompiledModel, state: State, rule: CompiledRule, entries: Entries, micros: int, activity: Activity
+    model: CompiledModel, state: State, rule: CompiledRule, entries: Entries, micros: int, day: int, activity: Activity
 ) -> str | None:
-    """Pay the activity if neither the repeat policy nor the daily maximum denies it; returns which of them did.
+    """Pay the activity, of that instant and local day, if neither the repeat policy nor the daily maximum denies it;
+    returns which of them did.
 
     Rules with cells count every one.
     """
@@ -216,7 +220,6 @@ def pay(
             return REPEAT
     elif repeat.limit and len(entries.recent) >= repeat.limit and entries.recent[0] > micros - repeat.span:
         return REPEAT
-    day = model.calendar.day(micros)
     if day == entries.day and entries.today < model.daily_max:
         entries.today += 1
     elif not _has_room(entries, day, model.daily_max):

@@ -269,7 +269,7 @@ def _take(model: CompiledModel, state: State, step: _Step, seen: Seen | None) ->
     entries = state.entries[rule.index]
     if entries is None:
         entries = state.entries[rule.index] = Entries()
-    denied = pay(model, state, rule, entries, micros, what)
+    denied = pay(model, state, rule, entries, micros, model.calendar.day(micros), what)
     if seen is not None:
         seen[rule.index].append((what, denied))
 

@@ -216,8 +216,9 @@ class _Payments:
         if len({one.answers for one in steps}) > 1:
             return None
         state, entries, paid = State(0), Entries(), set[int]()
+        day_of = self._model.calendar.day
         for step in steps:
-            denied = pay(self._model, state, self._rule, entries, step.micros, step.activity)
+            denied = pay(self._model, state, self._rule, entries, step.micros, day_of(step.micros), step.activity)
             if denied is None and isinstance(step, _Candidate):
                 paid.add(id(step))
         return paid

@@ -29,7 +29,6 @@ NETWORKS, NETWORKS_WITHIN = 3, 120_000_000
 UNSUBSCRIBED_WITHIN = 60_000_000
 SOON_S = 2.0
 
-_SIGNS = frozenset({"bot_signals", "ip_network"})
 Key = tuple[str, str]
 
 
@@ -114,13 +113,14 @@ class Judgement:
         """Judge further activities, later in fold order than those before; `late` ones may be earlier."""
         known = len(self.trail)
         for activity in activities:
+            said = activity.properties
             # Nearly all that comes shows no sign and needs no more than this look.
             if activity.signals is None:
                 if activity.type not in LOOKED_AT:
                     continue
-                if activity.type in SEEN and activity.properties.keys().isdisjoint(_SIGNS):
+                if activity.type in SEEN and "bot_signals" not in said and "ip_network" not in said:
                     continue
-            if activity.signals is not None or "bot_signals" in activity.properties:
+            if activity.signals is not None or "bot_signals" in said:
                 verdict = alone(activity)
                 if verdict is not None and verdict.word == "scan":
                     self.unpaid[activity.source, activity.id] = verdict

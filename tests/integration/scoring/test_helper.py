@@ -1,4 +1,4 @@
-"""The process that folds beside the service: what it does counts once, however it ends."""
+"""The processes that fold beside the service: what they do counts once, however they end."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from services.scoring import refold
 from services.scoring.core.lead import is_current
-from services.scoring.helper import Helper
+from services.scoring.helper import STEPS_BACK, Helper, Helpers
 from services.scoring.refold import Refolder
 from shared.waiting import until_it_works
 from tests.integration.scoring.desk import Desk
@@ -62,12 +62,12 @@ async def test_a_helper_that_is_killed_has_its_chunk_done_again_by_the_next(
     refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: desk.now)
     problems: list[str | None] = []
     try:
-        first = await up(refolder.helper)
+        first, _ = [await up(helper) for helper in refolder.helpers.each]
         assert await refolder.some()
         os.kill(first, signal.SIGKILL)
         while await until_it_works(refolder.some, problems.append):
             pass
-        assert await up(refolder.helper) != first
+        assert await up(refolder.helpers.each[0]) != first
     finally:
         await refolder.close()
     assert any(problems)
@@ -77,6 +77,20 @@ async def test_a_helper_that_is_killed_has_its_chunk_done_again_by_the_next(
     assert {await desk.score_of(lead_id) for lead_id in states} == {8.0}
     assert len([key for key, value in await desk.published() if value and value["cause"] == "model"]) == len(people)
     assert (await desk.replayed()).differences == []
+
+
+async def test_chunks_are_shared_out_among_helpers_and_these_let_others_go_first(desk: Desk) -> None:
+    helpers = Helpers()
+    try:
+        pids = [await up(helper) for helper in helpers.each]
+        assert {psutil.Process(pid).nice() for pid in pids} == {psutil.Process().nice() + STEPS_BACK}
+        chunks = [asyncio.create_task(helpers.switch(desk.models.current, [], desk.now, hold=False)) for _ in range(4)]
+        await asyncio.sleep(0)
+        assert [helper.in_hand for helper in helpers.each] == [2, 2]
+        assert await asyncio.gather(*chunks) == [[]] * 4
+        assert [helper.in_hand for helper in helpers.each] == [0, 0]
+    finally:
+        await helpers.end()
 
 
 async def test_a_helper_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

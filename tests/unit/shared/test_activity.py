@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.activity import CLOCK_SKEW, NO_OCCURRED_AT, Activity, parse_posted, parse_recorded, parse_stored, to_record
+from shared.activity import (
+    CLOCK_SKEW,
+    NO_OCCURRED_AT,
+    Activity,
+    parse_history,
+    parse_posted,
+    parse_recorded,
+    parse_stored,
+    to_record,
+)
 from shared.clock import from_rfc3339
 from shared.posted import (
     ActivityFaults,
@@ -102,6 +111,18 @@ def test_a_stored_record_keeps_its_instants_however_they_are_written(said: str) 
     stored = orjson.loads(orjson.dumps(record))
     assert parse_stored(stored) == parse_recorded(stored)
     assert parse_stored(stored).occurred_at == from_rfc3339(said)
+
+
+def test_a_history_is_read_as_each_of_its_records_is() -> None:
+    mailbox = {"email": "info@example.co.jp"}
+    leads = [FULL["lead"], FULL["lead"], mailbox, mailbox, {**FULL["lead"], "phone": "090-1234-5678"}, FULL["lead"]]
+    raws = [
+        {**FULL, "id": f"a{number}", "lead": lead, "attributes": {"name": f"山田 {number}"}}
+        for number, lead in enumerate(leads)
+    ]
+    stored = [orjson.loads(orjson.dumps(to_record(parse(raw)))) for raw in raws]
+    assert parse_history(stored) == [parse_recorded(one) for one in stored]
+    assert parse_history([]) == []
 
 
 SIGNALS: dict[str, Any] = {
