@@ -121,8 +121,6 @@ class Builder:
         attributes = self._attributes(cards, notes)
         mobiles, phones = self._phones(cards, notes)
         ids, emails = ids_of(cards.said, self._options), cards.column("email")
-        # While the outcomes are made one by one, the processor's cache has better things to hold.
-        cards.said.clear()
         if cards.remarks:
             for place, agreement in enumerate(cards.agreed):
                 if agreement.notes:
