@@ -220,24 +220,21 @@ class Builder:
                 return "", number
         return "", ""
 
-    def _all_properties(self, cards: Understood) -> Iterator[dict[str, Any]]:
+    def _all_properties(self, cards: Understood) -> list[dict[str, Any]]:
         """As in `card.py`, but for the consent."""
-        of_list, special = self._event(None), cards.tags.keys() | cards.other.keys()
-        if "memo" in cards.read or "event" in cards.read:
-            special = set(range(cards.count))
-        memos, events = cards.column("memo"), cards.column("event")
-        for place in range(cards.count):
-            if place not in special:
-                yield of_list.copy()
-                continue
-            properties: dict[str, Any] = {}
+        of_list, memos, events = self._event(None), cards.column("memo"), cards.column("event")
+        properties = [of_list.copy() for _ in range(cards.count)]
+        told = "memo" in cards.read or "event" in cards.read
+        for place in range(cards.count) if told else cards.tags.keys() | cards.other.keys():
+            own: dict[str, Any] = {}
             if place in cards.tags:
-                properties["tags"] = list(dict.fromkeys(cards.tags[place]))
+                own["tags"] = list(dict.fromkeys(cards.tags[place]))
             if memos[place]:
-                properties["memo"] = memos[place]
+                own["memo"] = memos[place]
             if place in cards.other:
-                properties["columns"] = cards.other[place]
-            yield properties | self._event(events[place])
+                own["columns"] = cards.other[place]
+            properties[place] = own | self._event(events[place])
+        return properties
 
     def _event(self, said: str | None) -> dict[str, Any]:
         event = said or self._options.event
@@ -270,10 +267,11 @@ def _note_companies(texts: Cells, companies: Cells, notes: Notes) -> None:
             notes.setdefault(place, []).append(Note("company_form", (text, company)))
 
 
-def _by_place(notes: Notes, count: int) -> Iterator[list[Note]]:
-    if notes:
-        return (notes.get(place) or [] for place in range(count))
-    return ([] for _ in range(count))
+def _by_place(notes: Notes, count: int) -> list[list[Note]]:
+    every: list[list[Note]] = [[] for _ in range(count)]
+    for place, noted in notes.items():
+        every[place] = noted
+    return every
 
 
 def _persons(emails: Cells, mobiles: Cells) -> Iterator[tuple[Identifier, ...]]:

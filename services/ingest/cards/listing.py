@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain, islice, repeat
+from itertools import chain, islice
 from typing import BinaryIO
 
 from services.ingest.cards import encodings
 from services.ingest.cards.blocks import CommonCards
-from services.ingest.cards.building import Made
 from services.ingest.cards.card import Card, read_card
 from services.ingest.cards.cutting import Block, read_blocks
 from services.ingest.cards.encodings import Found
@@ -17,6 +16,7 @@ from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.outcomes import MOST_BYTES_A_CHARACTER, Outcome, Summary
 from services.ingest.cards.plan import Plan
+from services.ingest.cards.seen import Seen
 from services.ingest.cards.tables import DELIMITERS, Row, read_rows
 from shared.activity import SILENT, Activity, parse_posted
 from shared.codec import encode
@@ -98,7 +98,7 @@ class Listing:
         self._max_bytes = max_activity_bytes
         codec = encodings.raw_codec(layout.found.encoding)
         self._common = CommonCards(layout.plan, options, now, max_activity_bytes, codec)
-        self._seen: dict[int, int] = {}
+        self._seen = Seen()
         self.layout = layout
         self.summary = Summary(notes=_list_notes(layout))
 
@@ -127,7 +127,7 @@ class Listing:
     def _of_block(self, block: Block, first: int) -> Iterator[Outcome]:
         aside: set[int] = set()
         made = self._common.read(block, first, aside)
-        if made is not None and not aside and self._all_new(made, first):
+        if made is not None and not aside and self._seen.add_all(made.ids, made.emails, first):
             self.summary.count_all([agreed.consent for agreed in made.agreed], len(made.notes))
             return made.outcomes
         return self._one_by_one(block, first, made.outcomes if made is not None else iter(()), aside)
@@ -141,19 +141,6 @@ class Listing:
             self._compare(outcome)
             self.summary.count_common(outcome)
             yield outcome
-
-    def _all_new(self, made: Made, first: int) -> bool:
-        """Whether no record and no person of a block stood in the list before; then they are remembered."""
-        # As `_compare`, which has to look at them one by one where any are the same; an Identifier has a tuple's hash.
-        hashes = list(map(hash, chain(made.ids, zip(repeat(EMAIL), made.emails))))
-        records = [*range(first, first + len(made.ids))] * 2
-        if list(map(self._seen.setdefault, hashes, records)) == records:
-            return True
-        # `_compare` is to find only what stood before each.
-        for new in hashes:
-            if self._seen.get(new, 0) >= first:
-                del self._seen[new]
-        return False
 
     def outcome_of(self, number: int, row: Row) -> Outcome:
         """The outcome of one record, read by itself."""
@@ -216,15 +203,12 @@ class Listing:
         )
 
     def _compare(self, outcome: Outcome) -> None:
-        """Whether the same record, or the same person, stood in the list before."""
+        """Note whether the same record, or the same person, stood in the list before."""
         assert outcome.activity is not None
-        # Eight bytes of a hash are enough to tell two hundred thousand records apart.
-        record, activity, seen = outcome.record, outcome.activity, self._seen
-        if (earlier := seen.setdefault(hash(activity.id), record)) != record:
-            outcome.duplicate = True
-            outcome.notes.append(Note("duplicate", (earlier,)))
-        elif (earlier := seen.setdefault(hash(activity.identifiers[0]), record)) != record:
-            outcome.notes.append(Note("same_person", (earlier,)))
+        found = self._seen.add(outcome.activity.id, outcome.activity.identifiers[0], outcome.record)
+        if found is not None:
+            outcome.duplicate = found.same_record
+            outcome.notes.append(Note("duplicate" if found.same_record else "same_person", (found.record,)))
 
 
 def _list_notes(layout: Layout) -> list[Note]:
