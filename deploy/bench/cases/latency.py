@@ -20,12 +20,12 @@ from shared.errors import KizashiError
 from shared.topics import QUALIFIED_LEADS
 
 TICK_S = 0.02
-SEARCH_S, MEASURE_S = 10.0, 20.0
+SEARCH_S, MEASURE_S = 10.0, 40.0
 FIRST_RATE, STEP = 1_000.0, 1.25
 LAG_S = 0.5
 """A rate is too high when this much of it is still unscored in the end: a twentieth of what was sent."""
 HOT_EVERY = 40
-"""One activity in so many makes its lead hot: enough of them for a 99th percentile at the lowest rate."""
+"""One activity in so many makes its lead hot: hundreds at the lowest rate, so that no pause alone decides the tail."""
 WITHIN_S = 60.0
 _numbers = itertools.count(10_000_000)
 
