@@ -125,16 +125,22 @@ async def _stored(stack: Stack) -> list[Line]:
 
 
 async def _highest_rate(drive: Drive) -> float:
-    """The highest rate, in activities a second, at which no lag is left after some seconds."""
+    """The highest rate, in activities a second, at which no lag is left after some seconds, twice: the first time may
+    have been in a good moment of the machine.
+    """
     rate = FIRST_RATE
-    while True:
-        tried = rate * STEP
-        await drive.run(tried, SEARCH_S)
-        behind = drive.lag
-        await drive.settle()
-        if behind > tried * LAG_S:
-            return rate
-        rate = tried
+    while await _carried(drive, rate * STEP):
+        rate *= STEP
+    while rate > FIRST_RATE and not await _carried(drive, rate):
+        rate /= STEP
+    return rate
+
+
+async def _carried(drive: Drive, rate: float) -> bool:
+    await drive.run(rate, SEARCH_S)
+    behind = drive.lag
+    await drive.settle()
+    return behind <= rate * LAG_S
 
 
 async def _tail(drive: Drive, highest: float, percent: int) -> Line:
