@@ -9,9 +9,10 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from operator import sub
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from services.ingest.cards import tables
+from services.ingest.cards.encodings import Raw
 from services.ingest.cards.tables import Lines, Row, lines_cut, next_row
 
 RawCells = Sequence[str]
@@ -22,16 +23,6 @@ _STRIDE = 1_024
 _BYTES_A_CHARACTER = 4
 
 ToText = Callable[[bytes], str]
-
-
-class Source(Protocol):
-    """Where the bytes come from, and what makes text of them; `encodings.Raw` is one."""
-
-    def read(self, size: int, /) -> bytes:
-        """See io.BufferedIOBase."""
-
-    def text(self, raw: bytes, /) -> str:
-        """Bytes cut at whole characters as text."""
 
 
 class Plain:
@@ -113,7 +104,7 @@ class Block(NamedTuple):
     """Whether any cell holds a line break."""
 
 
-def read_blocks(source: Source, delimiter: str, skip: int = 0) -> Iterator[Block | Row]:
+def read_blocks(source: Raw, delimiter: str, skip: int = 0) -> Iterator[Block | Row]:
     """The records of `tables.read_rows` but the first `skip`, many at a time where nothing is wrong."""
     pieces = _whole_lines(source)
     lines = Lines(lines_cut(source.text(raw)) for raw in pieces)
@@ -133,7 +124,7 @@ def read_blocks(source: Source, delimiter: str, skip: int = 0) -> Iterator[Block
                 yield row
 
 
-def _whole_lines(source: Source) -> Iterator[bytes]:
+def _whole_lines(source: Raw) -> Iterator[bytes]:
     """All bytes in pieces that end where a line does, unless it is too long for any record."""
     kept, too_long = b"", 2 * _BYTES_A_CHARACTER * tables.LONGEST_LINE
     while more := source.read(BLOCK_BYTES):
