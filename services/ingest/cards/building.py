@@ -1,4 +1,4 @@
-"""From columns that are understood to activities: ids, attributes and what would be posted, as `card.py` has them."""
+"""From columns that are understood to activities: ids, attributes and the rest, as `card.py` has them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,18 +29,16 @@ from shared.identity import EMAIL, MOBILE_JP, PHONE, Identifier
 
 
 class When(NamedTuple):
-    """When a card was exchanged, as posted and as an activity has it."""
+    """When a card was exchanged, as an activity has it."""
 
-    said: str | None
     occurred_at: datetime
     claimed_at: datetime | None
     flags: tuple[str, ...]
 
 
 class Agreement(NamedTuple):
-    """What a record says of consent, or the list for it: as posted, as an activity has it, and what is to be told."""
+    """What a record says of consent, or the list for it, and what is to be told."""
 
-    posted: dict[str, Any] | None
     consent: dict[str, Any] | None
     notes: tuple[Note, ...] = ()
 
@@ -143,23 +141,10 @@ class Builder:
 
     def _outcomes(self, parts: Iterable[_Parts]) -> Iterator[Outcome]:
         source, type_, now = self._options.source, self._options.activity, self._now
-        for id_, email, phone, known_as, known, properties, when, agreed, noted, record, line in parts:
-            said, at, claimed_at, flags = when
-            consent = None
-            posted: dict[str, Any] = {
-                "id": id_,
-                "source": source,
-                "type": type_,
-                "lead": {"email": email, "phone": phone} if phone else {"email": email},
-                "attributes": known,
-                "properties": properties,
-            }
-            if said:
-                posted["occurred_at"] = said
-            if agreed[0] is None:
+        for id_, email, phone, known_as, known, properties, when, (consent, _), noted, record, line in parts:
+            at, claimed_at, flags = when
+            if consent is None:
                 properties["consent"] = "none"
-            else:
-                posted["consent"], consent = dict(agreed[0]), dict(agreed[1] or {})
             # By place: half of them by name would cost as much again.
             activity = Activity(
                 id_,
@@ -176,7 +161,7 @@ class Builder:
                 phone or None,
                 claimed_at,
             )
-            yield Outcome(record, line, "accepted", noted, posted, activity)
+            yield Outcome(record, line, "accepted", noted, activity)
 
     def _attributes(self, cards: Understood, notes: Notes) -> dict[str, Cells]:
         """Attributes by the column, in their order."""

@@ -175,7 +175,7 @@ class Listing:
             return Outcome(number, row.line, "refused", faults), None
         if options.silent:
             activity.flags = (*activity.flags, SILENT)
-        outcome = Outcome(number, row.line, "accepted", card.notes, posted, activity)
+        outcome = Outcome(number, row.line, "accepted", card.notes, activity)
         self._compare(outcome)
         return outcome, card
 
