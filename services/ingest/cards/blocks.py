@@ -74,6 +74,8 @@ class CommonCards:
         understood = self._understand(self._columns(block, aside), count, aside)
         if aside:
             places = [place for place in everywhere if place not in aside]
+            if not places:
+                return None
             understood.keep(places)
             return self._builder.build(
                 understood, [first + place for place in places], [block.lines[place] for place in places]

@@ -22,10 +22,13 @@ from services.ingest.cards.columns import Cells, Memo, are_mobile
 from services.ingest.cards.gathering import by_card, ids_of
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
-from services.ingest.cards.outcomes import Outcome
+from services.ingest.cards.outcomes import Outcome, Status
 from services.ingest.cards.plan import Plan
 from shared.activity import Activity
 from shared.identity import EMAIL, MOBILE_JP, PHONE, Identifier
+
+
+_ACCEPTED: Status = "accepted"
 
 
 class When(NamedTuple):
@@ -43,22 +46,6 @@ class Agreement(NamedTuple):
     notes: tuple[Note, ...] = ()
 
 
-_Parts = tuple[
-    str,
-    str,
-    str,
-    tuple[Identifier, ...],
-    dict[str, Any],
-    dict[str, Any],
-    When,
-    Agreement,
-    list[Note],
-    int,
-    int,
-]
-"""Of a card: id, address, phone, identifiers, attributes, properties, time, consent, notes, number, line."""
-
-
 Notes = dict[int, list[Note]]
 """By the place of a card: what is to be told of it, if anything is."""
 
@@ -68,8 +55,8 @@ class Made(NamedTuple):
 
     ids: list[str]
     emails: Cells
-    agreed: Sequence[Agreement]
-    notes: Notes
+    consents: Sequence[dict[str, Any] | None]
+    with_notes: int
     outcomes: Iterator[Outcome]
 
 
@@ -118,50 +105,34 @@ class Builder:
         # In this order, as notes of a card stand in the order of what they are about.
         attributes = self._attributes(cards, notes)
         mobiles, phones = self._phones(cards, notes)
-        ids, emails = ids_of(cards.said, self._options), cards.column("email")
+        emails = cards.column("email")
         if cards.remarks:
             for place, agreement in enumerate(cards.agreed):
                 if agreement.notes:
                     notes.setdefault(place, []).extend(agreement.notes)
-        parts = zip(
-            ids,
-            emails,
-            phones,
-            _persons(emails, mobiles),
-            by_card(attributes, cards.count),
-            self._all_properties(cards),
-            cards.when,
-            cards.agreed,
-            _by_place(notes, cards.count),
-            records,
-            lines,
-            strict=True,
-        )
-        return Made(ids, emails, cards.agreed, notes, self._outcomes(parts))
-
-    def _outcomes(self, parts: Iterable[_Parts]) -> Iterator[Outcome]:
-        source, type_, now = self._options.source, self._options.activity, self._now
-        for id_, email, phone, known_as, known, properties, when, (consent, _), noted, record, line in parts:
-            at, claimed_at, flags = when
-            if consent is None:
-                properties["consent"] = "none"
+        filled = {name for name, column in cards.said.items() if all(column)}
+        ids = ids_of(cards.said, filled, self._options)
+        consents = [agreement.consent for agreement in cards.agreed]
+        times, claims, flags = zip(*cards.when, strict=True)
+        activities = map(
             # By place: half of them by name would cost as much again.
-            activity = Activity(
-                id_,
-                source,
-                type_,
-                at,
-                now,
-                known_as,
-                email,
-                known,
-                properties,
-                consent,
-                flags,
-                phone or None,
-                claimed_at,
-            )
-            yield Outcome(record, line, "accepted", noted, activity)
+            Activity,
+            ids,
+            repeat(self._options.source),
+            repeat(self._options.activity),
+            times,
+            repeat(self._now),
+            _persons(emails, mobiles),
+            emails,
+            by_card(attributes, filled, cards.count),
+            self._all_properties(cards, consents),
+            consents,
+            flags,
+            phones if all(phones) else [phone or None for phone in phones],
+            claims,
+        )
+        outcomes = map(Outcome, records, lines, repeat(_ACCEPTED), _by_place(notes, cards.count), activities)
+        return Made(ids, emails, consents, len(notes), outcomes)
 
     def _attributes(self, cards: Understood, notes: Notes) -> dict[str, Cells]:
         """Attributes by the column, in their order."""
@@ -205,10 +176,11 @@ class Builder:
                 return "", number
         return "", ""
 
-    def _all_properties(self, cards: Understood) -> list[dict[str, Any]]:
-        """As in `card.py`, but for the consent."""
+    def _all_properties(self, cards: Understood, consents: Sequence[object]) -> list[dict[str, Any]]:
+        """As in `card.py`."""
         of_list, memos, events = self._event(None), cards.column("memo"), cards.column("event")
-        properties = [of_list.copy() for _ in range(cards.count)]
+        silent = of_list | {"consent": "none"}
+        properties = [silent.copy() if consent is None else of_list.copy() for consent in consents]
         told = "memo" in cards.read or "event" in cards.read
         for place in range(cards.count) if told else cards.tags.keys() | cards.other.keys():
             own: dict[str, Any] = {}
@@ -218,7 +190,8 @@ class Builder:
                 own["memo"] = memos[place]
             if place in cards.other:
                 own["columns"] = cards.other[place]
-            properties[place] = own | self._event(events[place])
+            said = self._event(events[place]) if events[place] else of_list
+            properties[place] = own | said | ({"consent": "none"} if consents[place] is None else {})
         return properties
 
     def _event(self, said: str | None) -> dict[str, Any]:
