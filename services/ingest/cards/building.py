@@ -27,7 +27,6 @@ from services.ingest.cards.plan import Plan
 from shared.activity import Activity
 from shared.identity import EMAIL, MOBILE_JP, PHONE, Identifier
 
-
 _ACCEPTED: Status = "accepted"
 
 
