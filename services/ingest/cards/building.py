@@ -189,8 +189,10 @@ class Builder:
                 own["memo"] = memos[place]
             if place in cards.other:
                 own["columns"] = cards.other[place]
-            said = self._event(events[place]) if events[place] else of_list
-            properties[place] = own | said | ({"consent": "none"} if consents[place] is None else {})
+            own |= self._event(events[place]) if events[place] else of_list
+            if consents[place] is None:
+                own["consent"] = "none"
+            properties[place] = own
         return properties
 
     def _event(self, said: str | None) -> dict[str, Any]:
