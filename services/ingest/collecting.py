@@ -131,9 +131,7 @@ class Collecting:
             key = parse_qs(request.query.decode("latin-1")).get("write_key", [""])[0]
         return read_beacon(check_json(body), key)
 
-    async def _keep(
-        self, request: LeanRequest, beacon: Beacon, tag: Tag, cors: Readable, now: datetime
-    ) -> Answer:
+    async def _keep(self, request: LeanRequest, beacon: Beacon, tag: Tag, cors: Readable, now: datetime) -> Answer:
         signals = self._senders.signals("POST", request.address, request.header(b"user-agent"))
         trace = trace_of(request)
         ids: list[str] = []
