@@ -82,7 +82,7 @@ def _item(options: Options, item: Any) -> ParsedItem:
     if kind == "spamreport":
         about["complaint"] = True
     if kind in _BY_BROWSER:
-        signals = ["machine_open"] if truth(get("sg_machine_open")) else ()
+        signals = ["machine_open"] if truth(get("sg_machine_open")) else []
         about |= origin(signals=signals, agent=get("useragent"), address=get("ip"))
     return posted(
         options,
