@@ -94,11 +94,12 @@ def _plain_fields(body: bytes) -> Pairs | None:
     if plain is None or b"\x1b" in plain or b"_charset_" in plain:
         return None
     try:
-        cells = plain.decode().split(_BETWEEN)
+        # No more cells than it takes to see that they are too many.
+        cells = plain.decode().split(_BETWEEN, 2 * MAX_FIELDS)
     except UnicodeDecodeError:
         return None
     names = cells[::2]
-    if len(names) > MAX_FIELDS or max(map(len, names)) > MAX_NAME:
+    if len(cells) > 2 * MAX_FIELDS or max(map(len, names)) > MAX_NAME:
         return None
     return list(zip(names, cells[1::2], strict=True))
 

@@ -15,10 +15,10 @@ class Readable(NamedTuple):
     """The headers of an answer that the sender's page may read, as texts and as they are sent."""
 
     headers: Mapping[str, str]
-    lines: RawHeaders
+    lines: tuple[tuple[bytes, bytes], ...]
 
 
-NO_BROWSER = Readable({}, [])
+NO_BROWSER = Readable({}, ())
 
 
 def origin_of(headers: Mapping[bytes, bytes]) -> str | None:
@@ -53,7 +53,7 @@ def admitted(headers: Mapping[bytes, bytes], allowed: frozenset[str]) -> Readabl
 @cache
 def _readable(origin: str) -> Readable:
     headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
-    return Readable(headers, raw_headers(headers))
+    return Readable(headers, tuple(raw_headers(headers)))
 
 
 def raw_headers(headers: Mapping[str, str]) -> RawHeaders:

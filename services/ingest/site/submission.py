@@ -37,8 +37,7 @@ _REFUSALS = frozenset(
     """.split()
 )
 _MAX_SUBMISSION = 128
-_OWN = ""
-"""The place of what a page sends for our sake."""
+_OWN = ""  # the place of what a page sends for our sake
 _EAST_ASIAN = re.compile(r"[぀-ヿ㐀-鿿豈-﫿]")
 
 
@@ -96,8 +95,8 @@ class FormReader:
     def read(self, pairs: Pairs, referer: str, now: datetime) -> Submission:
         """Pure. `referer` is the page by the browser's header, "" if it does not tell."""
         draft = _Draft()
-        places: dict[str, str] = {}
         own = draft.own
+        places: dict[str, str] = {}
         for pair in pairs:
             name, value = pair
             to, part, key = self._place_of(name)
@@ -108,13 +107,11 @@ class FormReader:
             if value != "":
                 draft.said.append(pair)
                 _place(draft, part, key, name, value)
-        submission = Submission(
-            self._activity(draft, referer, now),
-            (FILLED_FAST,) if self._filled_fast(own.get(STARTED, ""), now) else (),
-            bool(own.get(self._form.honeypot, "").strip()),
-            own.get(TEST, "") not in ("", "0"),
-            places,
-        )
+        submission = Submission(self._activity(draft, referer, now), places=places)
+        submission.test = own.get(TEST, "") not in ("", "0")
+        submission.honeypot = bool(own.get(self._form.honeypot, "").strip())
+        if self._filled_fast(own.get(STARTED, ""), now):
+            submission.flags = (FILLED_FAST,)
         if submission.test:
             submission.notes += [*_notes(draft, submission), *self._unmatched(places)]
         return submission
@@ -206,13 +203,13 @@ def _lead(draft: _Draft, region: str) -> dict[str, Any]:
     named: dict[str, Any] = {}
     if "external_ids" in found and (ids := {name: value for name, value in found["external_ids"].items() if value}):
         named["external_ids"] = ids
-    browser = found.get("anonymous_id", _UNNAMED)[1] or draft.own.get(BROWSER, "").strip()
+    browser = found.get("anonymous_id", ("", ""))[1] or draft.own.get(BROWSER, "").strip()
     if browser and len(browser) <= 512:
         named["anonymous_id"] = browser
     unread: list[tuple[str, str, str]] = []
     identified = bool(named)
-    for kind, read in _READ:
-        name, value = found.get(kind, _UNNAMED)
+    for kind, read in (("email", _email), ("phone", _phone)):
+        name, value = found.get(kind, ("", ""))
         if not value:
             continue
         identifies = read(value, region)
@@ -243,10 +240,6 @@ def _phone(number: str, region: str) -> bool | None:
         return normalise_phone(number, region).identifies if len(number) <= 512 else None
     except ValueError:
         return None
-
-
-_READ = (("email", _email), ("phone", _phone))
-_UNNAMED = ("", "")
 
 
 def _whole_name(attributes: dict[str, Any]) -> None:

@@ -70,7 +70,6 @@ def _item(options: Options, item: Any) -> ParsedItem:
     at = from_seconds(seconds)
     message = (text(get("sg_message_id")) or "").partition(".")[0] or text(get("smtp-id"))
     bounce = _bounce(item) if kind in _BOUNCES else None
-    # In the order of an activity's properties.
     about: dict[str, Any] = {
         "email_id": message,
         "link": text(url),

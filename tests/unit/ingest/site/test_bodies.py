@@ -138,6 +138,11 @@ def test_any_bytes_are_read_or_refused(body: bytes, content_type: str) -> None:
         assert all(name.encode().decode() == name for name, _ in pairs)  # no half of a surrogate pair
 
 
+def test_a_form_may_have_as_many_fields_as_are_allowed() -> None:
+    fields = [(f"f{number}", "") for number in range(MAX_FIELDS)]
+    assert fields_of(URLENCODED, urlencode(fields).encode()) == fields
+
+
 # An escape sign makes it a form in ISO-2022-JP.
 WRITTEN = st.text(st.characters(exclude_characters="\x1b", exclude_categories=("Cs",)), max_size=8)
 
