@@ -9,8 +9,8 @@ from services.ingest.sources.receive import Received
 from shared.clock import to_rfc3339
 
 REMEMBERED_IDS = 20_000
-"""The latest ids that a source's duplicates are told by, or up to twice as many. They are only counted here: that none
-counts twice is the consumers' work.
+"""The latest ids that a source's duplicates are told by, at most, and half as many at least. They are only counted
+here: that none counts twice is the consumers' work.
 """
 KEPT_REQUESTS = 50
 WATCH_S = 60.0
@@ -37,7 +37,7 @@ class Traffic:
         short = set(map(hash, ids))
         new = short - self._ids - self._earlier_ids
         self._ids |= short
-        if len(self._ids) > REMEMBERED_IDS:
+        if len(self._ids) > REMEMBERED_IDS // 2:
             self._ids, self._earlier_ids = set(), self._ids
         return len(ids) - len(new)
 
