@@ -9,7 +9,7 @@ from services.ingest.sources.receive import Received
 from shared.clock import to_rfc3339
 
 REMEMBERED_IDS = 20_000
-"""The latest ids that a source's duplicates are told by, at most, and half as many at least. They are only counted
+"""About how many of the latest ids a source's duplicates are told by; half as many at least. They are only counted
 here: that none counts twice is the consumers' work.
 """
 KEPT_REQUESTS = 50
