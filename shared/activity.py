@@ -199,12 +199,15 @@ def to_record(activity: Activity) -> dict[str, Any]:
             lead.setdefault("external_ids", {})[source] = known_as
         elif kind == ANONYMOUS:
             lead["anonymous_id"] = name
+    occurred_at, received_at = activity.occurred_at, activity.received_at
+    said = to_rfc3339(occurred_at)
     value: dict[str, Any] = {
         "id": activity.id,
         "source": activity.source,
         "type": activity.type,
-        "occurred_at": to_rfc3339(activity.occurred_at),
-        "received_at": to_rfc3339(activity.received_at) if activity.received_at else None,
+        "occurred_at": said,
+        # One instant where the sender named none.
+        "received_at": said if received_at is occurred_at else to_rfc3339(received_at) if received_at else None,
         "lead": lead,
         "attributes": activity.attributes,
         "properties": activity.properties,

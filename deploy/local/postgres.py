@@ -33,7 +33,7 @@ SERVER_SETTINGS: Mapping[str, str] = {
     "min_wal_size": "80MB",
     "checkpoint_timeout": "15min",
     "jit": "off",
-    "io_workers": "1",
+    "io_method": "sync",
     "wal_compression": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",

@@ -12,14 +12,14 @@ from urllib.parse import parse_qs
 import structlog
 
 from services.ingest.durable import Durable, NotDurable, OutgoingRecord, unavailable
-from services.ingest.forms import JSON, raw_headers
+from services.ingest.forms import JSON
 from services.ingest.handlers import UNREAD, trace_of
 from services.ingest.ids import new_id
 from services.ingest.intake import record_of
 from services.ingest.settings import IngestSettings
 from services.ingest.site.beacons import Beacon, posted_of, read_beacon
 from services.ingest.site.config import Tag
-from services.ingest.site.origins import admitted, leave, origin_of
+from services.ingest.site.origins import Readable, admitted, leave, origin_of, raw_headers
 from services.ingest.site.senders import Senders
 from shared.activity import Activity, parse_posted
 from shared.clock import Clock
@@ -131,9 +131,7 @@ class Collecting:
             key = parse_qs(request.query.decode("latin-1")).get("write_key", [""])[0]
         return read_beacon(check_json(body), key)
 
-    async def _keep(
-        self, request: LeanRequest, beacon: Beacon, tag: Tag, cors: Mapping[str, str], now: datetime
-    ) -> Answer:
+    async def _keep(self, request: LeanRequest, beacon: Beacon, tag: Tag, cors: Readable, now: datetime) -> Answer:
         signals = self._senders.signals("POST", request.address, request.header(b"user-agent"))
         trace = trace_of(request)
         ids: list[str] = []
@@ -158,7 +156,7 @@ class Collecting:
         LATE.count(_requests(tag.name, "accepted"))
         LATE.count(_activities(tag.name), len(ids))
         report = {"accepted": len(ids), "ids": ids, "durability": durability}
-        return 202, [JSON, *raw_headers(cors)], encode({**report, "refused": refused} if refused else report)
+        return 202, [JSON, *cors.lines], encode({**report, "refused": refused} if refused else report)
 
     def _activity(self, item: Any, beacon: Beacon, tag: Tag, now: datetime) -> Activity:
         """Raises ValueError; its text says what is wrong."""

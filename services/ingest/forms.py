@@ -13,7 +13,7 @@ from services.ingest.intake import record_of
 from services.ingest.settings import IngestSettings
 from services.ingest.site.bodies import PLAIN_POSTS, fields_of
 from services.ingest.site.config import Form
-from services.ingest.site.origins import admitted, leave
+from services.ingest.site.origins import NO_BROWSER, Readable, admitted, leave, raw_headers
 from services.ingest.site.pages import thanks
 from services.ingest.site.senders import Senders
 from services.ingest.site.submission import FormReader, Submission, located
@@ -23,7 +23,7 @@ from shared.codec import encode, has_nul
 from shared.errors import FieldFault, ProblemError
 from shared.posted import ActivityFaults
 from shared.telemetry import INGEST_ACTIVITIES, INGEST_REJECTED, INGEST_REQUESTS, LATE
-from shared.web import Answer, LeanRequest, RawHeaders, read_body, too_large
+from shared.web import Answer, LeanRequest, read_body, too_large
 
 PREFIX = "/v1/forms/"
 JSON = (b"content-type", b"application/json")
@@ -60,7 +60,7 @@ class Forms:
     async def post(self, request: LeanRequest) -> Answer:
         """Take one form. Raises ProblemError with the contract's codes, readable for the form's own page."""
         form, reader = self._found(request)
-        cors: dict[str, str] = {}
+        cors = NO_BROWSER
         try:
             cors = admitted(request.headers, form.allowed_origins)
             request.admit_stranger()
@@ -69,7 +69,7 @@ class Forms:
             outcome = "unavailable" if error.status == 503 else "rejected"
             INGEST_REQUESTS.labels(form.key, outcome).inc()
             INGEST_REJECTED.labels(form.key, error.code).inc()
-            error.headers.update(cors)
+            error.headers.update(cors.headers)
             raise
 
     def _found(self, request: LeanRequest) -> tuple[Form, FormReader]:
@@ -79,13 +79,14 @@ class Forms:
             raise ProblemError(404, "not_found", "There is no such form; its key stands in sources.yaml under forms.")
         return found
 
-    async def _post(self, request: LeanRequest, form: Form, reader: FormReader, cors: dict[str, str]) -> Answer:
+    async def _post(self, request: LeanRequest, form: Form, reader: FormReader, cors: Readable) -> Answer:
         if form.disabled:
             retry = {"Retry-After": str(self._limits.retry_after_s)}
             raise ProblemError(503, "source_disabled", "This form is not fully configured yet.", headers=retry)
         content_type = request.header(b"content-type")
         now = self._clock()
-        body = await self._body(request)
+        _check_encoding(request)
+        body = await read_body(request, self._limits.max_body_bytes)
         submission = reader.read(fields_of(content_type, body), request.header(b"referer"), now)
         activity = self._activity(submission, form, body, now)
         activity.flags += submission.flags
@@ -102,15 +103,10 @@ class Forms:
         LATE.count(_activities(form.key))
         if _is_plain_post(request, content_type):
             if form.thank_you is not None:
-                return 303, [(b"location", form.thank_you.encode()), *raw_headers(cors)], b""
+                return 303, [(b"location", form.thank_you.encode()), *cors.lines], b""
             if b"text/html" in request.headers.get(b"accept", b""):
-                return 202, [HTML, *raw_headers(cors)], thanks(request.header(b"accept-language"))
-        return 202, [JSON, *raw_headers(cors)], encode({"accepted": 1, "ids": [activity.id], "durability": durability})
-
-    async def _body(self, request: LeanRequest) -> bytes:
-        if request.header(b"content-encoding").strip().lower() not in ("", "identity"):
-            raise ProblemError(415, "unsupported_media_type", "Compressed bodies are not taken.")
-        return await read_body(request, self._limits.max_body_bytes)
+                return 202, [HTML, *cors.lines], thanks(request.header(b"accept-language"))
+        return 202, [JSON, *cors.lines], encode({"accepted": 1, "ids": [activity.id], "durability": durability})
 
     def _activity(self, submission: Submission, form: Form, body: bytes, now: datetime) -> Activity:
         raw, limit = submission.activity, self._limits.max_activity_bytes
@@ -126,6 +122,12 @@ class Forms:
             raise ProblemError(422, "invalid_fields", "The form cannot be taken as it is.", faults) from None
 
 
+def _check_encoding(request: LeanRequest) -> None:
+    encoding = request.headers.get(b"content-encoding")
+    if encoding is not None and encoding.strip().lower() not in (b"", b"identity"):
+        raise ProblemError(415, "unsupported_media_type", "Compressed bodies are not taken.")
+
+
 def _is_plain_post(request: LeanRequest, content_type: str) -> bool:
     """Whether a browser sends the form by itself and goes where the answer sends it; scripts say what they are."""
     mode = request.headers.get(b"sec-fetch-mode")
@@ -137,7 +139,7 @@ def _is_plain_post(request: LeanRequest, content_type: str) -> bool:
     return b"x-requested-with" not in request.headers and (b"json" not in accepted or b"text/html" in accepted)
 
 
-def _tested(submission: Submission, activity: Activity, cors: Mapping[str, str]) -> Answer:
+def _tested(submission: Submission, activity: Activity, cors: Readable) -> Answer:
     """What would have been kept. Nothing is."""
     report: dict[str, Any] = {
         "test": True,
@@ -147,9 +149,4 @@ def _tested(submission: Submission, activity: Activity, cors: Mapping[str, str])
         "fields": submission.places,
         "notes": submission.notes,
     }
-    return 200, [JSON, *raw_headers(cors)], encode(report)
-
-
-def raw_headers(headers: Mapping[str, str]) -> RawHeaders:
-    """Headers as they are sent."""
-    return [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return 200, [JSON, *cors.lines], encode(report)

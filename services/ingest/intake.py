@@ -68,8 +68,7 @@ class Intake:
         self.ids.append(activity.id)
         self.sources.append(activity.source)
         self.times.append(value["occurred_at"])
-        # By the id that its strongest identifier gives a lead.
-        self.keys.append(lead_id_for(identity_key, activity.identifiers[0]).encode())
+        self.keys.append(_key_of(activity, identity_key))
         self.values.append(encode(value))
 
     def records(self, trace: Trace) -> list[OutgoingRecord]:
@@ -171,9 +170,13 @@ def _check_sizes(unwrapped: Unwrapped, limit: int) -> None:
 
 def record_of(activity: Activity, identity_key: bytes, trace: Trace) -> OutgoingRecord:
     """The `lead-activities` record of an activity."""
-    intake = Intake()
-    intake.add(activity, identity_key)
-    return intake.records(trace)[0]
+    value, key = to_record(activity), _key_of(activity, identity_key)
+    return _record(activity.id, activity.source, value["occurred_at"], key, encode(value), trace)
+
+
+def _key_of(activity: Activity, identity_key: bytes) -> bytes:
+    """The id that its strongest identifier gives a lead."""
+    return lead_id_for(identity_key, activity.identifiers[0]).encode()
 
 
 def _record(id_: str, source: str, time: str, key: bytes, value: bytes, trace: Trace) -> OutgoingRecord:

@@ -3,19 +3,18 @@ expect.
 """
 
 import asyncio
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from services.ingest.collecting import WriteKeys
 from services.ingest.durable import Durable, NotDurable, unavailable
-from services.ingest.forms import JSON, raw_headers
+from services.ingest.forms import JSON
 from services.ingest.handlers import UNREAD, trace_of
 from services.ingest.intake import record_of
 from services.ingest.settings import IngestSettings
 from services.ingest.site.calls import CALLS, items_of, read_calls, write_key_of
 from services.ingest.site.config import Tag
-from services.ingest.site.origins import admitted
+from services.ingest.site.origins import Readable, admitted, raw_headers
 from services.ingest.site.senders import Senders
 from shared.clock import Clock
 from shared.codec import check_json, encode
@@ -75,7 +74,7 @@ class Tracking:
         # The libraries of this protocol compress unless told otherwise.
         return inflated(request, body, limit) if encoding == "gzip" else body
 
-    async def _keep(self, request: LeanRequest, items: list[Any], tag: Tag, cors: Mapping[str, str]) -> Answer:
+    async def _keep(self, request: LeanRequest, items: list[Any], tag: Tag, cors: Readable) -> Answer:
         now = self._clock()
         if len(items) <= IN_THREAD:
             taken, refused = read_calls(items, tag, now, self._region)
@@ -104,4 +103,4 @@ class Tracking:
         }
         if refused:
             report["refused"] = [{"item": one.position, "reason": one.reason} for one in refused[:MAX_REPORTED]]
-        return 200, [JSON, *raw_headers(cors)], encode(report)
+        return 200, [JSON, *cors.lines], encode(report)

@@ -14,7 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from services.ingest.sources.base import Unreadable
-from services.ingest.sources.bodies import form_pairs
+from services.ingest.sources.bodies import BETWEEN, form_pairs, plain_form
 from shared.codec import check_json
 from shared.errors import FieldFault, ProblemError
 
@@ -44,6 +44,7 @@ _EUC_SIGN = re.compile(rb"(?<![\x8e\x8f])(?<!\x8f[\xa1-\xfe])[\xa1-\xfe][\xa1-\x
 _HALF_WIDTH_KANA = re.compile(r"[｡-ﾟ]")
 _NAME = re.compile(rb'[;\s]name="([^"]*)"', re.IGNORECASE)
 _FILE = re.compile(rb"[;\s]filename\*?=", re.IGNORECASE)
+_BETWEEN = BETWEEN.decode()
 _QUOTED = ((b"%22", b'"'), (b"%0D", b"\r"), (b"%0A", b"\n"))
 
 Pairs = list[tuple[str, Any]]
@@ -56,7 +57,9 @@ def fields_of(content_type: str, body: bytes) -> Pairs:
 
     Raises ProblemError: 415 for another media type, 400 `invalid_json` or `invalid_form`, 422 for too many fields.
     """
-    media_type = content_type.partition(";")[0].strip().lower()
+    media_type, declared = _read_type(content_type)
+    if media_type == URLENCODED and declared in (None, "utf-8") and (plain := _plain_fields(body)) is not None:
+        return plain
     if media_type == JSON or (media_type == TEXT and body.lstrip()[:1] == b"{"):
         return _json_fields(body)
     try:
@@ -71,7 +74,34 @@ def fields_of(content_type: str, body: bytes) -> Pairs:
     except Unreadable as error:
         raise _too_many() if "fields" in str(error) else _unreadable(str(error)) from None
     _check_count(len(pairs))
-    return _decoded(pairs, _candidates(content_type, body, pairs))
+    return _decoded(pairs, _candidates(declared, body, pairs))
+
+
+@lru_cache(maxsize=64)
+def _read_type(content_type: str) -> tuple[str, str | None]:
+    """The media type, and the codec of the charset it declares, if it declares one that is known."""
+    declared = None
+    if "charset" in content_type.lower():
+        _, options = parse_options_header(content_type)
+        declared = _CODECS.get(options.get(b"charset", b"").decode("latin-1").strip().lower())
+    return content_type.partition(";")[0].strip().lower(), declared
+
+
+def _plain_fields(body: bytes) -> Pairs | None:
+    """What browsers send of a page in UTF-8, decoded in one go; None where it takes a closer look."""
+    plain = plain_form(body)
+    # In the body itself, which is full of percent signs, an escape is looked for three times as long.
+    if plain is None or b"\x1b" in plain or b"_charset_" in plain:
+        return None
+    try:
+        # No more cells than it takes to see that they are too many.
+        cells = plain.decode().split(_BETWEEN, 2 * MAX_FIELDS)
+    except UnicodeDecodeError:
+        return None
+    names = cells[::2]
+    if len(cells) > 2 * MAX_FIELDS or max(map(len, names)) > MAX_NAME:
+        return None
+    return list(zip(names, cells[1::2], strict=True))
 
 
 def _json_fields(body: bytes) -> Pairs:
@@ -110,20 +140,19 @@ def _unreadable(detail: str) -> ProblemError:
     return ProblemError(400, "invalid_form", f"The form cannot be read: {detail}.")
 
 
-def _candidates(content_type: str, body: bytes, pairs: _Bytes) -> list[str]:
+def _candidates(declared: str | None, body: bytes, pairs: _Bytes) -> list[str]:
     """The encodings a form may be in before UTF-8 is tried: what `_charset_` says, what the header says, and the one of
     escape sequences where there are any.
     """
-    names = []
+    found = []
     if b"_charset_" in body:
-        names += [value.decode("latin-1") for name, value in pairs if name == b"_charset_"]
-    if "charset" in content_type.lower():
-        _, options = parse_options_header(content_type)
-        names.append(options.get(b"charset", b"").decode("latin-1"))
-    found = [codec for name in names if (codec := _CODECS.get(name.strip().lower())) is not None]
-    # Looked for in the body, which is full of percent signs, it takes three times as long.
-    escaped = b"\x1b" in b"".join(chain.from_iterable(pairs))
-    return [*found, "iso2022_jp"] if escaped else found
+        named = (_CODECS.get(value.decode("latin-1").strip().lower()) for name, value in pairs if name == b"_charset_")
+        found = [codec for codec in named if codec is not None]
+    if declared is not None:
+        found.append(declared)
+    if b"\x1b" in b"".join(chain.from_iterable(pairs)):
+        found.append("iso2022_jp")
+    return found
 
 
 def _decoded(pairs: _Bytes, candidates: Sequence[str]) -> Pairs:

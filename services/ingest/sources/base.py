@@ -117,9 +117,11 @@ class Options:
     mapping: Mapped | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Posted:
-    """An activity as `POST /v1/activities` would take it; one normaliser serves both."""
+    """An activity as `POST /v1/activities` would take it; one normaliser serves both. Not frozen, as one is made per
+    item; no one writes to it.
+    """
 
     activity: dict[str, Any]
 

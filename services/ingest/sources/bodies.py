@@ -16,9 +16,9 @@ MAX_VALUES = 1_000_000
 _MAX_NESTING = 12
 _LONGEST_KNOWN = 512
 _ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
-# No encoding of text has this byte.
-_BETWEEN = b"\xff"
-_QUOTED = bytes.maketrans(b"%+=&", b"= " + 2 * _BETWEEN)
+BETWEEN = b"\x00"
+"""Stands between the cells of `plain_form`: no sign of any encoding has this byte, and no text that is kept."""
+_QUOTED = bytes.maketrans(b"%+=&", b"= " + 2 * BETWEEN)
 _TEXT = bytes(set(range(256)) - set(b"=&\r\n"))
 _BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
@@ -41,7 +41,7 @@ def json_text(written: str) -> Any:
 
 def _decoded(body: bytes) -> Any:
     # Millions of empty objects fit into the longest body; they would take seconds and gigabytes.
-    if body.count(b",") > MAX_VALUES:
+    if len(body) > MAX_VALUES and body.count(b",") > MAX_VALUES:
         raise Unreadable(f"the body holds more than {MAX_VALUES:,} values")
     try:
         return decode(body)
@@ -59,28 +59,31 @@ def form_pairs(body: bytes) -> list[tuple[bytes, bytes]]:
     """The fields of an urlencoded form in order, decoded to the bytes they stood for. Raises Unreadable."""
     if len(body) >= MAX_FIELDS and body.count(b"&") >= MAX_FIELDS:
         raise Unreadable(f"more than {MAX_FIELDS} form fields")
-    written = body.strip()
-    return _plain_pairs(written) or _any_pairs(written)
+    plain = plain_form(body)
+    if plain is None:
+        return _any_pairs(body)
+    cells = plain.split(BETWEEN)
+    return list(zip(cells[::2], cells[1::2], strict=True))
 
 
-def _plain_pairs(body: bytes) -> list[tuple[bytes, bytes]] | None:
-    """What browsers send, in a third of the time: quoted-printable is the same with another sign, and its reader takes
-    no step of Python. None for a body that is not quite as browsers write it.
+def plain_form(body: bytes) -> bytes | None:
+    """Names and values of an urlencoded form in turn, decoded, with BETWEEN between them; None for a body that is not
+    quite as browsers write it.
+
+    In a third of the time: quoted-printable is the same with another sign, and its reader takes no step of Python.
     """
-    signs = body.translate(None, _TEXT)
-    if signs != b"=" + b"&=" * (len(signs) // 2) or body.endswith(b"%"):
+    written = body.strip()
+    signs = written.translate(None, _TEXT)
+    if signs != b"=" + b"&=" * (len(signs) // 2) or written.endswith(b"%"):
         return None
-    plain = a2b_qp(body.translate(_QUOTED))
-    # An escape that is none leaves its sign behind.
-    if b"=" in plain:
-        return None
-    cells = plain.split(_BETWEEN)
-    return list(zip(cells[::2], cells[1::2], strict=True)) if len(cells) == len(signs) + 1 else None
+    plain = a2b_qp(written.translate(_QUOTED))
+    # An escape that is none leaves its sign behind; one of BETWEEN itself would part a cell in two.
+    return plain if b"=" not in plain and plain.count(BETWEEN) == len(signs) else None
 
 
 def _any_pairs(body: bytes) -> list[tuple[bytes, bytes]]:
     pairs = []
-    for part in body.replace(b"+", b" ").split(b"&"):
+    for part in body.strip().replace(b"+", b" ").split(b"&"):
         if part:
             name, _, value = part.partition(b"=")
             called = _name(name) if len(name) <= _LONGEST_KNOWN else unquoted(name)

@@ -64,13 +64,12 @@ def posted(
     activity: dict[str, Any] = {"id": id_, "source": options.source, "type": type_, "lead": lead}
     if at is not None:
         activity["occurred_at"] = at
-    known = present(attributes or {})
-    if known:
+    if attributes and (known := present(attributes)):
         activity["attributes"] = known
-    activity["properties"] = present(properties or {})
+    activity["properties"] = about = present(properties or {})
     if kind:
-        activity["properties"]["kind"] = kind
-    activity["properties"]["raw"] = item
+        about["kind"] = kind
+    about["raw"] = item
     if consent:
         activity["consent"] = consent
     return Posted(activity)
@@ -82,9 +81,12 @@ def bounded(activity: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     Raises TypeError for what cannot be JSON in UTF-8.
     """
     written = orjson.dumps(activity)
-    nested = written.count(b"{") + written.count(b"[")
-    if len(written) <= MAX_RAW and (nested <= MAX_DEPTH or not _deeper(activity, MAX_DEPTH)):
-        return activity, written
+    size = len(written)
+    if size <= MAX_RAW:
+        # Brackets are counted by deleting them, in half of the time that counting takes.
+        nested = 2 * size - len(written.replace(b"{", b"")) - len(written.replace(b"[", b""))
+        if nested <= MAX_DEPTH or not _deeper(activity, MAX_DEPTH):
+            return activity, written
     properties = activity.get("properties")
     if not isinstance(properties, dict) or "raw" not in properties:
         return activity, written
@@ -111,9 +113,11 @@ def lead(
     An address or number that cannot be read is left out where another identifier is at hand: the raw item still has
     it, and the activity is not lost for it.
     """
-    names = {"external_ids": {options.system: known} if (known := text(external)) else None}
-    names["anonymous_id"] = text(anonymous)  # type: ignore[assignment]
-    named = present(names)
+    named: dict[str, Any] = {}
+    if (known := text(external)) is not None:
+        named["external_ids"] = {options.system: known}
+    if (browser := text(anonymous)) is not None:
+        named["anonymous_id"] = browser
     address, number = text(email), text(phone)
     if address is not None and (_is_email(address) or not (named or number)):
         named["email"] = address
@@ -155,16 +159,21 @@ def origin(
     `machine_click`, `bot_activity`, `filtered` are the tool's own flags; `agent` means that the user agent names a
     known fetcher, which alone decides nothing. `ip_network` is a /24 or /48, `seconds_since_sent` the age of the mail.
     """
-    known = text(agent)
-    words = [*signals, *(["agent"] if known and _names_fetcher(known[:512]) else [])]
-    return present(
-        {
-            "bot_signals": words,
-            "user_agent": known[:512] if known else None,
-            "ip_network": _network(text(address)) if address else None,
-            "seconds_since_sent": seconds_between(sent, at),
-        }
-    )
+    about: dict[str, Any] = {}
+    known, words = text(agent), list(signals)
+    if known is not None:
+        known = known[:512]
+        if _names_fetcher(known):
+            words.append("agent")
+    if words:
+        about["bot_signals"] = words
+    if known is not None:
+        about["user_agent"] = known
+    if address and (network := _network(text(address))) is not None:
+        about["ip_network"] = network
+    if (seconds := seconds_between(sent, at)) is not None:
+        about["seconds_since_sent"] = seconds
+    return about
 
 
 @lru_cache(maxsize=4_096)

@@ -25,9 +25,9 @@ from shared.posted import ActivityFaults
 MAX_ACTIVITY_BYTES = 65_536
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Taken:
-    """An activity as posted, and the same normalised."""
+    """An activity as posted, and the same normalised. Not frozen, as one is made per item; no one writes to it."""
 
     posted: dict[str, Any]
     activity: Activity
@@ -81,16 +81,16 @@ def read(adapter: Adapter, delivery: Delivery, verdict: Verdict, *, now: datetim
 
 
 def _sort(item: ParsedItem, position: int, received: Received, now: datetime, options: Options) -> None:
-    if isinstance(item, NotUnderstood):
-        received.refused.append(item)
-    elif isinstance(item, Ignored):
-        received.ignored.append(item)
-    else:
+    if isinstance(item, Posted):
         taken = normalised(item, position, now, options)
         if isinstance(taken, Taken):
             received.taken.append(taken)
         else:
             received.refused.append(taken)
+    elif isinstance(item, Ignored):
+        received.ignored.append(item)
+    else:
+        received.refused.append(item)
 
 
 def normalised(item: Posted, position: int, now: datetime, options: Options) -> Taken | NotUnderstood:

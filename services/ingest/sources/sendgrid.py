@@ -8,13 +8,14 @@ import base64
 import binascii
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from services.ingest.sources.base import Adapter, Delivery, Options, ParsedItem, Verdict, to_bytes
 from services.ingest.sources.bodies import json_items
 from services.ingest.sources.drafts import an_object, each, lead, mail_consent, origin, our_type, posted
 from services.ingest.sources.signatures import NO_MATCH, aged, guarded, missing
-from services.ingest.sources.values import derived_id, from_seconds, given_id, listing, text, truth
+from services.ingest.sources.values import from_seconds, given_id, listing, text, truth
 
 NAME = "sendgrid"
 SIGNATURE, TIMESTAMP = "X-Twilio-Email-Event-Webhook-Signature", "X-Twilio-Email-Event-Webhook-Timestamp"
@@ -32,6 +33,7 @@ TYPES = {
     "group_unsubscribe": "email_unsubscribed",
     "group_resubscribe": "newsletter_subscribed",
 }
+_BOUNCES, _BY_BROWSER = frozenset({"bounce", "blocked"}), frozenset({"open", "click"})
 _CONSENT = {"spamreport": False, "unsubscribe": False, "group_unsubscribe": False, "group_resubscribe": True}
 
 
@@ -59,35 +61,38 @@ verify = guarded(_verify)
 
 def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
     """Up to some thousand events; custom arguments lie flat beside the known fields."""
-    return each(json_items(delivery), lambda item: _item(an_object(item), options))
+    return each(json_items(delivery), partial(_item, options))
 
 
-def _item(item: dict[str, Any], options: Options) -> ParsedItem:
-    kind, at = text(item.get("event")), from_seconds(item.get("timestamp"))
-    message = (text(item.get("sg_message_id")) or "").partition(".")[0] or text(item.get("smtp-id"))
-    about = {
+def _item(options: Options, item: Any) -> ParsedItem:
+    get = an_object(item).get
+    kind, address, seconds, url = text(get("event")), get("email"), get("timestamp"), get("url")
+    at = from_seconds(seconds)
+    message = (text(get("sg_message_id")) or "").partition(".")[0] or text(get("smtp-id"))
+    bounce = _bounce(item) if kind in _BOUNCES else None
+    about: dict[str, Any] = {
         "email_id": message,
-        "link": text(item.get("url")),
-        "categories": [name for name in listing(item.get("category")) if isinstance(name, str)],
-        "reason": text(item.get("reason")),
-        "bounce": _bounce(item) if kind in {"bounce", "blocked"} else None,
-        "complaint": True if kind == "spamreport" else None,
+        "link": text(url),
+        "categories": [name for name in listing(get("category")) if isinstance(name, str)],
+        "reason": text(get("reason")),
     }
-    if kind in {"open", "click"}:
-        signals = ["machine_open"] if truth(item.get("sg_machine_open")) else []
-        about |= origin(signals=signals, agent=item.get("useragent"), address=item.get("ip"))
-    named = (kind, message, item.get("email"), item.get("timestamp"), item.get("url"))
-    event_id = text(item.get("sg_event_id"))
+    if bounce is not None:
+        about["bounce"] = bounce
+    if kind == "spamreport":
+        about["complaint"] = True
+    if kind in _BY_BROWSER:
+        signals = ["machine_open"] if truth(get("sg_machine_open")) else []
+        about |= origin(signals=signals, agent=get("useragent"), address=get("ip"))
     return posted(
         options,
         item,
-        id_=given_id(options.source, event_id) if event_id else derived_id(options.source, *named),
+        id_=given_id(options.source, get("sg_event_id"), kind, message, address, seconds, url),
         kind=kind,
         type_=our_type(kind, TYPES, options),
         at=at,
-        lead=lead(options, email=item.get("email")),
+        lead=lead(options, email=address),
         properties=about,
-        consent=_consent(kind, about["bounce"], at, options),
+        consent=_consent(kind, bounce, at, options),
     )
 
 
@@ -96,7 +101,7 @@ def _bounce(item: dict[str, Any]) -> str:
     return "soft" if (text(item.get("status")) or "5").startswith("4") else "hard"
 
 
-def _consent(kind: str | None, bounce: Any, at: str | None, options: Options) -> dict[str, Any] | None:
+def _consent(kind: str | None, bounce: str | None, at: str | None, options: Options) -> dict[str, Any] | None:
     granted = False if bounce == "hard" else _CONSENT.get(kind or "")
     return None if granted is None else mail_consent(options, at, granted=granted)
 

@@ -1,7 +1,6 @@
 """What each source has sent since the process started, and who is watching."""
 
-import hashlib
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,7 +9,9 @@ from services.ingest.sources.receive import Received
 from shared.clock import to_rfc3339
 
 REMEMBERED_IDS = 20_000
-"""Ids a source's duplicates are told by. They are only counted here: that none counts twice is the consumers' work."""
+"""About how many of the latest ids a source's duplicates are told by; half as many at least. They are only counted
+here: that none counts twice is the consumers' work.
+"""
 KEPT_REQUESTS = 50
 WATCH_S = 60.0
 
@@ -25,24 +26,20 @@ class Traffic:
     ignored: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     fetched: Counter[str] = field(default_factory=Counter)
-    _ids: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+    _ids: set[int] = field(default_factory=set)
+    _earlier_ids: set[int] = field(default_factory=set)
     _shown: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT_REQUESTS))
     _number: int = 0
     _watched_until: float = 0.0
 
     def repeated(self, ids: list[str]) -> int:
-        """How many of `ids` this source has sent before; remembers them."""
-        count = 0
-        for id_ in ids:
-            short = hashlib.blake2b(id_.encode("utf-8", "replace"), digest_size=8).digest()
-            if short in self._ids:
-                count += 1
-                self._ids.move_to_end(short)
-            else:
-                self._ids[short] = None
-        while len(self._ids) > REMEMBERED_IDS:
-            self._ids.popitem(last=False)
-        return count
+        """How many of `ids` this source has sent before; remembers them, by eight bytes each."""
+        short = set(map(hash, ids))
+        new = short - self._ids - self._earlier_ids
+        self._ids |= short
+        if len(self._ids) > REMEMBERED_IDS // 2:
+            self._ids, self._earlier_ids = set(), self._ids
+        return len(ids) - len(new)
 
     def watch(self, after: int | None, monotonic: float) -> list[dict[str, Any]]:
         """Requests after number `after` (None: from now on). Because of this call, requests are kept for a minute."""

@@ -24,6 +24,9 @@ def text(value: Any) -> str | None:
     """A scalar as text without surrounding space; None for null, "" and anything nested. Ids come as number or text."""
     if isinstance(value, str):
         return value.strip() or None
+    # Most fields of most items; the rest of this would be gone through in vain.
+    if value is None:
+        return None
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):

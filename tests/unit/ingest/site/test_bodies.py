@@ -138,6 +138,20 @@ def test_any_bytes_are_read_or_refused(body: bytes, content_type: str) -> None:
         assert all(name.encode().decode() == name for name, _ in pairs)  # no half of a surrogate pair
 
 
+def test_a_form_may_have_as_many_fields_as_are_allowed() -> None:
+    fields = [(f"f{number}", "") for number in range(MAX_FIELDS)]
+    assert fields_of(URLENCODED, urlencode(fields).encode()) == fields
+
+
+# An escape sign makes it a form in ISO-2022-JP.
+WRITTEN = st.text(st.characters(exclude_characters="\x1b", codec="utf-8"), max_size=8)
+
+
+@given(st.lists(st.tuples(WRITTEN, WRITTEN), min_size=1, max_size=5))
+def test_a_form_in_utf8_is_read_as_it_was_written(pairs: list[tuple[str, str]]) -> None:
+    assert fields_of(URLENCODED, urlencode(pairs).encode()) == pairs
+
+
 def encoded(pairs: list[tuple[str, str]]) -> bytes:
     return urlencode(pairs, errors="replace").encode()
 
@@ -147,7 +161,7 @@ def test_escapes_are_read_as_the_standard_library_does(text: bytes) -> None:
     assert unquoted(text) == unquote_to_bytes(text)
 
 
-ODD = [b"%FF", b"%3d", b"\xff", b"%4", b"%", b"\n", b"\r", b"%\n"]
+ODD = [b"%FF", b"%00", b"\x00", b"%3d", b"\xff", b"%4", b"%", b"\n", b"\r", b"%\n"]
 TEXTS = st.lists(st.sampled_from([b"a", b"%41", b"+", *ODD]), max_size=3).map(b"".join)
 FIELDS = st.lists(st.tuples(TEXTS, TEXTS).map(b"=".join), min_size=1, max_size=3).map(b"&".join)
 

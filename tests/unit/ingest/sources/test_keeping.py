@@ -58,11 +58,13 @@ def test_an_odd_address_is_kept_as_far_as_it_can_be_read(url: str, kept: str) ->
 
 
 def test_duplicates_are_counted_among_the_latest_ids() -> None:
-    traffic = Traffic()
+    traffic, half = Traffic(), REMEMBERED_IDS // 2
     assert traffic.repeated(["a", "b", "a"]) == 1
-    assert traffic.repeated([str(number) for number in range(REMEMBERED_IDS)]) == 0
+    assert traffic.repeated([str(number) for number in range(half)]) == 0
+    assert traffic.repeated(["0"]) == 1
+    assert traffic.repeated([str(-number) for number in range(1, half + 1)]) == 0
     assert traffic.repeated(["a"]) == 0
-    assert traffic.repeated([str(REMEMBERED_IDS - 1)]) == 1
+    assert traffic.repeated(["0", str(-half)]) == 2
 
 
 def test_requests_are_kept_only_while_someone_watches() -> None:
