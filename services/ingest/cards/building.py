@@ -178,8 +178,8 @@ class Builder:
     def _all_properties(self, cards: Understood, consents: Sequence[object]) -> list[dict[str, Any]]:
         """As in `card.py`."""
         of_list, memos, events = self._event(None), cards.column("memo"), cards.column("event")
-        silent = of_list | {"consent": "none"}
-        properties = [silent.copy() if consent is None else of_list.copy() for consent in consents]
+        without_consent = of_list | {"consent": "none"}
+        properties = [without_consent.copy() if consent is None else of_list.copy() for consent in consents]
         told = "memo" in cards.read or "event" in cards.read
         for place in range(cards.count) if told else cards.tags.keys() | cards.other.keys():
             own: dict[str, Any] = {}
