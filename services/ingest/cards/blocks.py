@@ -32,9 +32,9 @@ _JUDGED = (*_OF_PERSONS, "company", "department", "job_title")
 """In these a sign such as `?` is told."""
 _TEXTS = dict.fromkeys((*_JUDGED, *KANA, *AS_THEY_ARE, *ADDRESS, *COLUMNS, "postal_code", "event", "memo"))
 
-_DOUBTED = When(None, EPOCH, None, ())
+_DOUBTED = When(EPOCH, None, ())
 """In place of a time that `card.py` has to judge."""
-_DISPUTED = Agreement(None, None, (Note("consent_unreadable"),))
+_DISPUTED = Agreement(None, (Note("consent_unreadable"),))
 """In place of what was not understood of a consent."""
 
 Reader = Callable[[RawCells, set[int]], Cells]
@@ -74,6 +74,8 @@ class CommonCards:
         understood = self._understand(self._columns(block, aside), count, aside)
         if aside:
             places = [place for place in everywhere if place not in aside]
+            if not places:
+                return None
             understood.keep(places)
             return self._builder.build(
                 understood, [first + place for place in places], [block.lines[place] for place in places]
@@ -152,7 +154,7 @@ class CommonCards:
         moment = read_date(cell, self._options.zone)
         if moment is None or moment.guessed or moment.at < EPOCH or moment.at - self._now > MAX_AHEAD:
             return _DOUBTED
-        return When(moment.text, moment.at, None, self._flags)
+        return When(moment.at, None, self._flags)
 
     def _without_date(self) -> When:
         """The time of records without one: that of the import's options, or of the import."""
@@ -161,7 +163,7 @@ class CommonCards:
             activity = self._parse(occurred_at=said)
         except ActivityFaults:
             return _DOUBTED
-        return When(said, activity.occurred_at, activity.claimed_at, (*activity.flags, *self._flags))
+        return When(activity.occurred_at, activity.claimed_at, (*activity.flags, *self._flags))
 
     def _agreed(self, found: Understood, aside: set[int]) -> Sequence[Agreement]:
         names = tuple(name for name in found.said if name in COLUMNS)
@@ -182,7 +184,7 @@ class CommonCards:
             consent = self._parse(consent=posted).consent
         except ActivityFaults:
             return _DISPUTED
-        return _DISPUTED if said.unread else Agreement(posted, consent, tuple(said.notes))
+        return _DISPUTED if said.unread else Agreement(consent, tuple(said.notes))
 
     def _parse(self, **more: Any) -> Activity:
         """An activity of anybody with some fields. Raises ActivityFaults."""

@@ -1,4 +1,4 @@
-"""From columns that are understood to activities: ids, attributes and what would be posted, as `card.py` has them."""
+"""From columns that are understood to activities: ids, attributes and the rest, as `card.py` has them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,43 +22,27 @@ from services.ingest.cards.columns import Cells, Memo, are_mobile
 from services.ingest.cards.gathering import by_card, ids_of
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
-from services.ingest.cards.outcomes import Outcome
+from services.ingest.cards.outcomes import Outcome, Status
 from services.ingest.cards.plan import Plan
 from shared.activity import Activity
 from shared.identity import EMAIL, MOBILE_JP, PHONE, Identifier
 
+_ACCEPTED: Status = "accepted"
+
 
 class When(NamedTuple):
-    """When a card was exchanged, as posted and as an activity has it."""
+    """When a card was exchanged, as an activity has it."""
 
-    said: str | None
     occurred_at: datetime
     claimed_at: datetime | None
     flags: tuple[str, ...]
 
 
 class Agreement(NamedTuple):
-    """What a record says of consent, or the list for it: as posted, as an activity has it, and what is to be told."""
+    """What a record says of consent, or the list for it, and what is to be told."""
 
-    posted: dict[str, Any] | None
     consent: dict[str, Any] | None
     notes: tuple[Note, ...] = ()
-
-
-_Parts = tuple[
-    str,
-    str,
-    str,
-    tuple[Identifier, ...],
-    dict[str, Any],
-    dict[str, Any],
-    When,
-    Agreement,
-    list[Note],
-    int,
-    int,
-]
-"""Of a card: id, address, phone, identifiers, attributes, properties, time, consent, notes, number, line."""
 
 
 Notes = dict[int, list[Note]]
@@ -70,8 +54,8 @@ class Made(NamedTuple):
 
     ids: list[str]
     emails: Cells
-    agreed: Sequence[Agreement]
-    notes: Notes
+    consents: Sequence[dict[str, Any] | None]
+    with_notes: int
     outcomes: Iterator[Outcome]
 
 
@@ -120,63 +104,34 @@ class Builder:
         # In this order, as notes of a card stand in the order of what they are about.
         attributes = self._attributes(cards, notes)
         mobiles, phones = self._phones(cards, notes)
-        ids, emails = ids_of(cards.said, self._options), cards.column("email")
+        emails = cards.column("email")
         if cards.remarks:
             for place, agreement in enumerate(cards.agreed):
                 if agreement.notes:
                     notes.setdefault(place, []).extend(agreement.notes)
-        parts = zip(
-            ids,
-            emails,
-            phones,
-            _persons(emails, mobiles),
-            by_card(attributes, cards.count),
-            self._all_properties(cards),
-            cards.when,
-            cards.agreed,
-            _by_place(notes, cards.count),
-            records,
-            lines,
-            strict=True,
-        )
-        return Made(ids, emails, cards.agreed, notes, self._outcomes(parts))
-
-    def _outcomes(self, parts: Iterable[_Parts]) -> Iterator[Outcome]:
-        source, type_, now = self._options.source, self._options.activity, self._now
-        for id_, email, phone, known_as, known, properties, when, agreed, noted, record, line in parts:
-            said, at, claimed_at, flags = when
-            consent = None
-            posted: dict[str, Any] = {
-                "id": id_,
-                "source": source,
-                "type": type_,
-                "lead": {"email": email, "phone": phone} if phone else {"email": email},
-                "attributes": known,
-                "properties": properties,
-            }
-            if said:
-                posted["occurred_at"] = said
-            if agreed[0] is None:
-                properties["consent"] = "none"
-            else:
-                posted["consent"], consent = dict(agreed[0]), dict(agreed[1] or {})
+        filled = {name for name, column in cards.said.items() if all(column)}
+        ids = ids_of(cards.said, filled, self._options)
+        consents = [agreement.consent for agreement in cards.agreed]
+        times, claims, flags = zip(*cards.when, strict=True)
+        activities = map(
             # By place: half of them by name would cost as much again.
-            activity = Activity(
-                id_,
-                source,
-                type_,
-                at,
-                now,
-                known_as,
-                email,
-                known,
-                properties,
-                consent,
-                flags,
-                phone or None,
-                claimed_at,
-            )
-            yield Outcome(record, line, "accepted", noted, posted, activity)
+            Activity,
+            ids,
+            repeat(self._options.source),
+            repeat(self._options.activity),
+            times,
+            repeat(self._now),
+            _persons(emails, mobiles),
+            emails,
+            by_card(attributes, filled, cards.count),
+            self._all_properties(cards, consents),
+            consents,
+            flags,
+            phones if all(phones) else [phone or None for phone in phones],
+            claims,
+        )
+        outcomes = map(Outcome, records, lines, repeat(_ACCEPTED), _by_place(notes, cards.count), activities)
+        return Made(ids, emails, consents, len(notes), outcomes)
 
     def _attributes(self, cards: Understood, notes: Notes) -> dict[str, Cells]:
         """Attributes by the column, in their order."""
@@ -220,10 +175,11 @@ class Builder:
                 return "", number
         return "", ""
 
-    def _all_properties(self, cards: Understood) -> list[dict[str, Any]]:
-        """As in `card.py`, but for the consent."""
+    def _all_properties(self, cards: Understood, consents: Sequence[object]) -> list[dict[str, Any]]:
+        """As in `card.py`."""
         of_list, memos, events = self._event(None), cards.column("memo"), cards.column("event")
-        properties = [of_list.copy() for _ in range(cards.count)]
+        without_consent = of_list | {"consent": "none"}
+        properties = [without_consent.copy() if consent is None else of_list.copy() for consent in consents]
         told = "memo" in cards.read or "event" in cards.read
         for place in range(cards.count) if told else cards.tags.keys() | cards.other.keys():
             own: dict[str, Any] = {}
@@ -233,7 +189,10 @@ class Builder:
                 own["memo"] = memos[place]
             if place in cards.other:
                 own["columns"] = cards.other[place]
-            properties[place] = own | self._event(events[place])
+            own |= self._event(events[place]) if events[place] else of_list
+            if consents[place] is None:
+                own["consent"] = "none"
+            properties[place] = own
         return properties
 
     def _event(self, said: str | None) -> dict[str, Any]:

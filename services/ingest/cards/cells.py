@@ -18,7 +18,7 @@ _LOST = re.compile(f"[{LOST}]")
 
 def strip_controls(text: str) -> str:
     """Without characters nobody sees: control characters, byte-order marks, marks of writing direction."""
-    return _CONTROL.sub("", text)
+    return text if text.isprintable() else _CONTROL.sub("", text)
 
 
 def has_controls(text: str) -> bool:

@@ -6,6 +6,8 @@ common form gets "" and its place is put `aside`: its record is for `card.py` to
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import TypeVar
 from unicodedata import normalize
 
@@ -22,7 +24,12 @@ _LONGEST_ADDRESS = 64
 _DOUBTFUL = ("  ", *(f"\n{space}{sign}" for space in ("", " ") for sign in FORMULA_SIGNS))
 _LABEL = "[a-z0-9]+(?:-[a-z0-9]+)*"
 # A part of what `shared.identity.normalise_email` takes as it is.
-_OF_PERSON = rf"(?!.{{{_LONGEST_ADDRESS + 1}}})(?!(?:{'|'.join(sorted(SHARED_MAILBOXES))})[+@])"
+# By the first letter, as every alternative is tried.
+_BY_LETTER = (
+    (letter, (name[1:] for name in names)) for letter, names in groupby(sorted(SHARED_MAILBOXES), itemgetter(0))
+)
+_SHARED = "|".join(f"{letter}(?:{'|'.join(names)})" for letter, names in _BY_LETTER)
+_OF_PERSON = rf"(?!.{{{_LONGEST_ADDRESS + 1}}})(?!(?:{_SHARED})[+@])"
 _ADDRESS = rf"{_OF_PERSON}[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?:{_LABEL}\.)+[a-z]{{2,}}"
 # Where none of these signs stands anywhere, a simpler form, tried in two thirds of the time, tells as much.
 _NOT_IN_ADDRESSES = ("..", "--", ".@", "\n.", "@.", "@-", "-.", ".-")
@@ -101,7 +108,9 @@ class Texts:
             self._size, size = 0, sum(map(len, new))
         self._size += size
         aside: set[int] = set()
-        known.update(zip(new, self._clean(new, aside), strict=True))
+        texts = self._clean(new, aside)
+        # Where nothing is to be cleaned, one object for both is one less for the caches of the processor.
+        known.update(zip(new, new if texts == new else texts, strict=True))
         self._odd.update(new[place] for place in aside)
         return list(map(known.__getitem__, column))
 

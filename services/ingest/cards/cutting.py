@@ -19,7 +19,7 @@ RawCells = Sequence[str]
 """Cells of which each character stands for a byte, that of its number. Where they are ASCII they are text as well."""
 BLOCK_BYTES = 57_344
 """Read at a time. A block of fewer bytes than LONGEST_LINE holds no line and no record beyond measure."""
-_STRIDE = 1_024
+_STRIDE = 2_048
 _BYTES_A_CHARACTER = 4
 
 ToText = Callable[[bytes], str]

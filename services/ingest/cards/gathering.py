@@ -1,6 +1,6 @@
 """What is put together for each card from the cells of its columns: its id, and the dict of its attributes."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from functools import lru_cache
 from hashlib import sha256
 from itertools import compress, repeat
@@ -8,31 +8,43 @@ from operator import not_
 from typing import TYPE_CHECKING, Any
 
 from services.ingest.cards.card import said_first
-from services.ingest.cards.columns import Cells
+from services.ingest.cards.columns import Cells, Memo
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.plan import SEPARATOR
 
 if TYPE_CHECKING:
     from hashlib import _Hash as HASH
 
-_NEXT, _BETWEEN = "\x1e", SEPARATOR.encode()
-_GAP = 2 * _BETWEEN
+_NEXT = "\x1e"
+_BETWEEN_CARDS = f"{SEPARATOR}{_NEXT}{SEPARATOR}".encode()
 
 
-def ids_of(said: Mapping[str, Cells], options: CardOptions) -> list[str]:
-    """As `card.id_of`: of the names of the fields that say something, and of what they say."""
-    texts = _encoded(map(SEPARATOR.join, zip(*said.values(), strict=True)))
-    sometimes = [name for name, column in said.items() if not all(column)]
+def ids_of(said: Mapping[str, Cells], filled: Set[str], options: CardOptions) -> list[str]:
+    """As `card.id_of`: of the names of the fields that say something, and of what they say. `filled` are those of which
+    every card says something.
+    """
+    texts = _encoded(said.values(), gaps=len(filled) < len(said))
+    sometimes = [name for name in said if name not in filled]
     if not sometimes:
         return list(map(_digest, repeat(_begun(said, options)), texts))
-    filled = list(zip(*(map(bool, said[name]) for name in sometimes), strict=True))
-    for place in compress(range(len(texts)), map(not_, map(all, filled))):
-        texts[place] = _without_gaps(texts[place])
-    begun = {}
-    for pattern in set(filled):
-        missing = {name for name, is_filled in zip(sometimes, pattern, strict=True) if not is_filled}
-        begun[pattern] = _begun((name for name in said if name not in missing), options)
-    return list(map(_digest, map(begun.__getitem__, filled), texts))
+
+    def begun(are_there: tuple[bool, ...]) -> "HASH":
+        missing = {name for name, is_there in zip(sometimes, are_there, strict=True) if not is_there}
+        return _begun((name for name in said if name not in missing), options)
+
+    patterns = zip(*(map(bool, said[name]) for name in sometimes), strict=True)
+    return list(map(_digest, Memo(begun).read(patterns), texts))
+
+
+def _encoded(columns: Collection[Cells], *, gaps: bool) -> list[bytes]:
+    """What the cells of each card say, without those of nothing."""
+    width = len(columns) + 1
+    # No common cell holds a control character.
+    cells = [_NEXT] * (width * len(next(iter(columns))))
+    for place, column in enumerate(columns):
+        cells[place::width] = column
+    text = SEPARATOR.join(filter(None, cells) if gaps else cells)
+    return text.removesuffix(f"{SEPARATOR}{_NEXT}").encode().split(_BETWEEN_CARDS)
 
 
 def _begun(names: Iterable[str], options: CardOptions) -> "HASH":
@@ -46,23 +58,12 @@ def _digest(begun: "HASH", text: bytes) -> str:
     return whole.hexdigest()
 
 
-def _without_gaps(text: bytes) -> bytes:
-    while _GAP in text:
-        text = text.replace(_GAP, _BETWEEN)
-    return text.strip(_BETWEEN)
-
-
-def _encoded(texts: Iterable[str]) -> list[bytes]:
-    # No common cell holds a control character.
-    return _NEXT.join(texts).encode().split(_NEXT.encode())
-
-
-def by_card(columns: dict[str, Cells], count: int) -> Iterable[dict[str, Any]]:
-    """A dict for each card, of those columns that say something of it."""
+def by_card(columns: dict[str, Cells], filled: Set[str], count: int) -> Iterable[dict[str, Any]]:
+    """A dict for each card, of those columns that say something of it; those in `filled` do so of every card."""
     if not columns:
         return ({} for _ in range(count))
     every = map(_dict_of(tuple(columns)), *columns.values())
-    sometimes = [name for name, column in columns.items() if not all(column)]
+    sometimes = [name for name, column in columns.items() if name not in filled and not all(column)]
     return _without_empty(every, columns, sometimes) if sometimes else every
 
 

@@ -128,7 +128,7 @@ class Listing:
         aside: set[int] = set()
         made = self._common.read(block, first, aside)
         if made is not None and not aside and self._seen.add_all(made.ids, made.emails, first):
-            self.summary.count_all([agreed.consent for agreed in made.agreed], len(made.notes))
+            self.summary.count_all(made.consents, made.with_notes)
             return made.outcomes
         return self._one_by_one(block, first, made.outcomes if made is not None else iter(()), aside)
 
@@ -175,7 +175,7 @@ class Listing:
             return Outcome(number, row.line, "refused", faults), None
         if options.silent:
             activity.flags = (*activity.flags, SILENT)
-        outcome = Outcome(number, row.line, "accepted", card.notes, posted, activity)
+        outcome = Outcome(number, row.line, "accepted", card.notes, activity)
         self._compare(outcome)
         return outcome, card
 

@@ -21,7 +21,6 @@ class Outcome:
     line: int
     status: Status
     notes: list[Note] = field(default_factory=list)
-    posted: dict[str, Any] | None = None
     activity: Activity | None = None
     duplicate: bool = False
 

@@ -1,15 +1,20 @@
 """The report of an import: a line of JSON per record, one JSON document, or CSV for a spreadsheet."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from services.ingest.cards import encodings
+from services.ingest.cards.card import CARD
 from services.ingest.cards.headers import NAMELESS
 from services.ingest.cards.listing import Layout, Listing
 from services.ingest.cards.notes import Language
 from services.ingest.cards.options import CardOptions, ReportEncoding
 from services.ingest.cards.outcomes import Outcome
+from shared.activity import NO_OCCURRED_AT, Activity
+from shared.clock import to_rfc3339
 from shared.codec import encode
+from shared.identity import EXTERNAL
 from shared.spreadsheet import Cell, Encoding, charset, header, lines
 
 NDJSON, JSON, CSV = "application/x-ndjson", "application/json", "text/csv"
@@ -32,6 +37,9 @@ CSV_HEADER_JA = (
     "レコード", "行", "結果", "メモ", "ID", "日時", "メールアドレス", "電話番号", "氏名", "会社名", "役職",
 )  # fmt: skip
 
+# Most cards of a list were exchanged on one of a few days.
+_written = lru_cache(maxsize=4_096)(to_rfc3339)
+
 
 def record_of(outcome: Outcome, language: Language) -> dict[str, Any]:
     """A record's line: `{"record", "line", "status", "notes", "activity"}`."""
@@ -41,9 +49,34 @@ def record_of(outcome: Outcome, language: Language) -> dict[str, Any]:
         "status": outcome.status,
         "notes": [note.text(language) for note in outcome.notes],
     }
-    if outcome.posted is not None:
-        told["activity"] = outcome.posted
+    if outcome.activity is not None:
+        told["activity"] = posted_of(outcome.activity)
     return told
+
+
+def posted_of(activity: Activity) -> dict[str, Any]:
+    """A card's activity as it would be posted: `parse_posted` makes the same of it again, but for the flag `silent`."""
+    lead: dict[str, Any] = {}
+    if activity.email:
+        lead["email"] = activity.email
+    if activity.phone:
+        lead["phone"] = activity.phone
+    strongest = activity.identifiers[0]
+    if strongest.kind == EXTERNAL:
+        lead["external_ids"] = {CARD: strongest.value.removeprefix(f"{CARD}:")}
+    posted: dict[str, Any] = {
+        "id": activity.id,
+        "source": activity.source,
+        "type": activity.type,
+        "lead": lead,
+        "attributes": activity.attributes,
+        "properties": activity.properties,
+    }
+    if NO_OCCURRED_AT not in activity.flags:
+        posted["occurred_at"] = _written(activity.claimed_at or activity.occurred_at)
+    if activity.consent is not None:
+        posted["consent"] = activity.consent
+    return posted
 
 
 def summary_of(listing: Listing, options: CardOptions, **more: Any) -> dict[str, Any]:

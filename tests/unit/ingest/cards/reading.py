@@ -8,6 +8,7 @@ from typing import Any
 from services.ingest.cards.listing import Layout, Listing, read_layout
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.outcomes import Outcome, Summary
+from services.ingest.cards.report import posted_of
 
 NOW = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
 HEADER = "会社名,部署名,役職,氏名,e-mail,携帯電話,TEL会社,名刺交換日"
@@ -24,9 +25,9 @@ class Read:
 
     def posted(self, record: int = 1) -> dict[str, Any]:
         """The activity of an accepted record."""
-        posted = self.outcomes[record - 1].posted
-        assert posted is not None, self.texts(record)
-        return posted
+        activity = self.outcomes[record - 1].activity
+        assert activity is not None, self.texts(record)
+        return posted_of(activity)
 
     def texts(self, record: int = 1) -> list[str]:
         """Its notes."""
@@ -42,7 +43,7 @@ class Read:
 
     @property
     def ids(self) -> list[str]:
-        return [outcome.posted["id"] for outcome in self.outcomes if outcome.posted]
+        return [outcome.activity.id for outcome in self.outcomes if outcome.activity]
 
 
 def read(data: bytes | str, limit: int = LIMIT, **options: Any) -> Read:

@@ -1,5 +1,6 @@
 """Records as activities: whom they name, what is kept, what the operator is told."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.cards.notes import TEXTS, Note
-from shared.activity import parse_posted
+from services.ingest.cards.report import posted_of
+from shared.activity import SILENT, parse_posted
 from shared.identity import EXTERNAL, MAILBOX, PHONE
 from tests.unit.ingest.cards.reading import NOW, Read, one, read
 
@@ -58,6 +60,28 @@ def test_what_is_reported_is_what_would_be_posted() -> None:
     found = one(EIGHT, *FULL)
     again = parse_posted(found.posted(), id_if_absent="", source_if_absent="", received_at=NOW, region="JP")
     assert again == found.outcomes[0].activity
+
+
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (("B", "b@example.jp", "", "2026/5/1"), {"occurred_at": "2026-04-30T15:00:00.000000Z"}),
+        (("B", "b@example.jp", "", "2036/5/1"), {"occurred_at": "2036-04-30T15:00:00.000000Z"}),
+        (("B", "b@example.jp", "○", ""), {"consent": {"email": True, "source": "business-cards"}}),
+        (("B", "info@example.jp", "", ""), {"lead": {"email": "info@example.jp"}}),
+    ],
+)
+def test_what_is_reported_of_time_and_consent_is_what_was_said(
+    silent: bool, cells: tuple[str, ...], said: dict[str, object]
+) -> None:
+    found = one("氏名,メール,メール配信同意,名刺交換日", *cells, silent=silent)
+    posted, activity = found.posted(), found.outcomes[0].activity
+    assert activity is not None
+    assert [posted.get(name) for name in ("occurred_at", "consent")] == [said.get("occurred_at"), said.get("consent")]
+    assert posted["lead"] == said.get("lead", {"email": "b@example.jp"})
+    again = parse_posted(posted, id_if_absent="", source_if_absent="", received_at=NOW, region="JP")
+    assert again == replace(activity, flags=tuple(flag for flag in activity.flags if flag != SILENT))
 
 
 def test_an_event_is_what_once_per_object_asks_for() -> None:
@@ -271,9 +295,10 @@ def test_any_cells_end_in_an_outcome_that_the_service_takes(table: list[list[str
     found = read("\n".join([EIGHT, *quoted, ""]))
     assert len(found.outcomes) >= len(table)
     for outcome in found.outcomes:
-        if outcome.posted is not None:
-            again = parse_posted(outcome.posted, id_if_absent="", source_if_absent="", received_at=NOW, region="JP")
+        if outcome.activity is not None:
+            posted = posted_of(outcome.activity)
+            again = parse_posted(posted, id_if_absent="", source_if_absent="", received_at=NOW, region="JP")
             assert again == outcome.activity
-            assert "\x00" not in str(outcome.posted)
+            assert "\x00" not in str(posted)
         else:
             assert outcome.notes
