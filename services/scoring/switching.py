@@ -19,7 +19,7 @@ from services.scoring.core.release import may_qualify
 from services.scoring.core.timing import evaluations_at
 from services.scoring.renewal import renew
 from services.scoring.repository import LeadRow
-from shared.activity import Activity, parse_history
+from shared.activity import parse_history
 from shared.events import OutboxRow
 
 CAUSE = "model"
@@ -59,8 +59,7 @@ def switch(
     """
     # Step by step for all of them: with one after the other the processor fetches code and data anew, a sixth slower.
     before = [LeadState.unpack(lead.row.state, folded=hold) for lead in leads]
-    histories = [parse_history(orjson.loads(lead.history)) for lead in leads]
-    after = [_folded(models, *one, now) for one in zip(leads, histories, before, strict=True)]
+    after = [_folded(models, *one, now) for one in zip(leads, before, strict=True)]
     held = [_score_held(models, *one, now) for one in zip(before, after, strict=True)] if hold else [None] * len(leads)
     changes = [
         renew(lead.row, state, models, CAUSE, now, silent=silent) if score is None else None
@@ -72,9 +71,8 @@ def switch(
     ]
 
 
-def _folded(
-    models: Models, lead: StoredLead, history: Sequence[Activity], before: LeadState, now: datetime
-) -> LeadState:
+def _folded(models: Models, lead: StoredLead, before: LeadState, now: datetime) -> LeadState:
+    history = parse_history(orjson.loads(lead.history))
     after = refold(models, history, before.profile.identifiers, now, lead.entries, before.profile)
     after.stages, after.due_at = before.stages, before.due_at
     return after
