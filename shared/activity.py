@@ -186,8 +186,8 @@ def names_of(
     return None if faults or names[2][0].kind == MAILBOX else names
 
 
-def to_record(activity: Activity) -> dict[str, Any]:
-    """The value of the `lead-activities` record that carries `activity`; `parse_recorded` reads it back."""
+def lead_names(activity: Activity) -> dict[str, Any]:
+    """The names of its lead as they are posted: normalised, so that they are read as they stand."""
     lead: dict[str, Any] = {}
     if activity.email:
         lead["email"] = activity.email
@@ -199,6 +199,11 @@ def to_record(activity: Activity) -> dict[str, Any]:
             lead.setdefault("external_ids", {})[source] = known_as
         elif kind == ANONYMOUS:
             lead["anonymous_id"] = name
+    return lead
+
+
+def to_record(activity: Activity) -> dict[str, Any]:
+    """The value of the `lead-activities` record that carries `activity`; `parse_recorded` reads it back."""
     occurred_at, received_at = activity.occurred_at, activity.received_at
     said = to_rfc3339(occurred_at)
     value: dict[str, Any] = {
@@ -208,7 +213,7 @@ def to_record(activity: Activity) -> dict[str, Any]:
         "occurred_at": said,
         # One instant where the sender named none.
         "received_at": said if received_at is occurred_at else to_rfc3339(received_at) if received_at else None,
-        "lead": lead,
+        "lead": lead_names(activity),
         "attributes": activity.attributes,
         "properties": activity.properties,
         "consent": activity.consent,

@@ -33,6 +33,8 @@ SERVER_SETTINGS: Mapping[str, str] = {
     "min_wal_size": "80MB",
     "checkpoint_timeout": "15min",
     "jit": "off",
+    # The pages of a lead are few and mostly in the system's cache: to hand them to another process costs more than to
+    # read them.
     "io_method": "sync",
     "wal_compression": "off",
     "timezone": "UTC",

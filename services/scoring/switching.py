@@ -57,7 +57,8 @@ def switch(
 
     With `hold`, a lead that may qualify by the switch is left as it is.
     """
-    # Step by step for all of them: with one after the other the processor fetches code and data anew, a sixth slower.
+    # A history is let go of once it is folded: one fits into the caches, all of them do not. The rest goes step by step
+    # for all leads: with one after the other the processor fetches code and data anew, a sixth slower.
     before = [LeadState.unpack(lead.row.state, folded=hold) for lead in leads]
     after = [_folded(models, *one, now) for one in zip(leads, before, strict=True)]
     held = [_score_held(models, *one, now) for one in zip(before, after, strict=True)] if hold else [None] * len(leads)

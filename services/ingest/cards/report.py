@@ -5,16 +5,14 @@ from functools import lru_cache
 from typing import Any
 
 from services.ingest.cards import encodings
-from services.ingest.cards.card import CARD
 from services.ingest.cards.headers import NAMELESS
 from services.ingest.cards.listing import Layout, Listing
 from services.ingest.cards.notes import Language
 from services.ingest.cards.options import CardOptions, ReportEncoding
 from services.ingest.cards.outcomes import Outcome
-from shared.activity import NO_OCCURRED_AT, Activity
+from shared.activity import NO_OCCURRED_AT, Activity, lead_names
 from shared.clock import to_rfc3339
 from shared.codec import encode
-from shared.identity import EXTERNAL
 from shared.spreadsheet import Cell, Encoding, charset, header, lines
 
 NDJSON, JSON, CSV = "application/x-ndjson", "application/json", "text/csv"
@@ -56,19 +54,11 @@ def record_of(outcome: Outcome, language: Language) -> dict[str, Any]:
 
 def posted_of(activity: Activity) -> dict[str, Any]:
     """A card's activity as it would be posted: `parse_posted` makes the same of it again, but for the flag `silent`."""
-    lead: dict[str, Any] = {}
-    if activity.email:
-        lead["email"] = activity.email
-    if activity.phone:
-        lead["phone"] = activity.phone
-    strongest = activity.identifiers[0]
-    if strongest.kind == EXTERNAL:
-        lead["external_ids"] = {CARD: strongest.value.removeprefix(f"{CARD}:")}
     posted: dict[str, Any] = {
         "id": activity.id,
         "source": activity.source,
         "type": activity.type,
-        "lead": lead,
+        "lead": lead_names(activity),
         "attributes": activity.attributes,
         "properties": activity.properties,
     }
