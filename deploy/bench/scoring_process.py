@@ -1,10 +1,12 @@
 """A scoring consumer as a process of its own: `python -m deploy.bench.scoring_process TOPIC GROUP`.
 
 Where the servers are stands in the environment, as for a service. It says how many partitions it holds whenever that
-changes, handles nothing before it reads a line, and at the next line says how many seconds of CPU that took.
+changes, handles nothing before it reads a line, and at the next line says how many seconds of CPU that took it and its
+helper.
 """
 
 import asyncio
+import resource
 import sys
 import time
 from collections.abc import Collection, Mapping
@@ -15,6 +17,7 @@ from aiokafka import TopicPartition
 
 from services.scoring import models as model_store
 from services.scoring.handlers import ActivityHandler
+from services.scoring.helper import Helpers
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
 from shared.background import settle
@@ -53,7 +56,8 @@ async def _consume(topic: str, group: str) -> None:
     pool = await create_pool(settings.database, name="bench", size=4)
     async with pool.acquire() as conn:
         models = await model_store.publish(conn, model_store.read_models(settings.config_dir))
-    handler = ActivityHandler(pool, settings, models, ClusterView("bench"), system_clock)
+    helpers = Helpers()
+    handler = ActivityHandler(pool, settings, models, ClusterView("bench"), system_clock, helpers)
     held = _Held(handler)
     loop = ConsumerLoop(
         settings.kafka, [topic], group, held, max_records=settings.scoring.max_records, prepare=handler.prepare
@@ -64,7 +68,9 @@ async def _consume(topic: str, group: str) -> None:
     began = time.process_time()
     held.let_go.set()
     await asyncio.to_thread(sys.stdin.readline)
-    print(f"cpu {time.process_time() - began:.4f}", flush=True)
+    await helpers.end()
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"cpu {time.process_time() - began + ended.ru_utime + ended.ru_stime:.4f}", flush=True)
     for task in running:
         task.cancel()
     await asyncio.wait(running)

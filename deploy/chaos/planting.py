@@ -25,5 +25,6 @@ def kills(*targets: str) -> tuple[Fault, ...]:
 
 
 def exchange(owner: Any, name: str, value: Any) -> None:
-    """Another `value` for a part of the service."""
+    """Another `value` for a part of the service. Raises AttributeError where there is no such part any more."""
+    getattr(owner, name)
     setattr(owner, name, value)

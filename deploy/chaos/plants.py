@@ -22,6 +22,7 @@ from services.ingest.spool import files as spool_files
 from services.ingest.spool import spool
 from services.scoring import batch as scoring_batch
 from services.scoring import handlers, incoming, repository
+from services.scoring.lead_row import LeadRow
 from shared import offsets, outbox, relay
 from shared.kafka import consumer as kafka_consumer
 from shared.kafka.admin import view_cluster
@@ -161,7 +162,7 @@ def _version_outside_the_lock() -> None:
             sorted(ids),
         )
         await asyncio.sleep(2 * WINDOW_S)
-        return {row[0]: repository.LeadRow(*row) for row in rows}
+        return {row[0]: LeadRow(*row) for row in rows}
 
     exchange(repository.ScoringRepository, "lock_leads", lock_leads)
 
@@ -179,7 +180,7 @@ def _merge_without_lock() -> None:
         await asyncio.sleep(2 * WINDOW_S)
         return found
 
-    exchange(scoring_batch, "_check_unmoved", unmoved)
+    exchange(scoring_batch, "check_unmoved", unmoved)
     exchange(repository.ScoringRepository, "owners", owners)
 
 

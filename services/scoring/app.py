@@ -17,6 +17,7 @@ from services.scoring.entry_routes import router as entry_router
 from services.scoring.explaining import Explainer
 from services.scoring.explanation_routes import router as explanation_router
 from services.scoring.handlers import ActivityHandler, Handler, OutcomeHandler
+from services.scoring.helper import Helpers
 from services.scoring.judging_routes import router as judging_router
 from services.scoring.model_routes import router as model_router
 from services.scoring.partitions import ensure_partitions
@@ -64,6 +65,7 @@ class ScoringService(Backend):
         self._settings = settings
         self._files = model_store.read_models(settings.config_dir)
         self._models = model_store.ModelsInForce([file.model.model for file in self._files])
+        self._helpers = Helpers()
         self._name_of = partial(lead_id_for, settings.identity_key)
 
     async def prepare(self, app: FastAPI, pool: asyncpg.Pool) -> None:
@@ -81,7 +83,7 @@ class ScoringService(Backend):
     def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
         """See Backend."""
         settings, group = self._settings, self._settings.scoring.group
-        activities = ActivityHandler(pool, settings, self._models, cluster, self.clock)
+        activities = ActivityHandler(pool, settings, self._models, cluster, self.clock, self._helpers)
         outcomes = OutcomeHandler(pool, settings, self._models, cluster, self.clock)
         return {
             "consumer": self._consumer(activities, group, activities.prepare),
@@ -107,7 +109,8 @@ class ScoringService(Backend):
         return (
             *retention,
             self._models.follow(pool),
-            run_refold(pool, self._settings, self._models, self.clock),
+            self._helpers.keep(),
+            run_refold(pool, self._settings, self._models, self.clock, self._helpers),
             run_timer(pool, self._settings, self._models, self.clock),
             keep_accounts(pool, self._settings, self._models, self._name_of, self.clock),
             self._keep_partitions(pool),

@@ -7,14 +7,15 @@ that are ready: the database works on the one while this process does the other.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from services.scoring.core.engine import signals_of
+from services.scoring.advancing import Advanced, Arrival, bring_up
 from services.scoring.core.entries import Entry
-from services.scoring.core.events import Change, SignalFired, Word, told, tombstone
-from services.scoring.core.lead import LeadState, Models, advance, refold
+from services.scoring.core.events import Word, told, tombstone
+from services.scoring.core.lead import LeadState, Models, refold
 from services.scoring.core.linking import (
     NOT_YET,
     LeadIdFor,
@@ -29,17 +30,20 @@ from services.scoring.core.links import NO_LINKS, Links, links_among
 from services.scoring.core.openings import REMOVED, facts_of
 from services.scoring.core.profile import identifiers_of
 from services.scoring.entry_repository import EntryRepository
-from services.scoring.renewal import NOBODY, renew
-from services.scoring.repository import Key, LeadRow, LostRaceError, ScoringRepository
-from services.scoring.work import Work, check_unmoved, new_row
+from services.scoring.helper import Helpers
+from services.scoring.lead_row import LeadRow
+from services.scoring.renewal import NOBODY
+from services.scoring.repository import Key, LostRaceError, ScoringRepository
+from services.scoring.sharing import Sharing
+from services.scoring.work import Work, check_unmoved
 from services.scoring.writing import TOGETHER, Publish, Writing
-from shared.activity import SILENT, Activity
+from shared.activity import Activity
 from shared.identity import Identifier
 from shared.outbox import OutboxRow
 from shared.slices import Slices
 
-UNPACKED = 50
-"""So many leads are unpacked at a time."""
+WORTH_A_HELPER = 400
+"""Leads of a batch: so many come together only where there is a backlog."""
 
 
 class BatchScoring:
@@ -52,12 +56,15 @@ class BatchScoring:
         models: Models,
         lead_id_for: LeadIdFor,
         now: datetime,
+        helpers: Helpers | None = None,
     ) -> None:
+        """Without `helpers` large batches are folded here alone."""
         self._repository = repository
         self._entries = entries
         self._models = models
         self._lead_id_for = lead_id_for
         self._now = now
+        self._helpers = helpers
 
     async def score(
         self, fresh: Mapping[Key, Activity], bodies: Mapping[Key, str], publish: Publish
@@ -76,7 +83,7 @@ class BatchScoring:
         writing.begin(partial(self._repository.put_owners, work.placement.owners, work.known))
         writing.begin(partial(self._store, work, bodies))
         try:
-            again = await self._fold_others(work, waiting, writing)
+            again = await self._fold_others(work, waiting, bodies, writing)
         finally:
             await writing.end()
         if again:
@@ -196,7 +203,7 @@ class BatchScoring:
     ) -> None:
         stored_under = {(item.source, item.id): lead_id for lead_id, items in history.items() for item in items}
         for lead_id, group in resolved.groups.items():
-            row = work.rows.setdefault(lead_id, new_row(lead_id))
+            row = work.row_of(lead_id)
             row.epoch, row.merged_into = row.epoch + 1, None
             own = [item for item in group.activities if item.type != REMOVED]
             work.states[lead_id] = refold(self._models, own, group.identifiers, self._now, entries.get(lead_id, ()))
@@ -215,72 +222,44 @@ class BatchScoring:
         work.clustered.update(resolved.groups)
 
     async def _fold_others(
-        self, work: Work, waiting: Mapping[str, Sequence[Entry]], writing: Writing
-    ) -> dict[str, Sequence[Identifier]]:
+        self, work: Work, waiting: Mapping[str, Sequence[Entry]], bodies: Mapping[Key, str], writing: Writing
+    ) -> list[Advanced]:
         """Bring all leads up to date; of those in no cluster the new activities alone are folded.
 
-        Some at a time, so that no more than these are unpacked. Returns those of which that is not enough, with their
-        identifiers.
+        Returns those of which that is not enough.
         """
         await self._renew_all(work)
+        again: list[Advanced] = []
+        arrivals = self._arrivals(work, waiting)
+        large = len(arrivals) >= WORTH_A_HELPER
+        helper = self._helpers.idle() if large and self._helpers is not None else None
+        async with aclosing(Sharing(self._models, arrivals, bodies, self._now, helper).advanced()) as pieces:
+            async for leads in pieces:
+                again += work.take(leads)
+                if len(work.ready) >= TOGETHER:
+                    writing.write(*work.take_ready())
+        return again
+
+    def _arrivals(self, work: Work, waiting: Mapping[str, Sequence[Entry]]) -> list[Arrival]:
         claimed: dict[str, list[Identifier]] = defaultdict(list)
         for identifier, owner in work.placement.owners.items():
             claimed[owner.lead_id].append(identifier)
-        again: dict[str, Sequence[Identifier]] = {}
-        slices = Slices()
-        others = [lead_id for lead_id in work.by_lead if lead_id not in work.clustered]
-        for start in range(0, len(others), UNPACKED):
-            await slices.give_way()
-            if len(work.ready) >= TOGETHER:
-                writing.write(*work.take_ready())
-            again |= self._fold_some(work, others[start : start + UNPACKED], claimed, waiting)
-        return again
+        return [
+            Arrival(work.row_of(lead_id), activities, claimed.get(lead_id, ()), waiting.get(lead_id))
+            for lead_id, activities in work.by_lead.items()
+            if lead_id not in work.clustered
+        ]
 
-    def _fold_some(
-        self,
-        work: Work,
-        lead_ids: Sequence[str],
-        claimed: Mapping[str, Sequence[Identifier]],
-        waiting: Mapping[str, Sequence[Entry]],
-    ) -> dict[str, Sequence[Identifier]]:
-        # Step by step for all of them, not lead by lead: so the processor finds code and data near.
-        known = {
-            lead_id: LeadState.unpack(row.state)
-            for lead_id in lead_ids
-            if (row := work.rows.get(lead_id)) is not None and row.state
-        }
-        folded: dict[str, LeadState] = {}
-        again: dict[str, Sequence[Identifier]] = {}
-        for lead_id in lead_ids:
-            state, activities, own = known.get(lead_id), work.by_lead[lead_id], claimed.get(lead_id, ())
-            if state is None:
-                row = work.rows.setdefault(lead_id, new_row(lead_id))
-                row.merged_into = None
-                folded[lead_id] = refold(self._models, activities, own, self._now, waiting.get(lead_id, ()))
-                continue
-            if own:
-                state.profile.own(own)
-            models = self._models.serving(state)
-            if models is not self._models:
-                work.serving[lead_id] = models
-            if lead_id not in waiting and advance(models, state, activities, self._now):
-                folded[lead_id] = state
-                continue
-            again[lead_id] = state.profile.identifiers
-            if state.judgement.taken_back:
-                work.taken_back.add(lead_id)
-        self._renew(work, folded)
-        return again
-
-    async def _fold_again(self, work: Work, again: Mapping[str, Sequence[Identifier]]) -> None:
+    async def _fold_again(self, work: Work, again: Sequence[Advanced]) -> None:
         """Fold leads from all that is stored of them, which what came new is by now."""
-        history, entries = await self._repository.activities_of(again), await self._entries.of(again)
+        ids = [lead.row.id for lead in again]
+        history, entries = await self._repository.activities_of(ids), await self._entries.of(ids)
         slices = Slices()
-        for lead_id, identifiers in again.items():
+        for lead in again:
             await slices.give_way()
-            models = work.serving.get(lead_id, self._models)
-            state = refold(models, history[lead_id], identifiers, self._now, entries[lead_id])
-            self._renew(work, {lead_id: state})
+            models = self._models.serving(LeadState.unpack(lead.row.state))
+            state = refold(models, history[lead.row.id], lead.again or (), self._now, entries[lead.row.id])
+            self._renew(work, lead.row, state, models, "verdict" if lead.taken_back else "activity")
 
     async def _waiting(self, work: Work) -> Mapping[str, Sequence[Entry]]:
         """Entries that came before the activities of their lead, as they do where a database is filled again."""
@@ -302,37 +281,19 @@ class BatchScoring:
         slices = Slices()
         for lead_id, state in work.states.items():
             await slices.give_way()
-            self._renew(work, {lead_id: state}, merged_from[lead_id])
+            cause = "merge" if merged_from[lead_id] or work.word else "activity"
+            self._renew(work, work.rows[lead_id], state, self._models, cause, merged_from[lead_id])
 
-    def _renew(self, work: Work, states: Mapping[str, LeadState], merged_from: Mapping[str, int] = NOBODY) -> None:
-        """Bring the rows of leads up to their new states, and make the records of that."""
-        changes = [self._changed(work, lead_id, state, merged_from) for lead_id, state in states.items()]
-        for lead_id, change in zip(states, changes, strict=True):
-            work.ready.append(lead_id)
-            work.published += told(change, work.serving.get(lead_id, self._models))
-
-    def _changed(self, work: Work, lead_id: str, state: LeadState, merged_from: Mapping[str, int]) -> Change:
-        cause = "merge" if merged_from or work.word else "activity"
-        cause = "verdict" if lead_id in work.taken_back else cause
-        models, activities = work.serving.get(lead_id, self._models), work.by_lead.get(lead_id, ())
-        signals = self._signals(models, state, activities)
-        silent = True if activities and _all_silent(activities) else None
-        change = renew(work.rows[lead_id], state, models, cause, self._now, merged_from, signals, silent=silent)
-        work.unpaid.update(state.judgement.unpaid)
-        return replace(change, word=work.word) if work.word else change
-
-    def _signals(self, models: Models, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:
-        if not models.signalling:
-            return []
-        return [
-            SignalFired(signal, activity.source, activity.id, activity.occurred_at)
-            for activity in fresh
-            if (activity.source, activity.id) not in state.judgement.unpaid
-            for model in models.live
-            for signal in signals_of(model.compiled, activity, state.folds[model.name][1])
-        ]
-
-
-def _all_silent(fresh: Sequence[Activity]) -> bool:
-    """Whether all that came is history. Beside anything else it raises what it raises: a crossing is not lost."""
-    return bool(fresh) and all(SILENT in activity.flags for activity in fresh)
+    def _renew(
+        self,
+        work: Work,
+        row: LeadRow,
+        state: LeadState,
+        models: Models,
+        cause: str,
+        merged_from: Mapping[str, int] = NOBODY,
+    ) -> None:
+        """Bring the row of a lead up to its new state, and make the records of that."""
+        change = bring_up(row, state, models, work.by_lead.get(row.id, ()), cause, self._now, merged_from)
+        change = replace(change, word=work.word) if work.word else change
+        work.take([Advanced(row, told(change, models), state.judgement.unpaid)])

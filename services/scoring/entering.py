@@ -14,8 +14,9 @@ from services.scoring.core.lead import LeadState, Models, is_current, refold
 from services.scoring.core.linking import LeadIdFor
 from services.scoring.core.openings import OPENING
 from services.scoring.entry_repository import EntryRepository
+from services.scoring.lead_row import LeadRow
 from services.scoring.renewal import renew
-from services.scoring.repository import LeadRow, ScoringRepository
+from services.scoring.repository import ScoringRepository
 from shared.errors import FieldFault, ProblemError
 from shared.outbox import OutboxRow
 

@@ -14,6 +14,7 @@ from services.scoring.batch import BatchScoring
 from services.scoring.entering import Work, take_recyclings
 from services.scoring.entry_repository import EntryRepository
 from services.scoring.erasures import Erasures
+from services.scoring.helper import Helpers
 from services.scoring.incoming import Incoming, read_ahead, read_outcomes, read_records
 from services.scoring.models import ModelsInForce
 from services.scoring.repository import LostRaceError, ScoringRepository
@@ -91,6 +92,19 @@ class ActivityHandler(Handler):
 
     topic = LEAD_ACTIVITIES.name
 
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        settings: ScoringSettings,
+        models: ModelsInForce,
+        cluster: ClusterView,
+        clock: Clock,
+        helpers: Helpers | None = None,
+    ) -> None:
+        """`helpers` fold a part of large batches."""
+        super().__init__(pool, settings, models, cluster, clock)
+        self._helpers = helpers
+
     async def prepare(self, records: Sequence[Record]) -> None:
         """Read the records of the next batch while the database works on this one."""
         for start in range(0, len(records), AT_ONCE):
@@ -124,7 +138,7 @@ class ActivityHandler(Handler):
                 await repository.void_keys(admitted.refused)
             if admitted.fresh:
                 entries, named = EntryRepository(conn), self._erasures.lead_id_for
-                scoring = BatchScoring(repository, entries, models, named, self._clock())
+                scoring = BatchScoring(repository, entries, models, named, self._clock(), self._helpers)
                 publish = partial(outbox.append, conn, SCHEMA, partitions=self._settings.kafka.partitions)
                 published += await scoring.score(admitted.fresh, admitted.bodies, publish)
             await outbox.append(conn, SCHEMA, published, self._settings.kafka.partitions)

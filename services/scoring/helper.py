@@ -1,9 +1,9 @@
-"""Processes that fold chunks of leads, while this one reads and writes: so a refold uses every core, and live scoring
-does not wait for it.
+"""Processes that fold leads beside this one, which reads and writes: so a refold and a backlog use every core, and live
+scoring does not wait for a refold.
 
-They are started for a large refold only and ended soon after. Each talks in pickles over its standard input and output,
-each behind its length; a chunk goes in pieces that the pipe holds whole, so that the next one is there when the helper
-is done with one. When this process dies, whatever the way, the pipe ends and the helper with it.
+They are started for much work only and ended soon after. Each talks in pickles over its standard input and output, each
+behind its length; work goes in pieces that the pipe holds whole, so that the next one is there when the helper is done
+with one. When this process dies, whatever the way, the pipe ends and the helper with it.
 """
 
 import asyncio
@@ -14,22 +14,13 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
 from functools import lru_cache
 from typing import Any, BinaryIO
 
 from services.scoring.core.lead import Models
-from services.scoring.switching import (
-    StoredLead,
-    SwitchedLead,
-    pack_leads,
-    pack_switched,
-    switch,
-    unpack_leads,
-    unpack_switched,
-)
+from services.scoring.packing import Packed
 from shared.activity import names_of
 from shared.background import settle
 from shared.errors import TransientError
@@ -44,13 +35,15 @@ SETTINGS = "KIZASHI_"
 """Of the service, its secrets among them: they stay with it."""
 PIECE = 25
 """Leads of one question; with ten activities each it takes 0.2 MiB, and what is made of it stays near the processor."""
+Work = Callable[..., Packed]
+"""A function that another process can import, of models and packed leads."""
 _LENGTH = struct.Struct(">Q")
 _PIPE = 1_048_576
 _BUFFER = 8 * _PIPE
 
 
 class HelperLostError(TransientError):
-    """The helper ended while it had a chunk in hand: the chunk is to be done again."""
+    """The helper ended while it had work in hand: that is to be done again."""
 
 
 class Helper:
@@ -60,43 +53,48 @@ class Helper:
         self._process: asyncio.subprocess.Process | None = None
         self._starting: asyncio.Task[None] | None = None
         self._sending, self._receiving = asyncio.Lock(), asyncio.Lock()
+        self._models: Models | None = None
+        self._packed = b""
         self._used = 0.0
         self.in_hand = 0
-        """Chunks that it was given and has not answered yet."""
+        """How much it was asked for and has not answered yet."""
 
     @property
     def pid(self) -> int | None:
         """Of the process, None while there is none."""
         return self._process.pid if self._process is not None else None
 
+    @property
+    def up(self) -> bool:
+        """Whether it can be given work at once."""
+        starting = self._starting
+        return starting is not None and starting.done() and starting.exception() is None
+
     def ready(self) -> bool:
         """Whether it is up. If not it is being started from now on."""
-        starting = self._starting
-        if starting is None or (starting.done() and starting.exception() is not None):
-            self._starting = starting = asyncio.create_task(self._start())
-        return starting.done()
+        if self._starting is None or (self._starting.done() and not self.up):
+            self._starting = asyncio.create_task(self._start())
+        return self.up
 
-    async def switch(
-        self, models: Models, leads: Sequence[StoredLead], now: datetime, *, hold: bool
-    ) -> list[SwitchedLead]:
-        """As `switching.switch`, for each of the leads. Raises HelperLostError."""
+    async def do(self, work: Work, models: Models, pieces: Sequence[Packed]) -> list[Packed]:
+        """`work(models, piece)` for each piece. Raises HelperLostError, and what the work raises."""
         self.in_hand += 1
         try:
             if not self.ready() and self._starting is not None:
                 await self._starting
-            packed = pickle.dumps(models)
-            pieces = [pack_leads(leads[start : start + PIECE]) for start in range(0, len(leads) or 1, PIECE)]
-            answers = await asyncio.gather(*(self._ask((packed, piece, now, hold)) for piece in pieces))
+            if self._models is not models:
+                self._models, self._packed = models, pickle.dumps(models)
+            packed = self._packed
+            return list(await asyncio.gather(*(self._ask((work, packed, piece)) for piece in pieces)))
         except BaseException:
             await self.end()  # an answer that nobody waits for any more must not be taken for the next one
             raise
         finally:
             self.in_hand -= 1
-        return [lead for answer in answers for lead in unpack_switched(answer)]
 
     async def rest(self) -> None:
-        """To be called now and then while there is nothing to do."""
-        if self._starting is not None and self._starting.done() and time.monotonic() - self._used > KEEP_S:
+        """End the process if it has had no work for a while; to be called now and then."""
+        if self.up and not self.in_hand and time.monotonic() - self._used > KEEP_S:
             await self.end()
 
     async def end(self) -> None:
@@ -154,7 +152,7 @@ class Helper:
 
 
 class Helpers:
-    """All helpers of one process; a chunk goes to the one that has fewest in hand."""
+    """All helpers of one process."""
 
     def __init__(self) -> None:
         self.each = tuple([Helper() for _ in range(HELPERS)])
@@ -163,17 +161,26 @@ class Helpers:
         """Whether any is up. Those that are not are being started from now on."""
         return bool(self._up())
 
-    async def switch(
-        self, models: Models, leads: Sequence[StoredLead], now: datetime, *, hold: bool
-    ) -> list[SwitchedLead]:
-        """As `switching.switch`, by one of them, which is waited for if none is up. Raises HelperLostError."""
-        helper = min(self._up() or self.each, key=lambda helper: helper.in_hand)
-        return await helper.switch(models, leads, now, hold=hold)
+    def idle(self) -> Helper | None:
+        """One that is up and has nothing to do. If none is up, one is being started from now on."""
+        if all(helper.pid is None for helper in self.each):
+            self.each[0].ready()
+        return next((helper for helper in self.each if helper.up and not helper.in_hand), None)
 
-    async def rest(self) -> None:
-        """To be called now and then while there is nothing to do."""
-        for helper in self.each:
-            await helper.rest()
+    async def do(self, work: Work, models: Models, pieces: Sequence[Packed]) -> list[Packed]:
+        """As `Helper.do`, by that which has least in hand; one is waited for if none is up."""
+        helper = min(self._up() or self.each, key=lambda helper: helper.in_hand)
+        return await helper.do(work, models, pieces)
+
+    async def keep(self) -> None:
+        """End those that have had no work for a while, and on cancellation all. Runs until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(KEEP_S / 10)
+                for helper in self.each:
+                    await helper.rest()
+        finally:
+            await self.end()
 
     async def end(self) -> None:
         """End their processes."""
@@ -194,9 +201,9 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
 
 def _answer(question: bytes) -> object:
     """What is written back. Nothing else is left when the next question is read, which finds its room in the caches."""
-    packed_models, leads, now, hold = pickle.loads(question)  # noqa: S301 - written by our parent
+    work, models, piece = pickle.loads(question)  # noqa: S301 - written by our parent
     try:
-        return pack_switched(switch(_models(packed_models), unpack_leads(leads), now, hold=hold))
+        return work(_models(models), piece)
     except Exception as error:
         return error
     finally:

@@ -11,7 +11,8 @@ from services.scoring.core.openings import facts_of
 from services.scoring.core.profile import identifiers_of
 from services.scoring.entering import Work, not_found
 from services.scoring.entry_repository import EntryRepository
-from services.scoring.repository import LeadRow, LostRaceError, ScoringRepository
+from services.scoring.lead_row import LeadRow
+from services.scoring.repository import LostRaceError, ScoringRepository
 from shared.activity import Activity
 from shared.errors import ProblemError
 from shared.outbox import OutboxRow

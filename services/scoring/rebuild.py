@@ -8,6 +8,7 @@ import asyncpg
 
 from services.scoring import models as model_store
 from services.scoring.handlers import ActivityHandler
+from services.scoring.helper import Helpers
 from services.scoring.partitions import ensure_partitions
 from services.scoring.recovery import recover
 from services.scoring.restoring import restore_entries
@@ -38,7 +39,8 @@ async def rebuild(settings: ScoringSettings, clock: Clock, progress: Callable[[i
             await restore_entries(conn, settings.kafka)
         async with reading(settings.kafka, LEAD_ACTIVITIES.name) as opened:
             begin, end = sum(opened.begin.values()), sum(opened.end.values())
-        loop = await _loop(pool, settings, clock)
+        helpers = Helpers()
+        loop = await _loop(pool, settings, clock, helpers)
         reader = asyncio.ensure_future(loop.run())
         try:
             while (at := max(await pool.fetchval(_DONE, LEAD_ACTIVITIES.name), begin)) < end:
@@ -50,6 +52,7 @@ async def rebuild(settings: ScoringSettings, clock: Clock, progress: Callable[[i
             reader.cancel()
             with suppress(asyncio.CancelledError):
                 await reader
+            await helpers.end()
         progress(end - begin, end - begin)
         return end - begin
     finally:
@@ -61,11 +64,11 @@ async def _check_empty(pool: asyncpg.Pool) -> None:
         raise KizashiError("the database holds activities already; --from-topic fills an empty one")
 
 
-async def _loop(pool: asyncpg.Pool, settings: ScoringSettings, clock: Clock) -> ConsumerLoop:
+async def _loop(pool: asyncpg.Pool, settings: ScoringSettings, clock: Clock, helpers: Helpers) -> ConsumerLoop:
     async with pool.acquire() as conn:
         await ensure_partitions(conn, clock())
         models = await model_store.publish(conn, model_store.read_models(settings.config_dir))
-    handler = ActivityHandler(pool, settings, models, await topics_ready(settings.kafka), clock)
+    handler = ActivityHandler(pool, settings, models, await topics_ready(settings.kafka), clock, helpers)
     section = settings.scoring
     return ConsumerLoop(
         settings.kafka,

@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -20,12 +21,20 @@ import structlog
 from services.scoring.core.lead import LeadState, Models
 from services.scoring.core.release import releases_due
 from services.scoring.entry_repository import EntryRepository
-from services.scoring.helper import Helpers
+from services.scoring.helper import PIECE, Helpers
+from services.scoring.lead_row import LeadRow
 from services.scoring.models import ModelsInForce
 from services.scoring.refold_repository import RefoldJob, RefoldRepository
-from services.scoring.repository import LeadRow, ScoringRepository
+from services.scoring.repository import ScoringRepository
 from services.scoring.settings import ScoringSettings
-from services.scoring.switching import StoredLead, SwitchedLead, switch
+from services.scoring.switching import (
+    StoredLead,
+    SwitchedLead,
+    pack_leads,
+    switch,
+    switch_packed,
+    unpack_switched,
+)
 from services.scoring.tables import SCHEMA
 from shared import outbox
 from shared.clock import Clock
@@ -45,13 +54,14 @@ WORTH_A_HELPER = 1_000
 log = structlog.get_logger()
 
 
-async def run_refold(pool: asyncpg.Pool, settings: ScoringSettings, models: ModelsInForce, clock: Clock) -> None:
+async def run_refold(
+    pool: asyncpg.Pool, settings: ScoringSettings, models: ModelsInForce, clock: Clock, helpers: Helpers
+) -> None:
     """Do what jobs there are, and wait for the next. Runs until cancelled."""
-    refolder = Refolder(pool, settings, models, clock)
+    refolder = Refolder(pool, settings, models, clock, helpers)
     try:
         while True:
             if not await until_it_works(refolder.some, _ignore):
-                await refolder.helpers.rest()
                 await asyncio.sleep(PAUSE_S)
     finally:
         await refolder.close()
@@ -63,11 +73,13 @@ def _ignore(_: str | None) -> None:
 
 async def refold_some(pool: asyncpg.Pool, settings: ScoringSettings, models: ModelsInForce, clock: Clock) -> bool:
     """One chunk. Returns False where nothing can be done at the moment."""
-    refolder = Refolder(pool, settings, models, clock)
+    helpers = Helpers()
+    refolder = Refolder(pool, settings, models, clock, helpers)
     try:
         return await refolder.some()
     finally:
         await refolder.close()
+        await helpers.end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +119,15 @@ class _Ahead:
 class Refolder:
     """Works on refolds, chunk by chunk. One per process."""
 
-    def __init__(self, pool: asyncpg.Pool, settings: ScoringSettings, models: ModelsInForce, clock: Clock) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, settings: ScoringSettings, models: ModelsInForce, clock: Clock, helpers: Helpers
+    ) -> None:
         self._pool = pool
         self._partitions = settings.kafka.partitions
         self._models = models
         self._clock = clock
         self._ahead: deque[_Ahead] = deque()
-        self.helpers = Helpers()
+        self._helpers = helpers
 
     async def some(self) -> bool:
         """One chunk. Returns False where nothing can be done at the moment."""
@@ -138,11 +152,7 @@ class Refolder:
             await asyncio.wait({ahead.folding for ahead in self._ahead})
 
     async def close(self) -> None:
-        """Let go of what was begun ahead, and of the helpers."""
-        await self._forget_ahead()
-        await self.helpers.end()
-
-    async def _forget_ahead(self) -> None:
+        """Let go of what was begun ahead."""
         while self._ahead:
             await self._ahead.pop().forget()
 
@@ -156,11 +166,11 @@ class Refolder:
             chunk = await ahead.reading
         except Exception:
             await ahead.forget()
-            await self._forget_ahead()
+            await self.close()
             raise
         if not chunk.found:
             await ahead.folding
-            await self._forget_ahead()
+            await self.close()
             async with conn.transaction():
                 await turn.repository.folded(turn.job, turn.now)
             log.info("refolded", leads=turn.job.done, model=turn.job.name, version=turn.job.version)
@@ -182,7 +192,7 @@ class Refolder:
             if read and ahead.models is turn.models and ahead.reading.result().after == turn.job.after:
                 return ahead
             await ahead.forget()
-            await self._forget_ahead()
+            await self.close()
         return self._begin(self._read(turn.job.after, turn.models), turn)
 
     def _begin(self, reading: Coroutine[Any, Any, _Chunk], turn: "_Turn") -> _Ahead:
@@ -215,8 +225,10 @@ class Refolder:
         chunk = await reading
         large = chunk.activities >= WORTH_A_HELPER
         now = self._clock()
-        if large and (self.helpers.ready() or chunk.activities > MOST_ACTIVITIES):
-            return await self.helpers.switch(chunk.models, chunk.behind, now, hold=hold)
+        if large and (self._helpers.ready() or chunk.activities > MOST_ACTIVITIES):
+            pieces = [pack_leads(chunk.behind[start : start + PIECE]) for start in range(0, len(chunk.behind), PIECE)]
+            answers = await self._helpers.do(partial(switch_packed, now=now, hold=hold), chunk.models, pieces)
+            return [lead for answer in answers for lead in unpack_switched(answer)]
         return await _switch(chunk.models, chunk.behind, now, hold=hold)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from services.scoring.repository import LeadRow
+from services.scoring.lead_row import LeadRow
 
 _LOCK = "hashtext('scoring.refold')"
 _JOB = (

@@ -9,7 +9,7 @@ from services.scoring.core.evaluation import Evaluation
 from services.scoring.core.events import Change, SignalFired, StageChange
 from services.scoring.core.lead import LeadState, Models
 from services.scoring.core.timing import evaluations_at, next_look_at
-from services.scoring.repository import LeadRow
+from services.scoring.lead_row import LeadRow
 
 NOBODY: Mapping[str, int] = MappingProxyType({})
 

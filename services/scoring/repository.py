@@ -13,6 +13,7 @@ import orjson
 
 from services.scoring.core.linking import Owner
 from services.scoring.core.resolution import Order
+from services.scoring.lead_row import LeadRow
 from shared.activity import Activity, parse_stored
 from shared.errors import TransientError
 from shared.identity import Identifier
@@ -26,32 +27,6 @@ Key = tuple[str, str]
 
 class LostRaceError(TransientError):
     """Another worker changed whom an identifier belongs to, between reading and locking: start the batch over."""
-
-
-@dataclass(slots=True)
-class LeadRow:
-    """A lead as stored: `state` is the packed folded state, empty for a lead that was merged away.
-
-    `due_at` counts where `due_moved`: when the timer shall look at the lead, None for never.
-    `contact` is what its account has to know, if it was evaluated and belongs to one.
-    """
-
-    id: str
-    merged_into: str | None
-    epoch: int
-    version: int
-    has_email: bool
-    state: bytes
-    score: float | None = None
-    search: str = ""
-    due_at: datetime | None = None
-    due_moved: bool = False
-    contact: bytes = b""
-
-    @property
-    def concerns_accounts(self) -> bool:
-        """Whether an account has to hear of a change of this lead: it belongs to one, or may have until now."""
-        return bool(self.contact) or self.epoch > 0 or not self.state
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,10 @@ from services.scoring.core.removal import StoredLead, open_lead
 from services.scoring.core.state import encode
 from services.scoring.entry_repository import EntryRepository
 from services.scoring.erasures import Erasures
+from services.scoring.lead_row import LeadRow
 from services.scoring.models import ModelsInForce
 from services.scoring.partitions import drop_empty, month_start
-from services.scoring.repository import Key, LeadRow, ScoringRepository
+from services.scoring.repository import Key, ScoringRepository
 from services.scoring.retention_repository import History, OldLead, RetentionJob, RetentionRepository, keys_of
 from shared.activity import Activity
 from shared.clock import Clock

@@ -4,10 +4,8 @@ Plain data in and out, so that it can be done in a process of its own.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
-from typing import Any
 
 import orjson
 
@@ -17,16 +15,13 @@ from services.scoring.core.events import told
 from services.scoring.core.lead import LeadState, Models, refold
 from services.scoring.core.release import may_qualify
 from services.scoring.core.timing import evaluations_at
+from services.scoring.lead_row import LeadRow
+from services.scoring.packing import Packed, pack_records, pack_row, unpack_records
 from services.scoring.renewal import renew
-from services.scoring.repository import LeadRow
 from shared.activity import parse_history
 from shared.events import OutboxRow
 
 CAUSE = "model"
-Packed = Sequence[tuple[Any, ...]]
-"""Leads on their way to another process: objects cost several times as much in a pickle as tuples of what they hold."""
-_ROW = attrgetter(*(field.name for field in fields(LeadRow)))
-_RECORD = attrgetter(*(field.name for field in fields(OutboxRow)))
 
 
 @dataclass(slots=True)
@@ -91,24 +86,22 @@ def _score_held(models: Models, before: LeadState, after: LeadState, now: dateti
     return float("-inf") if score is None else score / 100
 
 
+def switch_packed(models: Models, packed: Packed, now: datetime, *, hold: bool) -> Packed:
+    """As `switch`, of what `pack_leads` gave; `unpack_switched` reads the answer."""
+    leads = [StoredLead(LeadRow(*row), history, entries) for row, history, entries in packed]
+    return [
+        (pack_row(lead.row), pack_records(lead.published), lead.held) for lead in switch(models, leads, now, hold=hold)
+    ]
+
+
 def pack_leads(leads: Sequence[StoredLead]) -> Packed:
-    """Stored leads for another process; `unpack_leads` reads them there."""
-    return [(_ROW(lead.row), lead.history, lead.entries) for lead in leads]
-
-
-def unpack_leads(packed: Packed) -> list[StoredLead]:
-    """What `pack_leads` was given."""
-    return [StoredLead(LeadRow(*row), history, entries) for row, history, entries in packed]
-
-
-def pack_switched(leads: Sequence[SwitchedLead]) -> Packed:
-    """As `pack_leads`, for the way back."""
-    return [(_ROW(lead.row), [*map(_RECORD, lead.published)], lead.held) for lead in leads]
+    """Stored leads for another process."""
+    return [(pack_row(lead.row), lead.history, lead.entries) for lead in leads]
 
 
 def unpack_switched(packed: Packed) -> list[SwitchedLead]:
-    """What `pack_switched` was given."""
-    return [SwitchedLead(LeadRow(*row), [OutboxRow(*one) for one in records], held) for row, records, held in packed]
+    """What another process has made of stored leads."""
+    return [SwitchedLead(LeadRow(*row), unpack_records(records), held) for row, records, held in packed]
 
 
 def _evaluations(models: Models, state: LeadState, now: datetime) -> Mapping[str, Evaluation]:

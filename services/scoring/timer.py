@@ -11,9 +11,10 @@ from services.scoring.core.events import told
 from services.scoring.core.lead import LeadState, Models, is_current, refold
 from services.scoring.core.timing import evaluations_at, worth_publishing
 from services.scoring.entry_repository import EntryRepository
+from services.scoring.lead_row import LeadRow
 from services.scoring.models import ModelsInForce
 from services.scoring.renewal import fill, look_again, renew
-from services.scoring.repository import LeadRow, ScoringRepository
+from services.scoring.repository import ScoringRepository
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
 from shared import outbox

@@ -1,14 +1,16 @@
 """A batch of activities on its way to new states of their leads."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from services.scoring.advancing import Advanced
 from services.scoring.core.events import Word
-from services.scoring.core.lead import LeadState, Models
+from services.scoring.core.lead import LeadState
 from services.scoring.core.linking import Owner, Placement
 from services.scoring.core.verdicts import Verdict
-from services.scoring.repository import Key, KnownOwners, LeadRow, LostRaceError
+from services.scoring.lead_row import LeadRow, new_row
+from services.scoring.repository import Key, KnownOwners, LostRaceError
 from shared.activity import Activity
 from shared.identity import Identifier
 from shared.outbox import OutboxRow
@@ -32,11 +34,8 @@ class Work:
     redirects: dict[str, str] = field(default_factory=dict)
     moves: dict[Key, tuple[str, str]] = field(default_factory=dict)
     clustered: set[str] = field(default_factory=set)
-    taken_back: set[str] = field(default_factory=set)
     unpaid: dict[Key, Verdict] = field(default_factory=dict)
     word: Word | None = None
-    serving: dict[str, Models] = field(default_factory=dict)
-    """The models of leads that were not switched to those in force yet."""
     by_lead: dict[str, list[Activity]] = field(default_factory=dict)
 
     def sort_by_lead(self) -> None:
@@ -44,6 +43,20 @@ class Work:
         self.by_lead = defaultdict(list)
         for key, lead_id in self.placement.lead_of.items():
             self.by_lead[lead_id].append(self.fresh[key])
+
+    def row_of(self, lead_id: str) -> LeadRow:
+        """The row of a lead, a new one if it is not known yet."""
+        return self.rows.setdefault(lead_id, new_row(lead_id))
+
+    def take(self, leads: Sequence[Advanced]) -> list[Advanced]:
+        """Take in what was made of leads; returns those that must be folded again."""
+        for lead in leads:
+            self.rows[lead.row.id] = lead.row
+            if lead.again is None:
+                self.ready.append(lead.row.id)
+                self.published += lead.published
+                self.unpaid.update(lead.unpaid)
+        return [lead for lead in leads if lead.again is not None]
 
     def take_ready(self) -> tuple[list[LeadRow], list[OutboxRow]]:
         """The leads that are ready, to be written, and what is to be published of them; both are out of here then."""
@@ -61,8 +74,3 @@ def check_unmoved(known: KnownOwners, touched: set[str], rows: Mapping[str, Lead
         # A row without a state holds a version alone, from before the database was restored.
         if lead_id not in known.epochs and row.merged_into is None and row.state:
             raise LostRaceError("a lead was made by another worker")
-
-
-def new_row(lead_id: str) -> LeadRow:
-    """Of a lead that is not known yet."""
-    return LeadRow(lead_id, None, 0, 0, False, b"")

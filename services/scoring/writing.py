@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from services.scoring.repository import LeadRow, ScoringRepository
+from services.scoring.lead_row import LeadRow
+from services.scoring.repository import ScoringRepository
 from shared.outbox import OutboxRow
 
 TOGETHER = 400

@@ -17,6 +17,7 @@ from deploy.bench.scoring_rig import Desk, fill, fresh_desk, kafka_of
 from deploy.local.stack import Stack
 from services.scoring import model_changes
 from services.scoring import models as model_store
+from services.scoring.helper import Helpers
 from services.scoring.refold import Refolder
 from services.scoring.settings import ScoringSection
 from services.scoring.tables import SCHEMA
@@ -94,11 +95,13 @@ async def _record(stack: Stack) -> Recording:
 async def _refold(stack: Stack) -> Line:
     async with fresh_desk(stack) as desk:
         await desk.consume(UNIFORM, COUNT, MAX_RECORDS)
-        refolder = Refolder(desk.pool, desk.settings, desk.models, system_clock)
+        helpers = Helpers()
+        refolder = Refolder(desk.pool, desk.settings, desk.models, system_clock, helpers)
         try:
             seen = [await _refolded(desk, refolder, version) for version in range(2, ROUNDS + 3)]
         finally:
             await refolder.close()
+            await helpers.end()
     return line_of("refold", "activities/s", {"value": seen[1:]})
 
 

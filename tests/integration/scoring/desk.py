@@ -19,6 +19,7 @@ from services.scoring.app import ROUTER
 from services.scoring.core.lead import LeadState
 from services.scoring.explaining import Explainer
 from services.scoring.handlers import ActivityHandler, OutcomeHandler
+from services.scoring.helper import Helpers
 from services.scoring.models import ModelsInForce
 from services.scoring.reading import LeadReader
 from services.scoring.replay import replay
@@ -78,9 +79,12 @@ class Desk:
     engine: AsyncEngine
     now: datetime = NOW
     ends: dict[TopicPartition, int] = field(default_factory=dict)
+    helpers: Helpers | None = None
 
     def handler(self) -> ActivityHandler:
-        return ActivityHandler(self.pool, self.settings, self.models, ClusterView("cluster"), lambda: self.now)
+        return ActivityHandler(
+            self.pool, self.settings, self.models, ClusterView("cluster"), lambda: self.now, self.helpers
+        )
 
     async def batch(self, records: Sequence[tuple[int, bytes | None]]) -> Batch:
         """Values as records of the given partitions, at their ends."""

@@ -2,21 +2,26 @@
 
 import asyncio
 import os
+import random
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import httpx2
 import psutil
 import pytest
 
 from services.scoring import refold
-from services.scoring.core.lead import is_current
-from services.scoring.helper import STEPS_BACK, Helper, Helpers
+from services.scoring.advancing import advance_packed
+from services.scoring.core.lead import Models, is_current
+from services.scoring.helper import STEPS_BACK, Helper, Helpers, Work
+from services.scoring.packing import Packed
 from services.scoring.refold import Refolder
 from shared.waiting import until_it_works
 from tests.integration.scoring.desk import Desk
 from tests.integration.scoring.model_desk import download, draft, fold, open_api, publish, worth
+from tests.integration.scoring.test_handler import assert_exact, history
 
 WITHIN_S = 30.0
 PARENT = """
@@ -59,17 +64,19 @@ async def test_a_helper_that_is_killed_has_its_chunk_done_again_by_the_next(
     await fold(desk)
     address, _ = await draft(api, worth(8))
     await publish(api, address)
-    refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: desk.now)
+    helpers = Helpers()
+    refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: desk.now, helpers)
     problems: list[str | None] = []
     try:
-        first, _ = [await up(helper) for helper in refolder.helpers.each]
+        first, _ = [await up(helper) for helper in helpers.each]
         assert await refolder.some()
         os.kill(first, signal.SIGKILL)
         while await until_it_works(refolder.some, problems.append):
             pass
-        assert await up(refolder.helpers.each[0]) != first
+        assert await up(helpers.each[0]) != first
     finally:
         await refolder.close()
+        await helpers.end()
     assert any(problems)
     states = await desk.states()
     assert len(states) == len(people)
@@ -79,15 +86,67 @@ async def test_a_helper_that_is_killed_has_its_chunk_done_again_by_the_next(
     assert (await desk.replayed()).differences == []
 
 
+@pytest.fixture
+async def shared_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Helper]:
+    """The helper of a desk at which every batch is shared out with it."""
+    monkeypatch.setattr("services.scoring.batch.WORTH_A_HELPER", 1)
+    monkeypatch.setattr("services.scoring.sharing.PIECE", 1)
+    desk.helpers = Helpers()
+    try:
+        assert desk.helpers.idle() is None
+        await up(desk.helpers.each[0])
+        assert desk.helpers.each[1].pid is None
+        yield desk.helpers.each[0]
+    finally:
+        await desk.helpers.end()
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_batches_that_are_shared_out_with_a_helper_give_the_fresh_fold(
+    desk: Desk, shared_out: Helper, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    given: list[Packed] = []
+    do = Helper.do
+
+    async def counted(helper: Helper, work: Work, models: Models, pieces: Sequence[Packed]) -> list[Packed]:
+        given.extend(pieces)
+        return await do(helper, work, models, pieces)
+
+    monkeypatch.setattr(Helper, "do", counted)
+    activities = history(seed, 120)
+    arrival = random.Random(seed).sample(activities, len(activities))
+    for start in range(0, len(arrival), 20):
+        await desk.handler().handle(await desk.of(arrival[start : start + 20]))
+    await assert_exact(desk, activities)
+    assert given
+    assert shared_out.in_hand == 0
+
+
+async def test_a_batch_whose_helper_is_killed_is_folded_here(desk: Desk, shared_out: Helper) -> None:
+    activities = history(7, 60)
+    batch = await desk.of(activities)
+    assert shared_out.pid is not None
+    os.kill(shared_out.pid, signal.SIGSTOP)
+    handling = asyncio.create_task(desk.handler().handle(batch))
+    async with asyncio.timeout(WITHIN_S):
+        while not shared_out.in_hand:  # noqa: ASYNC110 - a helper tells nobody
+            await asyncio.sleep(0.001)
+    os.kill(shared_out.pid, signal.SIGKILL)
+    await handling
+    await assert_exact(desk, activities)
+    assert shared_out.pid is None
+
+
 async def test_chunks_are_shared_out_among_helpers_and_these_let_others_go_first(desk: Desk) -> None:
     helpers = Helpers()
     try:
         pids = [await up(helper) for helper in helpers.each]
         assert {psutil.Process(pid).nice() for pid in pids} == {psutil.Process().nice() + STEPS_BACK}
-        chunks = [asyncio.create_task(helpers.switch(desk.models.current, [], desk.now, hold=False)) for _ in range(4)]
+        work, models = partial(advance_packed, now=desk.now), desk.models.current
+        chunks = [asyncio.create_task(helpers.do(work, models, [[]])) for _ in range(4)]
         await asyncio.sleep(0)
         assert [helper.in_hand for helper in helpers.each] == [2, 2]
-        assert await asyncio.gather(*chunks) == [[]] * 4
+        assert await asyncio.gather(*chunks) == [[[]]] * 4
         assert [helper.in_hand for helper in helpers.each] == [0, 0]
     finally:
         await helpers.end()
@@ -123,7 +182,7 @@ async def test_a_helper_leaves_the_end_to_the_service_when_a_terminal_interrupts
     try:
         pid = await up(helper)
         os.kill(pid, signal.SIGINT)
-        assert await helper.switch(desk.models.current, [], desk.now, hold=False) == []
+        assert await helper.do(partial(advance_packed, now=desk.now), desk.models.current, [[]]) == [[]]
         assert helper.pid == pid
     finally:
         await helper.end()

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 from services.handoff.core.state import parse_state
 from services.scoring import models as model_store
 from services.scoring.core.lead import is_current
+from services.scoring.helper import Helpers
 from services.scoring.refold import Refolder, refold_some
 from shared import schemas
 from shared.identity import EMAIL
@@ -95,7 +96,7 @@ async def test_a_lead_that_changes_after_it_was_read_ahead_loses_nothing(
     await fold(desk)
     address, _ = await draft(api, worth(8))
     await publish(api, address)
-    refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: desk.now)
+    refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: desk.now, Helpers())
     assert await refolder.some()
     await refolder.read_ahead()
     await desk.receive(*(download(f"late{number}", email) for number, email in enumerate(people)))
@@ -117,7 +118,7 @@ async def test_chunks_that_another_process_has_done_meanwhile_are_not_done_again
     await fold(desk)
     address, _ = await draft(api, worth(8))
     await publish(api, address)
-    refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: desk.now)
+    refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: desk.now, Helpers())
     try:
         assert await refolder.some()
         await refolder.read_ahead()

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from services.scoring.core.lead import is_current
+from services.scoring.helper import Helpers
 from services.scoring.judging import preview
 from services.scoring.model_changes import Change, create, publish
 from services.scoring.refold import Refolder
@@ -79,10 +80,13 @@ async def test_a_million_activities_are_folded_again_beside_live_scoring(desk: D
 
     async def fold() -> float:
         started = time.perf_counter()
-        refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: NOW)
+        helpers = Helpers()
+        refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: NOW, helpers)
         while await until_it_works(refolder.some, lambda _: None):
             pass
-        return time.perf_counter() - started
+        took = time.perf_counter() - started
+        await helpers.end()
+        return took
 
     meanwhile: list[float] = []
     folding = asyncio.ensure_future(fold())
