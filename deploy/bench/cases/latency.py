@@ -27,6 +27,7 @@ LAG_S = 0.5
 HOT_EVERY = 40
 """One activity in so many makes its lead hot: hundreds at the lowest rate, so that no pause alone decides the tail."""
 WITHIN_S = 60.0
+MEMORY_OF = ("scoring", "handoff")
 _numbers = itertools.count(10_000_000)
 
 
@@ -38,6 +39,8 @@ class Drive:
     http: httpx2.AsyncClient
     sent: dict[str, float] = field(default_factory=dict)
     took_ms: list[float] = field(default_factory=list)
+    held_mib: dict[str, float] = field(default_factory=dict)
+    """The largest resident size of each service so far, with that of helpers that it had after a run."""
 
     async def run(self, rate: float, seconds: float) -> None:
         """Post `rate` activities a second, open loop: a slow answer holds nothing up."""
@@ -87,10 +90,13 @@ class Drive:
         return len(self.sent) * HOT_EVERY
 
     async def settle(self) -> None:
-        """Wait until all are handed over. Raises TimeoutError."""
+        """Wait until all are handed over, and note what memory that took. Raises TimeoutError."""
         async with asyncio.timeout(WITHIN_S):
             while self.sent:  # noqa: ASYNC110 - emptied one by one by `watch`
                 await asyncio.sleep(0.05)
+        for name in MEMORY_OF:
+            held = resident_mib(self.stack.process(name).pid)
+            self.held_mib[name] = max(held, self.held_mib.get(name, 0.0))
 
 
 async def measure() -> AsyncIterator[Line]:
@@ -103,8 +109,8 @@ async def measure() -> AsyncIterator[Line]:
             yield Line("end_to_end_rate", highest, "activities/s")
             for percent in (20, 80):
                 yield await _tail(drive, highest, percent)
-        for name in ("scoring", "handoff"):
-            yield Line(f"memory_{name}", resident_mib(stack.process(name).pid), "MiB")
+        for name in MEMORY_OF:
+            yield Line(f"memory_{name}", drive.held_mib[name], "MiB")
         for line in await _stored(stack):
             yield line
 
