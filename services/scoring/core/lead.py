@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from services.scoring.core.compile import CompiledModel
+from services.scoring.core.compression import compress, decompress
 from services.scoring.core.consent import PROFILING, Profiling, history_of
 from services.scoring.core.entries import Entry, manual_of, recyclings_of
 from services.scoring.core.evaluate import evaluate
@@ -136,12 +137,12 @@ class LeadState:
         if self.agreed:
             rest["agreed"] = [[to_micros(at), word] for at, word in self.agreed]
         first, latest = orjson.dumps([self.profile.encode(), folds, ahead, rest]), self.profile.latest
-        return b"%b\n%b" % (first, latest) if latest else first
+        return compress(b"%b\n%b" % (first, latest) if latest else first)
 
     @classmethod
     def unpack(cls, packed: bytes, *, folded: bool = True) -> "LeadState":
         """The state that `pack` gave; without its folds for those who are going to fold anew."""
-        first, _, latest = packed.partition(b"\n")
+        first, _, latest = decompress(packed).partition(b"\n")
         profile, folds, ahead, *more = orjson.loads(first)
         rest: dict[str, Any] = more[0] if more else {}
         due_at, seen_at = rest.get("due", (None, None))
@@ -160,7 +161,7 @@ class LeadState:
     @staticmethod
     def glance(packed: bytes) -> tuple[int, dict[str, int]]:
         """Of a packed state the number of activities, and the versions it was folded by: a third of unpacking it."""
-        profile, folds, *_ = orjson.loads(packed.partition(b"\n")[0])
+        profile, folds, *_ = orjson.loads(decompress(packed).partition(b"\n")[0])
         return profile[6], {key: version for key, (version, _) in folds.items()}
 
     def evaluation(self, model: LiveModel, at: datetime) -> Evaluation:
