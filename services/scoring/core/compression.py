@@ -1,8 +1,8 @@
 """Packed states as they are stored: long ones compressed.
 
-PostgreSQL would compress them itself, by a way that takes several times as long: a quarter of its time for a lead that is
-folded again. Format: one byte 01, then the text's length (four bytes, the lowest first) and an LZ4 block
-(https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md). What is not compressed is JSON: another first byte.
+PostgreSQL would compress them itself, by a way that takes several times as long: a quarter of its time for a lead that
+is folded again. Format: one byte 01, then the text's length (four bytes, the lowest first) and an LZ4 block, see
+https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md; what is not compressed is JSON and begins otherwise.
 """
 
 import cramjam
