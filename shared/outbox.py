@@ -8,8 +8,6 @@ from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Identity, Integer, L
 from shared.events import OutboxRow
 from shared.kafka.partition import partition_for
 
-__all__ = ["OutboxRow", "append", "channel", "outbox_tables"]
-
 
 def outbox_tables(metadata: MetaData) -> None:
     """The tables of a service's outbox and of the relay that empties it, for its migrations."""

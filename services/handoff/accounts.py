@@ -20,10 +20,9 @@ from services.handoff.handlers import StateHandler
 from services.handoff.incoming import asks_for_silence, typed_value
 from services.handoff.outcomes import Done
 from shared.errors import InvalidMessage
-from shared.events import ACCOUNT_CHANGED
+from shared.events import ACCOUNT_CHANGED, OutboxRow
 from shared.kafka.dead_letter import dead_letter
 from shared.kafka.records import Record
-from shared.outbox import OutboxRow
 from shared.topics import ACCOUNT_SCORES
 
 

@@ -16,7 +16,7 @@ from services.handoff.notes import Notes
 from services.handoff.outcomes import illegal, not_found
 from services.handoff.repository import HandoffRepository
 from services.handoff.timers import assigner_of
-from shared.outbox import OutboxRow
+from shared.events import OutboxRow
 
 
 class Assignment(BaseModel):

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 from services.handoff.core.answers import AnswerRecord, parse_answer
 from services.handoff.core.state import LeadState, parse_state
 from shared.errors import InvalidMessage
-from shared.events import SCORE_CHANGED
+from shared.events import SCORE_CHANGED, OutboxRow
 from shared.kafka.dead_letter import dead_letter
 from shared.kafka.records import Record
-from shared.outbox import OutboxRow
 
 SILENT_HEADER = "silent"
 MERGED_HEADER = "merged_into"

@@ -15,9 +15,9 @@ from services.handoff.core.states import IllegalStepError
 from services.handoff.incoming import read_answer
 from services.handoff.repository import HandoffRepository
 from shared.errors import InvalidMessage, ProblemError
+from shared.events import OutboxRow
 from shared.kafka.dead_letter import dead_letter
 from shared.kafka.records import Record
-from shared.outbox import OutboxRow
 
 BY_TOPIC = "handoff-answers"
 

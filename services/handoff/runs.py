@@ -22,7 +22,7 @@ from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
 from shared import outbox
 from shared.clock import Clock
-from shared.outbox import OutboxRow
+from shared.events import OutboxRow
 from shared.spreadsheet import Cell
 from shared.telemetry import QUALIFIED
 from shared.waiting import until_it_works

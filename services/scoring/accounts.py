@@ -26,8 +26,8 @@ from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
 from shared import outbox
 from shared.clock import Clock
+from shared.events import OutboxRow
 from shared.identity import Identifier
-from shared.outbox import OutboxRow
 from shared.waiting import until_it_works
 
 CHUNK = 2_000

@@ -38,8 +38,8 @@ from services.scoring.sharing import Sharing
 from services.scoring.work import Work, check_unmoved
 from services.scoring.writing import TOGETHER, Publish, Writing
 from shared.activity import Activity
+from shared.events import OutboxRow
 from shared.identity import Identifier
-from shared.outbox import OutboxRow
 from shared.slices import Slices
 
 WORTH_A_HELPER = 400

@@ -18,7 +18,7 @@ from services.scoring.lead_row import LeadRow
 from services.scoring.renewal import renew
 from services.scoring.repository import ScoringRepository
 from shared.errors import FieldFault, ProblemError
-from shared.outbox import OutboxRow
+from shared.events import OutboxRow
 
 CAUSE = "manual"
 

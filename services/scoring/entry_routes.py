@@ -23,9 +23,9 @@ from services.scoring.views import ErasedView, LeadWithReasons
 from shared import outbox
 from shared.backend import prepared
 from shared.errors import ProblemError
+from shared.events import OutboxRow
 from shared.identity import lead_id_for
 from shared.keys import ApiKey
-from shared.outbox import OutboxRow
 from shared.web import require
 
 router = APIRouter(tags=["leads"])

@@ -8,8 +8,8 @@ from services.scoring.core.lead import LeadState
 from services.scoring.entering import Work, not_found
 from services.scoring.erasures import LOCK
 from services.scoring.repository import ScoringRepository
+from shared.events import OutboxRow
 from shared.identity import Identifier
-from shared.outbox import OutboxRow
 
 
 async def erase(work: Work, lead_id: str) -> list[OutboxRow]:

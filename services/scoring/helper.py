@@ -35,7 +35,7 @@ SETTINGS = "KIZASHI_"
 """Of the service, its secrets among them: they stay with it."""
 PIECE = 25
 """Leads of one question; with ten activities each it takes 0.2 MiB, and what is made of it stays near the processor."""
-Work = Callable[..., Packed]
+Folding = Callable[..., Packed]
 """A function that another process can import, of models and packed leads."""
 _LENGTH = struct.Struct(">Q")
 _PIPE = 1_048_576
@@ -76,8 +76,8 @@ class Helper:
             self._starting = asyncio.create_task(self._start())
         return self.up
 
-    async def do(self, work: Work, models: Models, pieces: Sequence[Packed]) -> list[Packed]:
-        """`work(models, piece)` for each piece. Raises HelperLostError, and what the work raises."""
+    async def do(self, folding: Folding, models: Models, pieces: Sequence[Packed]) -> list[Packed]:
+        """`folding(models, piece)` for each piece. Raises HelperLostError, and what the folding raises."""
         self.in_hand += 1
         try:
             if not self.ready() and self._starting is not None:
@@ -85,7 +85,7 @@ class Helper:
             if self._models is not models:
                 self._models, self._packed = models, pickle.dumps(models)
             packed = self._packed
-            return list(await asyncio.gather(*(self._ask((work, packed, piece)) for piece in pieces)))
+            return list(await asyncio.gather(*(self._ask((folding, packed, piece)) for piece in pieces)))
         except BaseException:
             await self.end()  # an answer that nobody waits for any more must not be taken for the next one
             raise
@@ -167,10 +167,10 @@ class Helpers:
             self.each[0].ready()
         return next((helper for helper in self.each if helper.up and not helper.in_hand), None)
 
-    async def do(self, work: Work, models: Models, pieces: Sequence[Packed]) -> list[Packed]:
+    async def do(self, folding: Folding, models: Models, pieces: Sequence[Packed]) -> list[Packed]:
         """As `Helper.do`, by that which has least in hand; one is waited for if none is up."""
         helper = min(self._up() or self.each, key=lambda helper: helper.in_hand)
-        return await helper.do(work, models, pieces)
+        return await helper.do(folding, models, pieces)
 
     async def keep(self) -> None:
         """End those that have had no work for a while, and on cancellation all. Runs until cancelled."""
@@ -201,9 +201,9 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
 
 def _answer(question: bytes) -> object:
     """What is written back. Nothing else is left when the next question is read, which finds its room in the caches."""
-    work, models, piece = pickle.loads(question)  # noqa: S301 - written by our parent
+    folding, models, piece = pickle.loads(question)  # noqa: S301 - written by our parent
     try:
-        return work(_models(models), piece)
+        return folding(_models(models), piece)
     except Exception as error:
         return error
     finally:

@@ -13,9 +13,9 @@ from shared import codec
 from shared.activity import Activity
 from shared.clock import from_rfc3339
 from shared.errors import InvalidMessage
+from shared.events import OutboxRow
 from shared.kafka.dead_letter import dead_letter
 from shared.kafka.records import Record
-from shared.outbox import OutboxRow
 from shared.posted import ActivityFaults
 from shared.recorded import parse_written
 

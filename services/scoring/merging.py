@@ -15,7 +15,7 @@ from services.scoring.lead_row import LeadRow
 from services.scoring.repository import LostRaceError, ScoringRepository
 from shared.activity import Activity
 from shared.errors import ProblemError
-from shared.outbox import OutboxRow
+from shared.events import OutboxRow
 
 
 async def merge(work: Work, lead_id: str, with_id: str, author: str) -> list[OutboxRow]:

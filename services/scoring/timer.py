@@ -19,7 +19,7 @@ from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
 from shared import outbox
 from shared.clock import Clock
-from shared.outbox import OutboxRow
+from shared.events import OutboxRow
 from shared.slices import Slices
 from shared.waiting import until_it_works
 

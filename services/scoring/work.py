@@ -12,8 +12,8 @@ from services.scoring.core.verdicts import Verdict
 from services.scoring.lead_row import LeadRow, new_row
 from services.scoring.repository import Key, KnownOwners, LostRaceError
 from shared.activity import Activity
+from shared.events import OutboxRow
 from shared.identity import Identifier
-from shared.outbox import OutboxRow
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from functools import partial
 
 from services.scoring.lead_row import LeadRow
 from services.scoring.repository import ScoringRepository
-from shared.outbox import OutboxRow
+from shared.events import OutboxRow
 
 TOGETHER = 400
 """So many leads are written at once: fewer cost a round of statements each, more leave the database waiting."""

@@ -21,9 +21,17 @@ from services.scoring.core.profile import Profile
 from services.scoring.incoming import read_record
 from shared import schemas
 from shared.activity import parse_posted, to_record
-from shared.events import ACTIVITY, HANDOFF_ANSWER, MERGED, QUALIFIED, SCORE_CHANGED, SHADOW_SCORED, unpack_headers
+from shared.events import (
+    ACTIVITY,
+    HANDOFF_ANSWER,
+    MERGED,
+    QUALIFIED,
+    SCORE_CHANGED,
+    SHADOW_SCORED,
+    OutboxRow,
+    unpack_headers,
+)
 from shared.kafka.records import Record
-from shared.outbox import OutboxRow
 from tests.unit.handoff.builders import day, rule, state
 from tests.unit.scoring.core.builders import NOON, act, compiled
 

@@ -23,7 +23,7 @@ from services.scoring.settings import ScoringSection
 from services.scoring.tables import SCHEMA
 from shared import outbox
 from shared.clock import system_clock
-from shared.outbox import OutboxRow
+from shared.events import OutboxRow
 from shared.relay import Relay
 from shared.topics import LEAD_SCORES
 

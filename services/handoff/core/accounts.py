@@ -21,8 +21,7 @@ from shared import codec
 from shared.clock import from_rfc3339, to_rfc3339
 from shared.conditions import compile_block
 from shared.errors import InvalidMessage
-from shared.events import ACCOUNT_QUALIFIED, cloud_event_headers
-from shared.outbox import OutboxRow
+from shared.events import ACCOUNT_QUALIFIED, OutboxRow, cloud_event_headers
 from shared.topics import QUALIFIED_ACCOUNTS
 
 SOURCE = "kizashi/handoff"

@@ -11,8 +11,7 @@ from services.handoff.core.state import LeadState
 from services.handoff.core.states import RECYCLED
 from shared.clock import to_rfc3339
 from shared.codec import encode
-from shared.events import DESTINATION_DISABLED, HANDOFF_OUTCOME, QUALIFIED, cloud_event_headers
-from shared.outbox import OutboxRow
+from shared.events import DESTINATION_DISABLED, HANDOFF_OUTCOME, QUALIFIED, OutboxRow, cloud_event_headers
 from shared.topics import HANDOFF_OUTCOMES, LEAD_LIFECYCLE, QUALIFIED_LEADS
 
 SOURCE = "kizashi/handoff"

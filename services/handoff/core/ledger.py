@@ -20,7 +20,7 @@ from services.handoff.core.states import (
     changes,
     is_closed,
 )
-from shared.outbox import OutboxRow
+from shared.events import OutboxRow
 
 STEP, ASSIGNMENT, BREACH = "step", "assignment", "breach"
 EMPTY = Rulebook()

@@ -9,8 +9,7 @@ from services.handoff.core.rules import Rule
 from services.handoff.core.state import LeadState
 from shared.clock import to_rfc3339
 from shared.codec import encode
-from shared.events import COOLED, COOLING, EXTRACTION_COMPLETED, HANDOFF_OVERDUE, cloud_event_headers
-from shared.outbox import OutboxRow
+from shared.events import COOLED, COOLING, EXTRACTION_COMPLETED, HANDOFF_OVERDUE, OutboxRow, cloud_event_headers
 from shared.topics import LEAD_LIFECYCLE
 
 SOURCE = "kizashi/handoff"

@@ -24,10 +24,10 @@ from shared.events import (
     SHADOW_SCORED,
     STAGE_CHANGED,
     UNMERGED,
+    OutboxRow,
     cloud_event_headers,
     pack_headers,
 )
-from shared.outbox import OutboxRow
 from shared.topics import ACCOUNT_SCORES, LEAD_LIFECYCLE, LEAD_SCORES, SHADOW_SCORES
 
 SOURCE = "kizashi/scoring"

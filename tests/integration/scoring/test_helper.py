@@ -15,7 +15,7 @@ import pytest
 from services.scoring import refold
 from services.scoring.advancing import advance_packed
 from services.scoring.core.lead import Models, is_current
-from services.scoring.helper import STEPS_BACK, Helper, Helpers, Work
+from services.scoring.helper import STEPS_BACK, Folding, Helper, Helpers
 from services.scoring.packing import Packed
 from services.scoring.refold import Refolder
 from shared.waiting import until_it_works
@@ -108,9 +108,9 @@ async def test_batches_that_are_shared_out_with_a_helper_give_the_fresh_fold(
     given: list[Packed] = []
     do = Helper.do
 
-    async def counted(helper: Helper, work: Work, models: Models, pieces: Sequence[Packed]) -> list[Packed]:
+    async def counted(helper: Helper, folding: Folding, models: Models, pieces: Sequence[Packed]) -> list[Packed]:
         given.extend(pieces)
-        return await do(helper, work, models, pieces)
+        return await do(helper, folding, models, pieces)
 
     monkeypatch.setattr(Helper, "do", counted)
     activities = history(seed, 120)
@@ -142,8 +142,8 @@ async def test_chunks_are_shared_out_among_helpers_and_these_let_others_go_first
     try:
         pids = [await up(helper) for helper in helpers.each]
         assert {psutil.Process(pid).nice() for pid in pids} == {psutil.Process().nice() + STEPS_BACK}
-        work, models = partial(advance_packed, now=desk.now), desk.models.current
-        chunks = [asyncio.create_task(helpers.do(work, models, [[]])) for _ in range(4)]
+        folding, models = partial(advance_packed, now=desk.now), desk.models.current
+        chunks = [asyncio.create_task(helpers.do(folding, models, [[]])) for _ in range(4)]
         await asyncio.sleep(0)
         assert [helper.in_hand for helper in helpers.each] == [2, 2]
         assert await asyncio.gather(*chunks) == [[[]]] * 4

@@ -16,10 +16,11 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from shared.events import OutboxRow
 from shared.kafka.admin import ensure_topics
 from shared.kafka.identity import ProducerIdentity, identity_of, start_producer
 from shared.migrate import upgrade
-from shared.outbox import OutboxRow, append
+from shared.outbox import append
 from shared.settings import DatabaseSettings, KafkaSettings
 from shared.topics import Topic
 from tests.conftest import KafkaServer, PostgresServer

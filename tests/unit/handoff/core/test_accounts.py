@@ -19,8 +19,7 @@ from services.handoff.core.accounts import (
 from services.handoff.core.rules import Rule, RuleFaults, load_rules
 from shared.clock import to_rfc3339
 from shared.errors import InvalidMessage
-from shared.events import ACCOUNT_QUALIFIED, unpack_headers
-from shared.outbox import OutboxRow
+from shared.events import ACCOUNT_QUALIFIED, OutboxRow, unpack_headers
 from tests.unit.handoff.builders import day
 
 ACCOUNT = "2c7b1a90-4d1e-8b7a-a6f0-91c3e5d2b804"

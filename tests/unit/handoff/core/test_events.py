@@ -12,8 +12,7 @@ from services.handoff.core.ledger import Ledger
 from services.handoff.core.rules import Rule
 from services.handoff.core.state import LeadState
 from shared import schemas
-from shared.events import unpack_headers
-from shared.outbox import OutboxRow
+from shared.events import OutboxRow, unpack_headers
 from tests.unit.handoff.builders import LEAD, day, rule, state
 
 
