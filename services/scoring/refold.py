@@ -64,7 +64,7 @@ async def run_refold(
             if not await until_it_works(refolder.some, _ignore):
                 await asyncio.sleep(PAUSE_S)
     finally:
-        await refolder.close()
+        await refolder.forget_ahead()
 
 
 def _ignore(_: str | None) -> None:
@@ -78,7 +78,7 @@ async def refold_some(pool: asyncpg.Pool, settings: ScoringSettings, models: Mod
     try:
         return await refolder.some()
     finally:
-        await refolder.close()
+        await refolder.forget_ahead()
         await helpers.end()
 
 
@@ -151,7 +151,7 @@ class Refolder:
         if self._ahead:
             await asyncio.wait({ahead.folding for ahead in self._ahead})
 
-    async def close(self) -> None:
+    async def forget_ahead(self) -> None:
         """Let go of what was begun ahead."""
         while self._ahead:
             await self._ahead.pop().forget()
@@ -166,11 +166,11 @@ class Refolder:
             chunk = await ahead.reading
         except Exception:
             await ahead.forget()
-            await self.close()
+            await self.forget_ahead()
             raise
         if not chunk.found:
             await ahead.folding
-            await self.close()
+            await self.forget_ahead()
             async with conn.transaction():
                 await turn.repository.folded(turn.job, turn.now)
             log.info("refolded", leads=turn.job.done, model=turn.job.name, version=turn.job.version)
@@ -192,7 +192,7 @@ class Refolder:
             if read and ahead.models is turn.models and ahead.reading.result().after == turn.job.after:
                 return ahead
             await ahead.forget()
-            await self.close()
+            await self.forget_ahead()
         return self._begin(self._read(turn.job.after, turn.models), turn)
 
     def _begin(self, reading: Coroutine[Any, Any, _Chunk], turn: "_Turn") -> _Ahead:

@@ -16,13 +16,16 @@ from shared.slices import Slices
 
 AHEAD = 6
 """Pieces that a helper is given before it has answered: it must not wait while this process is at one of its own."""
-
 TURNS = 3
 """Of the event loop between two of our own pieces: so many it takes to read an answer and send the next question."""
+GIVE_UP_S = 10.0
+"""A piece takes milliseconds; a helper that needs more than this for it and those before has been stopped."""
 
 
 class Sharing:
-    """`arrivals` on their way; `bodies` are their activities as stored. Without a helper all is done here."""
+    """`arrivals` on their way; `bodies` are their activities as stored. Without a helper all is done here, and so is
+    what was asked of a helper that ends or does not answer.
+    """
 
     def __init__(
         self,
@@ -65,10 +68,10 @@ class Sharing:
             self._asked.append(asyncio.create_task(self._by_helper(self._helper, self._pieces.popleft())))
 
     async def _by_helper(self, helper: Helper, piece: Sequence[Arrival]) -> Sequence[Advanced]:
+        folding, packed = partial(advance_packed, now=self._now), pack_arrivals(piece, self._bodies)
         try:
-            (answer,) = await helper.do(
-                partial(advance_packed, now=self._now), self._models, [pack_arrivals(piece, self._bodies)]
-            )
-        except HelperLostError:
+            async with asyncio.timeout(GIVE_UP_S):
+                (answer,) = await helper.do(folding, self._models, [packed])
+        except (HelperLostError, TimeoutError):
             return advance_all(self._models, piece, self._now)
         return unpack_advanced(answer)

@@ -100,7 +100,7 @@ async def _refold(stack: Stack) -> Line:
         try:
             seen = [await _refolded(desk, refolder, version) for version in range(2, ROUNDS + 3)]
         finally:
-            await refolder.close()
+            await refolder.forget_ahead()
             await helpers.end()
     return line_of("refold", "activities/s", {"value": seen[1:]})
 

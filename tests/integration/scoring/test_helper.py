@@ -75,7 +75,7 @@ async def test_a_helper_that_is_killed_has_its_chunk_done_again_by_the_next(
             pass
         assert await up(helpers.each[0]) != first
     finally:
-        await refolder.close()
+        await refolder.forget_ahead()
         await helpers.end()
     assert any(problems)
     states = await desk.states()
@@ -135,6 +135,20 @@ async def test_a_batch_whose_helper_is_killed_is_folded_here(desk: Desk, shared_
     await handling
     await assert_exact(desk, activities)
     assert shared_out.pid is None
+
+
+async def test_a_helper_that_does_not_answer_is_ended_and_its_part_of_the_batch_folded_here(
+    desk: Desk, shared_out: Helper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.scoring.sharing.GIVE_UP_S", 0.2)
+    activities, stopped = history(8, 60), shared_out.pid
+    assert stopped is not None
+    os.kill(stopped, signal.SIGSTOP)
+    async with asyncio.timeout(WITHIN_S):
+        await desk.handler().handle(await desk.of(activities))
+    await assert_exact(desk, activities)
+    assert shared_out.pid is None
+    assert not psutil.pid_exists(stopped)
 
 
 async def test_chunks_are_shared_out_among_helpers_and_these_let_others_go_first(desk: Desk) -> None:

@@ -126,7 +126,7 @@ async def test_chunks_that_another_process_has_done_meanwhile_are_not_done_again
         while await refolder.some():
             pass
     finally:
-        await refolder.close()
+        await refolder.forget_ahead()
     progress = (await api.get(address)).json()["refold"]
     assert (progress["done"], progress["switched"]) == (14, 14)
     by_model = [one[0] for one in await scores(desk) if one[1] == "model"]

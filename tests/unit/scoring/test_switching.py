@@ -24,7 +24,7 @@ from shared.documents import read_document
 from shared.identity import EMAIL, Identifier
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
-WORK = partial(switch_packed, now=NOW, hold=False)
+FOLDING = partial(switch_packed, now=NOW, hold=False)
 TARO = Identifier(EMAIL, "taro@example.co.jp")
 SHIPPED: dict[str, Any] = read_document(Path("config/scoring.yaml").read_text(encoding="utf-8")).tree
 
@@ -79,7 +79,7 @@ def test_the_helper_answers_in_order_what_is_found_here() -> None:
     models = version(2, daily_max=2)
     leads = [stored(version(1), count) for count in (1, 3)]
     here = switch(models, [replace(lead, row=replace(lead.row)) for lead in leads], NOW)
-    question = framed((WORK, pickle.dumps(models), pack_leads(leads)))
+    question = framed((FOLDING, pickle.dumps(models), pack_leads(leads)))
     answers = io.BytesIO()
     serve(io.BytesIO(question + question), answers)
     up, *found = unframed(answers.getvalue())
@@ -90,7 +90,7 @@ def test_the_helper_answers_in_order_what_is_found_here() -> None:
 def test_a_lead_that_cannot_be_folded_is_told_and_the_helper_goes_on() -> None:
     models, lead = version(2), stored(version(1))
     broken, sound = (pack_leads([one]) for one in (replace(lead, history=b"{"), lead))
-    questions = [framed((WORK, pickle.dumps(models), packed)) for packed in (broken, sound)]
+    questions = [framed((FOLDING, pickle.dumps(models), packed)) for packed in (broken, sound)]
     answers = io.BytesIO()
     serve(io.BytesIO(b"".join(questions)), answers)
     _, failed, found = unframed(answers.getvalue())
