@@ -24,11 +24,11 @@ from shared.kafka.identity import MAX_BATCH_BYTES, ProducerIdentity, abandon, id
 from shared.outbox import channel
 from shared.postgres import is_transient
 from shared.settings import Settings
+from shared.waiting import Backoff
 
 ROUND_ROWS = 5_000
 ROW_OVERHEAD_BYTES = 64
 POLL_S = 0.5
-LOCK_RETRY_S = 0.2
 IDLE_LIMIT_MS = 3_000
 """A relay that was stopped for longer loses its session, and with it the lock."""
 
@@ -51,19 +51,18 @@ class Relay:
 
         Raises KizashiError when the database belongs to another Kafka than the one that is connected.
         """
-        pause = LOCK_RETRY_S
+        backoff = Backoff()
         while True:
             try:
                 await self._hold_lock_and_publish()
-                pause = LOCK_RETRY_S
+                backoff.reset()
             except (TransientError, KafkaError) as error:
                 self.problem = f"kafka: {error}"
             except Exception as error:
                 if not is_transient(error):
                     raise
                 self.problem = f"postgres: {error}"
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 1.0)
+            await backoff.pause()
 
     async def _hold_lock_and_publish(self) -> None:
         conn = await asyncpg.connect(

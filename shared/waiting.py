@@ -14,9 +14,31 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
+class Backoff:
+    """The pauses between attempts at a server that is away, each twice as long as the one before, up to a second."""
+
+    def __init__(self) -> None:
+        self.next_s = FIRST_PAUSE_S
+
+    def reset(self) -> None:
+        """The server is there: begin with a short pause the next time."""
+        self.next_s = FIRST_PAUSE_S
+
+    async def pause(self) -> None:
+        """Wait for the next attempt. Raises CancelledError where this task has been asked to stop meanwhile: asyncpg
+        can raise an error of its own in place of a cancellation that comes in the middle of a transaction, and whoever
+        tried again after that would never stop.
+        """
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
+        await asyncio.sleep(self.next_s)
+        self.next_s = min(self.next_s * 2, LONGEST_PAUSE_S)
+
+
 async def until_it_works(work: Callable[[], Awaitable[T]], note: Callable[[str | None], None]) -> T:
     """Repeat `work` until the servers it needs are there; `note` is told what is wrong meanwhile, None in the end."""
-    pause = FIRST_PAUSE_S
+    backoff = Backoff()
     while True:
         try:
             result = await work()
@@ -24,9 +46,8 @@ async def until_it_works(work: Callable[[], Awaitable[T]], note: Callable[[str |
             if not is_transient(error):
                 raise
             note(f"{error or type(error).__name__}")
-            log.warning("waiting_for_server", problem=type(error).__name__, retry_in_s=pause)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_S)
+            log.warning("waiting_for_server", problem=type(error).__name__, retry_in_s=backoff.next_s)
+            await backoff.pause()
         else:
             note(None)
             return result

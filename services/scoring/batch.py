@@ -78,14 +78,11 @@ class BatchScoring:
             await self._resolve(work)
             work.sort_by_lead()
         waiting = await self._waiting(work)
-        writing = Writing(self._repository, publish)
-        # New leads are written below their identifiers: whoever claims those first makes them.
-        writing.begin(partial(self._repository.put_owners, work.placement.owners, work.known))
-        writing.begin(partial(self._store, work, bodies))
-        try:
+        async with Writing(self._repository, publish) as writing:
+            # New leads are written below their identifiers: whoever claims those first makes them.
+            writing.begin(partial(self._repository.put_owners, work.placement.owners, work.known))
+            writing.begin(partial(self._store, work, bodies))
             again = await self._fold_others(work, waiting, bodies, writing)
-        finally:
-            await writing.end()
         if again:
             await self._fold_again(work, again)
         return await self._write(work)

@@ -19,11 +19,11 @@ from shared.kafka.records import Batch, Fetched, Record
 from shared.offsets import Fenced
 from shared.postgres import is_transient
 from shared.settings import KafkaSettings
+from shared.waiting import Backoff
 
 MAX_RECORDS = 6_000
 POLL_MS = 200
 COMMIT_EVERY_S = 1.0
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 1.0
 STUCK_AFTER_S = 30.0
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
 
         Raises StuckError, and whatever the handler raised that is not transient.
         """
-        pause = FIRST_PAUSE_S
+        backoff = Backoff()
         while True:
             consumer = AIOKafkaConsumer(**self._options)
             try:
@@ -129,9 +129,8 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                 ) from error
             except (KafkaError, OSError) as error:  # OSError: connections, and answers that did not come in time
                 self.problem = f"kafka: {error or type(error).__name__}"
-                log.warning("kafka_away", problem=self.problem, retry_in_s=pause)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE_S)
+                log.warning("kafka_away", problem=self.problem, retry_in_s=backoff.next_s)
+                await backoff.pause()
             finally:
                 self._consumer = None
                 self._positions.clear()
@@ -198,7 +197,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         return fetched.batch(self._positions)
 
     async def _handle(self, batch: Batch) -> None:
-        pause = FIRST_PAUSE_S
+        backoff = Backoff()
         while True:
             try:
                 await self._handler.handle(batch)
@@ -210,9 +209,8 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                 if not is_transient(error):
                     raise
                 self.problem = f"postgres: {error or type(error).__name__}"
-                log.warning("postgres_away", problem=type(error).__name__, retry_in_s=pause)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE_S)
+                log.warning("postgres_away", problem=type(error).__name__, retry_in_s=backoff.next_s)
+                await backoff.pause()
                 if await self._moved_since(batch):
                     self._lost_positions = True
                     return
@@ -263,7 +261,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _load(
         self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
     ) -> Mapping[TopicPartition, int]:
-        pause = FIRST_PAUSE_S
+        backoff = Backoff()
         while True:
             try:
                 known = await self._handler.load_positions(partitions)
@@ -275,8 +273,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                 if not is_transient(error):
                     raise
                 self.problem = f"postgres: {error or type(error).__name__}"
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE_S)
+                await backoff.pause()
 
     async def _commit_hint(self, consumer: AIOKafkaConsumer) -> None:
         if time.monotonic() - self._committed_at < COMMIT_EVERY_S or not self._positions:
