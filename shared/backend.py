@@ -12,9 +12,10 @@ import asyncpg
 from fastapi import APIRouter, FastAPI, Request, Response
 from sqlalchemy.exc import DBAPIError
 
-from shared.background import or_die, running, settle
+from shared.background import or_die, running
 from shared.clock import Clock
 from shared.errors import ProblemError
+from shared.garbage import settle
 from shared.kafka.admin import ClusterView, ensure_topics, topics_ready
 from shared.kafka.consumer import ConsumerLoop
 from shared.postgres import TRANSIENT, create_engine, create_pool, is_transient

@@ -20,8 +20,8 @@ from services.scoring.handlers import ActivityHandler
 from services.scoring.helper import Helpers
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
-from shared.background import settle
 from shared.clock import system_clock
+from shared.garbage import settle
 from shared.kafka.admin import ClusterView
 from shared.kafka.consumer import ConsumerLoop
 from shared.kafka.records import Batch

@@ -26,8 +26,8 @@ from services.scoring.partitions import ensure_partitions
 from services.scoring.settings import ScoringSettings
 from services.scoring.tables import SCHEMA
 from shared.activity import parse_posted, to_record
-from shared.background import settle
 from shared.clock import system_clock
+from shared.garbage import settle
 from shared.identity import lead_id_for
 from shared.kafka.admin import ClusterView, ensure_topics
 from shared.kafka.client import client_options

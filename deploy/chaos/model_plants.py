@@ -22,7 +22,7 @@ def _switched_without_a_refold() -> None:
         return after
 
     setattr(switching, "_folded", folded)  # noqa: B010 - not to be checked against the module
-    setattr(refold, "WORTH_A_HELPER", sys.maxsize)  # noqa: B010 - a helper would know nothing of it
+    setattr(refold, "ACTIVITIES_WORTH_A_HELPER", sys.maxsize)  # noqa: B010 - a helper would know nothing of it
 
 
 def _left_with_the_earlier_version() -> None:

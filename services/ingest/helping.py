@@ -1,6 +1,5 @@
 """The other side of `helper.py`: what runs in a helper's process, with all that its work needs loaded ahead."""
 
-import gc
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import services.ingest.reading  # noqa: F401 - loaded before the first body comes
+from shared.garbage import settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +42,4 @@ def outcome_of(work: Callable[[], Any]) -> Outcome:
 def _settle() -> None:
     # A terminal sends Ctrl-C to the whole group; a helper ends with the process it belongs to.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    settle()

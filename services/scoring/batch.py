@@ -42,7 +42,7 @@ from shared.events import OutboxRow
 from shared.identity import Identifier
 from shared.slices import Slices
 
-WORTH_A_HELPER = 400
+LEADS_WORTH_A_HELPER = 400
 """Leads of a batch: so many come together only where there is a backlog."""
 
 
@@ -228,7 +228,7 @@ class BatchScoring:
         await self._renew_all(work)
         again: list[Advanced] = []
         arrivals = self._arrivals(work, waiting)
-        large = len(arrivals) >= WORTH_A_HELPER
+        large = len(arrivals) >= LEADS_WORTH_A_HELPER
         helper = self._helpers.idle() if large and self._helpers is not None else None
         async with aclosing(Sharing(self._models, arrivals, bodies, self._now, helper).advanced()) as pieces:
             async for leads in pieces:

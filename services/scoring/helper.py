@@ -1,45 +1,35 @@
 """Processes that fold leads beside this one, which reads and writes: so a refold and a backlog use every core, and live
 scoring does not wait for a refold.
 
-They are started for much work only and ended soon after. Each talks in pickles over its standard input and output, each
-behind its length; work goes in pieces that the pipe holds whole, so that the next one is there when the helper is done
-with one. When this process dies, whatever the way, the pipe ends and the helper with it.
+They are started for much work only and ended soon after. What runs in them is `helping.py`, which also says how one
+talks to them; work goes in pieces that the pipe holds whole, so that the next one is there when the helper is done with
+one. When this process dies, whatever the way, the pipe ends and the helper with it.
 """
 
 import asyncio
-import fcntl
 import os
 import pickle
-import signal
-import struct
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import lru_cache
-from typing import Any, BinaryIO
+from typing import Any
 
+from services.scoring import helping
 from services.scoring.core.lead import Models
+from services.scoring.helping import LENGTH, PIPE, Folding
 from services.scoring.packing import Packed
-from shared.activity import names_of
-from shared.background import settle
 from shared.errors import TransientError
 
 HELPERS = 2
 """With one, a core stands still whenever what it needs next is being read, or what it folded is being written."""
-STEPS_BACK = 10
-"""How far (`nice(2)`) a helper lets others go first: this service and PostgreSQL, so that live scoring waits less."""
 KEEP_S = 10.0
 """A helper without work is kept so long: whoever publishes a model often publishes the next one soon."""
 SETTINGS = "KIZASHI_"
 """Of the service, its secrets among them: they stay with it."""
 PIECE = 25
 """Leads of one question; with ten activities each it takes 0.2 MiB, and what is made of it stays near the processor."""
-Folding = Callable[..., Packed]
-"""A function that another process can import, of models and packed leads."""
-_LENGTH = struct.Struct(">Q")
-_PIPE = 1_048_576
-_BUFFER = 8 * _PIPE
+_BUFFER = 8 * PIPE
 
 
 class HelperLostError(TransientError):
@@ -112,7 +102,7 @@ class Helper:
             process = self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                __name__,
+                helping.__name__,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=_BUFFER,
@@ -130,7 +120,7 @@ class Helper:
         try:
             # The next question is on its way while the helper works on this one; locks are given in order of asking.
             async with self._sending:
-                process.stdin.writelines((_LENGTH.pack(len(asked)), asked))
+                process.stdin.writelines((LENGTH.pack(len(asked)), asked))
                 await process.stdin.drain()
         except OSError as error:
             raise HelperLostError("the process that folds has died") from error
@@ -141,7 +131,7 @@ class Helper:
         if process.stdout is None:
             raise HelperLostError("the process that folds was ended")
         try:
-            (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
+            (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
             answer = pickle.loads(await process.stdout.readexactly(length))  # noqa: S301 - written by ourselves
         except asyncio.IncompleteReadError as error:
             raise HelperLostError("the process that folds has died") from error
@@ -189,53 +179,3 @@ class Helpers:
 
     def _up(self) -> list[Helper]:
         return [helper for helper in self.each if helper.ready()]
-
-
-def serve(questions: BinaryIO, answers: BinaryIO) -> None:
-    """The helper's side: answer until no more questions come."""
-    _write(answers, None)  # up and running
-    while head := questions.read(_LENGTH.size):
-        (length,) = _LENGTH.unpack(head)
-        _write(answers, _answer(questions.read(length)))
-
-
-def _answer(question: bytes) -> object:
-    """What is written back. Nothing else is left when the next question is read, which finds its room in the caches."""
-    folding, models, piece = pickle.loads(question)  # noqa: S301 - written by our parent
-    try:
-        return folding(_models(models), piece)
-    except Exception as error:
-        return error
-    finally:
-        names_of.cache_clear()  # every lead comes once
-
-
-@lru_cache(maxsize=1)
-def _models(packed: bytes) -> Models:
-    """Compiled once: the same ones come with every chunk."""
-    models: Models = pickle.loads(packed)  # noqa: S301 - written by our parent
-    return models
-
-
-def _write(answers: BinaryIO, answer: object) -> None:
-    packed = pickle.dumps(answer)
-    answers.write(_LENGTH.pack(len(packed)))
-    answers.write(packed)
-    answers.flush()
-
-
-def main() -> None:
-    """`python -m services.scoring.helper`, as the service starts it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the service decides when the helper ends
-    answers, sys.stdout = sys.stdout.buffer, sys.stderr
-    for pipe in (sys.stdin, answers):
-        with suppress(OSError):  # others have used up what this user may have
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
-    os.nice(STEPS_BACK)
-    settle()
-    with suppress(BrokenPipeError):
-        serve(sys.stdin.buffer, answers)
-
-
-if __name__ == "__main__":
-    main()

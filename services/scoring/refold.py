@@ -48,7 +48,7 @@ Fewer where they have many activities.
 AHEAD = 2
 """Chunks that are read beyond the one in hand: helpers fold both while that is written."""
 PAUSE_S = 0.2
-WORTH_A_HELPER = 1_000
+ACTIVITIES_WORTH_A_HELPER = 1_000
 """Activities of a chunk: fewer are folded before a helper is up."""
 
 log = structlog.get_logger()
@@ -223,7 +223,7 @@ class Refolder:
     async def _switched(self, reading: asyncio.Task[_Chunk], *, hold: bool) -> Sequence[SwitchedLead]:
         """Fold the leads of a chunk, by a helper where that is worth its start and one is up."""
         chunk = await reading
-        large = chunk.activities >= WORTH_A_HELPER
+        large = chunk.activities >= ACTIVITIES_WORTH_A_HELPER
         now = self._clock()
         if large and (self._helpers.ready() or chunk.activities > MOST_ACTIVITIES):
             pieces = [pack_leads(chunk.behind[start : start + PIECE]) for start in range(0, len(chunk.behind), PIECE)]

@@ -15,7 +15,8 @@ import pytest
 from services.scoring import refold
 from services.scoring.advancing import advance_packed
 from services.scoring.core.lead import Models, is_current
-from services.scoring.helper import STEPS_BACK, Folding, Helper, Helpers
+from services.scoring.helper import Helper, Helpers
+from services.scoring.helping import STEPS_BACK, Folding
 from services.scoring.packing import Packed
 from services.scoring.refold import Refolder
 from shared.waiting import until_it_works
@@ -58,7 +59,7 @@ async def test_a_helper_that_is_killed_has_its_chunk_done_again_by_the_next(
     desk: Desk, api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refold, "CHUNK", 5)
-    monkeypatch.setattr(refold, "WORTH_A_HELPER", 1)
+    monkeypatch.setattr(refold, "ACTIVITIES_WORTH_A_HELPER", 1)
     people = [f"p{number}@example.co.jp" for number in range(40)]
     await desk.receive(*(download(f"d{number}", email) for number, email in enumerate(people)))
     await fold(desk)
@@ -89,7 +90,7 @@ async def test_a_helper_that_is_killed_has_its_chunk_done_again_by_the_next(
 @pytest.fixture
 async def shared_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Helper]:
     """The helper of a desk at which every batch is shared out with it."""
-    monkeypatch.setattr("services.scoring.batch.WORTH_A_HELPER", 1)
+    monkeypatch.setattr("services.scoring.batch.LEADS_WORTH_A_HELPER", 1)
     monkeypatch.setattr("services.scoring.sharing.PIECE", 1)
     desk.helpers = Helpers()
     try:

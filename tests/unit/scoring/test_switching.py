@@ -14,7 +14,7 @@ import orjson
 from services.scoring.core.compile import compile_model
 from services.scoring.core.lead import LeadState, LiveModel, Models, refold
 from services.scoring.core.loader import model_from
-from services.scoring.helper import serve
+from services.scoring.helping import serve
 from services.scoring.lead_row import LeadRow
 from services.scoring.renewal import renew
 from services.scoring.switching import StoredLead, SwitchedLead, pack_leads, switch, switch_packed, unpack_switched
