@@ -1,14 +1,11 @@
 """Statements that follow each other on one connection, and what becomes of them when nobody wants them any more."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import pytest
 
 from services.scoring.writing import Writing
-
-Step = Callable[[], Awaitable[None]]
 
 
 def _writing() -> Writing:
