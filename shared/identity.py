@@ -128,9 +128,16 @@ def normalise_phone(text: str, region: str = "JP") -> Phone:
         raise ValueError("is not a phone number") from error
     if not phonenumbers.is_possible_number(number):
         raise ValueError("is not a phone number (wrong count of digits)")
-    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    extension, e164 = number.extension, _e164(number)
+    # With zeros too many, each reading takes one away; what is kept has to read as itself wherever it is read again.
+    while number.italian_leading_zero and _e164(number := phonenumbers.parse(e164)) != e164:
+        e164 = _e164(number)
     mobile = phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.MOBILE or bool(MOBILE_JP.fullmatch(e164))
-    return Phone(e164, identifies=mobile and not number.extension)
+    return Phone(e164, identifies=mobile and not extension)
+
+
+def _e164(number: phonenumbers.PhoneNumber) -> str:
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
 @lru_cache(maxsize=65_536)

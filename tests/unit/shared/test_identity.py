@@ -2,7 +2,7 @@ import uuid
 
 import phonenumbers
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.identity import (
@@ -89,7 +89,7 @@ def test_a_lead_id_is_a_stable_uuid_that_needs_the_secret() -> None:
     assert lead_id != lead_id_for(b"secret", Identifier("external", someone.value))
 
 
-@given(st.from_regex(r"(\+81|0)[0-9]{8,10}", fullmatch=True), st.lists(st.integers(3, 9), max_size=3))
+@given(st.from_regex(r"(\+81|0)[1-9][0-9]{7,9}", fullmatch=True), st.lists(st.integers(3, 9), max_size=3))
 def test_the_short_way_reads_a_number_as_the_library_does(digits: str, hyphens: list[int]) -> None:
     text = "".join(f"-{sign}" if place in hyphens else sign for place, sign in enumerate(digits))
     try:
@@ -101,6 +101,17 @@ def test_the_short_way_reads_a_number_as_the_library_does(digits: str, hyphens: 
     else:
         expected = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
         assert normalise_phone(text).e164 == expected
+
+
+@given(st.from_regex(r"(\+|\+81|\+27|)0{0,4}[0-9]{5,12}", fullmatch=True), st.sampled_from(["JP", "US", "GB", "DE"]))
+@example("+0027008191733", "GB")  # a mobile only when it is read for the second time
+@example("0000019288584", "JP")
+def test_what_a_number_is_normalised_to_reads_as_itself(text: str, region: str) -> None:
+    try:
+        phone = normalise_phone(text, region)
+    except ValueError:
+        return
+    assert normalise_phone(phone.e164, region) == phone
 
 
 def test_a_toll_free_number_is_no_mobile() -> None:
