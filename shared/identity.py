@@ -122,18 +122,23 @@ def normalise_phone(text: str, region: str = "JP") -> Phone:
     if region == "JP" and (plain := plain_phone(text)):
         return plain
     readable = _EXTENSION_JP.sub(r" ext \1", unicodedata.normalize("NFKC", text))
+    number = _parsed(readable, region)
+    extension, e164 = number.extension, _e164(number)
+    # A reading may take a zero or a carrier's code away, and the next one more. What is kept has to read as itself.
+    while _e164(number := _parsed(e164, region)) != e164:
+        e164 = _e164(number)
+    mobile = phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.MOBILE or bool(MOBILE_JP.fullmatch(e164))
+    return Phone(e164, identifies=mobile and not extension)
+
+
+def _parsed(text: str, region: str) -> phonenumbers.PhoneNumber:
     try:
-        number = phonenumbers.parse(readable, region)
+        number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException as error:
         raise ValueError("is not a phone number") from error
     if not phonenumbers.is_possible_number(number):
         raise ValueError("is not a phone number (wrong count of digits)")
-    extension, e164 = number.extension, _e164(number)
-    # With zeros too many, each reading takes one away; what is kept has to read as itself wherever it is read again.
-    while number.italian_leading_zero and _e164(number := phonenumbers.parse(e164)) != e164:
-        e164 = _e164(number)
-    mobile = phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.MOBILE or bool(MOBILE_JP.fullmatch(e164))
-    return Phone(e164, identifies=mobile and not extension)
+    return number
 
 
 def _e164(number: phonenumbers.PhoneNumber) -> str:

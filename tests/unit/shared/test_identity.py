@@ -106,6 +106,8 @@ def test_the_short_way_reads_a_number_as_the_library_does(digits: str, hyphens: 
 @given(st.from_regex(r"(\+|\+81|\+27|)0{0,4}[0-9]{5,12}", fullmatch=True), st.sampled_from(["JP", "US", "GB", "DE"]))
 @example("+0027008191733", "GB")  # a mobile only when it is read for the second time
 @example("0000019288584", "JP")
+@example("08219813144", "BY")  # 8 is the prefix of calls within the country
+@example("+5509045435584", "JP")  # 90 45 chooses a carrier
 def test_what_a_number_is_normalised_to_reads_as_itself(text: str, region: str) -> None:
     try:
         phone = normalise_phone(text, region)
