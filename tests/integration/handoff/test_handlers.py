@@ -12,9 +12,11 @@ from services.handoff.tables import SCHEMA
 from shared.clock import to_rfc3339
 from shared.offsets import Fenced
 from tests.integration.handoff.desk import ANSWERS, RULES, Desk
+from tests.integration.stopping import Stopping
 from tests.oracle.crossing import Seen, raises
 from tests.unit.handoff.builders import body, day
 
+STOPS, LEADS = 150, 6
 WARM = "  - {id: warm, enter: 30, leave: 20, to: inside-sales, when: immediately}\n"
 
 
@@ -54,6 +56,23 @@ async def test_a_batch_that_fails_leaves_nothing(desk: Desk) -> None:
     assert await desk.standing() == []
     await desk.handler().handle(batch)
     assert await desk.cycles() == [("a", "hot", 1)]
+
+
+async def test_a_stop_at_any_moment_of_a_batch_is_a_stop_and_leaves_all_of_it_or_nothing(desk: Desk) -> None:
+    stopping = Stopping()
+    for number in range(STOPS):
+        leads = [f"{number}-{each}" for each in range(LEADS)]
+        batch = await desk.batch([desk.published(lead, 52) for lead in leads])
+        stopped = await stopping.stops(desk.handler().handle(batch))
+        at = await desk.handler().load_positions(batch.expected)
+        handed_over = await desk.pool.fetchval("SELECT count(*) FROM handoff.handoff WHERE lead_id = ANY($1)", leads)
+        assert (at, handed_over) in ((batch.next, LEADS), *([(batch.expected, 0)] if stopped else []))
+        if not handed_over:
+            await desk.handler().handle(batch)
+    assert STOPS / 4 < stopping.stopped < STOPS
+    everyone = sorted(f"{number}-{each}" for number in range(STOPS) for each in range(LEADS))
+    assert sorted(await desk.cycles()) == [(lead, "hot", 1) for lead in everyone]
+    assert await desk.standing() == ["qualified"] * len(everyone)
 
 
 async def test_two_workers_that_read_the_same_do_it_once(desk: Desk) -> None:
