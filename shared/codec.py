@@ -8,6 +8,9 @@ import orjson
 from shared.errors import ProblemError
 
 MAX_DEPTH = 32
+"""Levels of what is posted."""
+MESSAGE_DEPTH = 2 * MAX_DEPTH
+"""Levels of a message of our own, which carries what was posted some levels further in."""
 _NESTING = frozenset({dict, list})
 
 encode = orjson.dumps
@@ -17,18 +20,18 @@ class JsonFault(ValueError):
     """The bytes are no JSON this project accepts; the text says why, without quoting the body."""
 
 
-def decode(body: bytes) -> Any:
+def decode(body: bytes, max_depth: int = MAX_DEPTH) -> Any:
     """Parse JSON in UTF-8.
 
     Raises JsonFault for broken JSON, invalid UTF-8, lone surrogates, NaN and infinities, numbers beyond a double's
-    range, and nesting deeper than 32.
+    range, and nesting deeper than `max_depth`.
     """
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise JsonFault(f"broken JSON: {error.msg} at byte {error.pos}") from error
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise JsonFault(f"nested deeper than {MAX_DEPTH} levels")
+    if body.count(b"{") + body.count(b"[") > max_depth and _depth(value, max_depth) > max_depth:
+        raise JsonFault(f"nested deeper than {max_depth} levels")
     return value
 
 
@@ -43,12 +46,12 @@ def check_json(body: bytes) -> object:
     return value
 
 
-def _depth(value: Any) -> int:
-    """Nesting of arrays and objects, or more than MAX_DEPTH; level by level, since the parser accepts more levels than
+def _depth(value: Any, enough: int) -> int:
+    """Nesting of arrays and objects, or more than `enough`; level by level, since the parser accepts more levels than
     Python's stack.
     """
     depth, level = 0, [value] if type(value) in _NESTING else []
-    while level and depth <= MAX_DEPTH:
+    while level and depth <= enough:
         depth += 1
         children = chain.from_iterable(node.values() if type(node) is dict else node for node in level)
         level = [child for child in children if type(child) in _NESTING]

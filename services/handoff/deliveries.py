@@ -85,7 +85,7 @@ def _wanted(wishes: Sequence[Wish], event: Event, erased: set[str]) -> list[tupl
 def _read(record: Record) -> Event | None:
     headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
     try:
-        data = codec.decode(record.value or b"")
+        data = codec.decode(record.value or b"", codec.MESSAGE_DEPTH)
         if not isinstance(data, dict) or codec.has_nul(headers["ce_id"]):
             raise codec.JsonFault("not an event")
         return Event(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from services.scoring.offline import Text, read_lines
 from shared.clock import from_rfc3339
-from shared.codec import JsonFault, decode
+from shared.codec import MESSAGE_DEPTH, JsonFault, decode
 from shared.errors import FieldFault
 from shared.identity import normalise_email
 from shared.kafka.reading import reading
@@ -74,7 +74,7 @@ async def topic_outcomes(kafka: KafkaSettings) -> list[Outcome]:
 
 def _of_record(value: bytes | None) -> Outcome | None:
     try:
-        body = decode(value or b"null")
+        body = decode(value or b"null", MESSAGE_DEPTH)
         if not isinstance(body, Mapping) or body["outcome"] not in FINAL:
             return None
         return Outcome(body["lead_id"], from_rfc3339(body["at"]), body["outcome"] == CONVERTED)

@@ -13,9 +13,10 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from deploy.local.stack import Stack
+from shared.codec import MAX_DEPTH
 from tests.e2e.client import Client, wait_for
 from tests.e2e.faults import kill
-from tests.e2e.test_pipeline import make_hot, person
+from tests.e2e.test_pipeline import make_hot, person, seminar
 
 
 @dataclass
@@ -78,6 +79,18 @@ def test_a_hot_lead_arrives_signed_and_so_does_its_outcome(
     wait_for(lambda: "lead.qualified.v1" in _attempted(client, crm["id"]))
     ids = {one[0]["webhook-id"] for one in receiver.of(email)}
     assert len(ids) == 1
+
+
+@pytest.mark.usefixtures("crm")
+def test_a_lead_whose_activity_is_nested_as_deep_as_may_be_reaches_sales(client: Client, receiver: Receiver) -> None:
+    email = person()
+    inner = json.loads("[" * (MAX_DEPTH - 2) + "]" * (MAX_DEPTH - 2))
+    deepest = {**seminar(email, 9), "attributes": {"more": inner}, "properties": {"event": "deep", "more": inner}}
+    posted = client.http.post(client.url("ingest", "/v1/activities"), json=deepest)
+    assert posted.status_code == 202, posted.text
+    assert make_hot(client, email)["state"] == "qualified"
+    event = json.loads(wait_for(lambda: receiver.of(email))[0][1])
+    assert event["data"]["lead"]["attributes"]["more"] == inner
 
 
 def _attempted(client: Client, destination: str) -> set[str]:

@@ -73,7 +73,7 @@ class AccountState(Body):
 def parse_account(value: bytes) -> AccountState:
     """A record's value. Raises InvalidMessage naming what is wrong, without quoting it."""
     try:
-        return AccountState.model_validate(codec.decode(value))
+        return AccountState.model_validate(codec.decode(value, codec.MESSAGE_DEPTH))
     except codec.JsonFault as error:
         raise InvalidMessage(str(error)) from None
     except ValidationError as error:

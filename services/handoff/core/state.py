@@ -105,7 +105,7 @@ class LeadState(Body):
 def parse_state(value: bytes) -> LeadState:
     """A record's value. Raises InvalidMessage naming what is wrong, without quoting it."""
     try:
-        return LeadState.model_validate(codec.decode(value))
+        return LeadState.model_validate(codec.decode(value, codec.MESSAGE_DEPTH))
     except codec.JsonFault as error:
         raise InvalidMessage(str(error)) from None
     except ValidationError as error:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.codec import MAX_DEPTH, JsonFault, decode, encode, has_nul
+from shared.codec import MAX_DEPTH, MESSAGE_DEPTH, JsonFault, decode, encode, has_nul
 
 BAD = {
     "empty": b"",
@@ -32,6 +32,16 @@ def test_what_is_no_json_of_ours_is_refused(body: bytes) -> None:
 
 def test_the_deepest_allowed_nesting_passes() -> None:
     assert decode(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH) is not None
+
+
+def test_a_message_of_ours_carries_what_was_posted_further_in() -> None:
+    posted = b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
+    carried = b'{"lead": {"attributes": {"a": [' + posted + b"]}}}"
+    assert decode(carried, MESSAGE_DEPTH) is not None
+    with pytest.raises(JsonFault, match="deeper than 32"):
+        decode(carried)
+    with pytest.raises(JsonFault, match="deeper than 64"):
+        decode(b"[" * MAX_DEPTH + carried + b"]" * MAX_DEPTH, MESSAGE_DEPTH)
 
 
 def test_brackets_inside_of_texts_do_not_count() -> None:
