@@ -45,24 +45,57 @@ class PortBlock:
         return range(self.base, self.base + SIZE)
 
 
-def choose(kept: Path, base: int | None) -> tuple[PortBlock, str]:
-    """The block of a stack whose last choice is kept in file `kept`, and a sentence if it is another than expected.
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The block of a stack, and a sentence if it is another than expected. Until it is released no other stack that
+    starts takes the block, even before anything listens there.
+    """
+
+    block: PortBlock
+    said: str
+    _hold: socket.socket
+
+    def release(self) -> None:
+        """Leave the block to others."""
+        self._hold.close()
+
+
+def choose(kept: Path, base: int | None) -> Claim:
+    """Claim the block of a stack whose last choice is kept in file `kept`.
 
     With `base` that block and no other. Raises KizashiError when a port of it is taken.
     """
     if base is not None:
         block = PortBlock(base)
-        if taken := taken_ports(block):
-            raise KizashiError(f"port {taken[0]} is taken; choose another --port-base, or none for the next free block")
-        return block, ""
+        if (hold := _hold(block)) is None:
+            port = next(iter(taken_ports(block)), base)
+            raise KizashiError(f"port {port} is taken; choose another --port-base, or none for the next free block")
+        return Claim(block, "", hold)
     before = kept_block(kept)
     wanted = before.base if before else DEFAULT_BASE
     for number in (wanted, *range(DEFAULT_BASE, DEFAULT_BASE + _BLOCKS_TRIED * STEP, STEP)):
         block = PortBlock(number)
-        if not (taken := taken_ports(block)):
+        if (hold := _hold(block)) is not None:
             moved = f"ports from {wanted} are taken in part; using {number} to {number + SIZE - 1}"
-            return block, "" if number == wanted else moved
+            return Claim(block, "" if number == wanted else moved, hold)
     raise KizashiError(f"no free block of ports from {DEFAULT_BASE} on; choose one with --port-base")
+
+
+def _hold(block: PortBlock) -> socket.socket | None:
+    """The console's port, bound and without anybody who listens; None where a port of the block is taken.
+
+    Without SO_REUSEADDR, which would let others bind it too.
+    """
+    hold = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        hold.bind((HOST, block.base))
+    except OSError:
+        hold.close()
+        return None
+    if all(is_free(port) for port in block.all if port != block.base):
+        return hold
+    hold.close()
+    return None
 
 
 def kept_block(kept: Path) -> PortBlock | None:

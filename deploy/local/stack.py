@@ -63,6 +63,7 @@ class Stack:
         self._options = options
         self._report = report
         self._lock: int | None = None
+        self._claim: ports.Claim | None = None
         self._writing = threading.Lock()
         self._servers: list[Supervised] = []
         self._services: list[Supervised] = []
@@ -112,6 +113,9 @@ class Stack:
         for group, grace_s in ((self._services, SERVICE_GRACE_S), (self._servers, SERVER_GRACE_S)):
             _stop_all(group, grace_s)
             group.clear()
+        if self._claim is not None:
+            self._claim.release()
+            self._claim = None
         if self._lock is not None:
             if self._state is not None and self._state.phase != "failed":
                 self.data.state.unlink(missing_ok=True)
@@ -126,9 +130,10 @@ class Stack:
         self._lock = _lock(self.data)
         ended = end_leftovers(self.data)
         left = f"ended {ended} processes that an earlier stack left behind" if ended else ""
-        block, moved = ports.choose(self.data.ports, options.port_base)
+        self._claim = ports.choose(self.data.ports, options.port_base)
+        block = self._claim.block
         ports.keep(self.data.ports, block)
-        said = tuple(filter(None, (left, moved)))
+        said = tuple(filter(None, (left, self._claim.said)))
         for text in said:
             self._report.say(text)
         self._begin_state(block, embedded, settings, said)

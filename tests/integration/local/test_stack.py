@@ -184,10 +184,31 @@ def test_a_taken_port_is_an_error_when_chosen_and_avoided_otherwise(folder: Path
     with socket.create_server(("127.0.0.1", block.kafka)):
         with pytest.raises(KizashiError, match=f"port {block.kafka} is taken"):
             running(folder, port_base=block.base)
-        other, said = ports.choose(kept, None)
-        assert block.kafka not in other.all
-        assert said.startswith(f"ports from {block.base} are taken in part; using {other.base} to ")
-    assert ports.choose(kept, None) == (block, "")
+        claim = ports.choose(kept, None)
+        assert block.kafka not in claim.block.all
+        assert claim.said.startswith(f"ports from {block.base} are taken in part; using {claim.block.base} to ")
+        claim.release()
+    claim = ports.choose(kept, None)
+    assert (claim.block, claim.said) == (block, "")
+    claim.release()
+
+
+def test_a_block_is_taken_from_the_moment_it_is_chosen(tmp_path: Path) -> None:
+    block = ports.free_block()
+    kept = tmp_path / "ports.json"
+    ports.keep(kept, block)
+    first, second = ports.choose(kept, None), ports.choose(kept, None)
+    assert first.block == block
+    assert not set(first.block.all) & set(second.block.all)
+    with pytest.raises(KizashiError, match=f"port {block.base} is taken"):
+        ports.choose(kept, block.base)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", block.base), timeout=5)
+    first.release()
+    again = ports.choose(kept, block.base)
+    assert again.block == block
+    for claim in (second, again):
+        claim.release()
 
 
 def test_only_its_own_leftovers_are_ended(folder: Path, tmp_path: Path) -> None:
