@@ -64,6 +64,8 @@ def _instant(text: Any) -> datetime | None:
     """An instant written as `to_rfc3339` does, from 1970 on."""
     if type(text) is not str or len(text) != _WRITTEN or text[10] != "T" or text[-1] != "Z" or text < "1970":
         return None
+    if text[7:20:6] != "-:.":  # what else Python takes of ISO 8601: weeks, times without colons, commas
+        return None
     try:
         return datetime.fromisoformat(text)
     except ValueError:
