@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from services.handoff.core.values import is_no_span
 from shared.conditions import ACCOUNT, GATE, Fault, Path, block_faults
 
 
@@ -19,6 +20,7 @@ def structural_faults(tree: Mapping[str, Any]) -> Iterator[Fault]:
         yield from _after(rule, path, ids)
         yield from _queue(rule, path, queues)
         yield from _thresholds(rule, path)
+        yield from _instants(rule, path)
         yield from block_faults(rule.get("require"), (*path, "require"), GATE)
     of_accounts: set[str] = set()
     for path, rule in _rules(tree, "account_rules"):
@@ -80,6 +82,11 @@ def _after(rule: Mapping[str, Any], path: Path, ids: set[Any]) -> Iterator[Fault
     other = after.get("rule") if isinstance(after, Mapping) else None
     if isinstance(other, str) and (other not in ids or other == rule.get("id")):
         yield Fault((*path, "require", "handoff", "rule"), f"expected another rule of this file, {other} is none")
+
+
+def _instants(rule: Mapping[str, Any], path: Path) -> Iterator[Fault]:
+    if rule.get("instant") and is_no_span(rule.get("cooldown")):
+        yield Fault((*path, "cooldown"), "expected a span longer than zero: instant counts what is younger than it")
 
 
 def _thresholds(rule: Mapping[str, Any], path: Path) -> Iterator[Fault]:

@@ -18,7 +18,7 @@ from services.handoff.core.values import (
     Level,
     Name,
     Purpose,
-    Settle,
+    SpanOrNone,
     Zone,
 )
 from shared.conditions import Block, Duration, Schema
@@ -163,13 +163,13 @@ class RuleEntry(Schema):
     id: Name
     enter: Cents
     leave: Cents | None = None
-    cooldown: Duration = timedelta(days=30)
+    cooldown: SpanOrNone = timedelta(days=30)
     close_after: Duration = timedelta(days=90)
     require: Require = Require()
     model: Name | None = None
     instant: list[Name] = Field(default_factory=list)
     increase: Increase | None = None
-    settle: Settle = timedelta(seconds=15)
+    settle: SpanOrNone = timedelta(seconds=15)
     cools_within: Duration | None = None
     recycle: Recycle | None = None
     to: Name
@@ -195,7 +195,7 @@ class AccountEntry(Schema):
     id: Name
     enter: Cents
     leave: Cents | None = None
-    cooldown: Duration = timedelta(days=30)
+    cooldown: SpanOrNone = timedelta(days=30)
     require: AccountRequire = AccountRequire()
     model: Name | None = None
 

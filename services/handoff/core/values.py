@@ -21,6 +21,7 @@ _MONTH_DAYS = re.compile(rf"{_MONTH_DAY}(?:,{_MONTH_DAY})*", re.ASCII)
 _TIMES_EXPECTED = (
     'expected days and a time, such as "FRI 09:00" or "MON-WED,FRI 17:30"; monthly: "1,15 09:00" or "LAST 09:00"'
 )
+_NO_SPAN = re.compile(r"0{1,9}[smhdw]", re.ASCII)
 _CLOCK = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 _MIDNIGHT = "24:00"
 
@@ -95,8 +96,13 @@ def hours_of(hours: str) -> tuple[tuple[int, int], ...]:
     return tuple((minutes(begin), minutes(end)) for begin, _, end in spans)
 
 
-def _settle(value: Any) -> timedelta:
-    if value == "0s":
+def is_no_span(value: Any) -> bool:
+    """Whether it is written as a span of no length, such as 0s or 0d."""
+    return isinstance(value, str) and _NO_SPAN.fullmatch(value) is not None
+
+
+def _span_or_none(value: Any) -> timedelta:
+    if is_no_span(value):
         return timedelta()
     if not isinstance(value, str):
         raise ValueError("expected a span of time such as 15s, or 0s for none")
@@ -153,7 +159,7 @@ class Times:
         return self.last and (day + timedelta(days=1)).day == 1
 
 
-Settle = Annotated[timedelta, BeforeValidator(_settle)]
+SpanOrNone = Annotated[timedelta, BeforeValidator(_span_or_none)]
 Cents = Annotated[int, BeforeValidator(_cents)]
 """Points in hundredths, so that thresholds compare exactly."""
 Name = Annotated[str, BeforeValidator(_name)]

@@ -98,6 +98,11 @@ def test_rules_alone_name_their_queues() -> None:
         (("enter: 50", "enter: 50, leave: 60"), "rules[0].leave: expected a number not above enter"),
         (("enter: 50", "enter: -5"), "rules[0].leave: is missing"),
         (("enter: 50", "enter: 50, cooldown: 3 weeks"), "rules[0].cooldown: expected a span"),
+        (("enter: 50", "enter: 50, cooldown: 0"), "rules[0].cooldown: expected a span"),
+        (
+            ("enter: 50", "enter: 50, cooldown: 0d, instant: [demo_requested]"),
+            "rules[0].cooldown: expected a span longer",
+        ),
         (("enter: 50, ", ""), "rules[0].enter: is missing"),
         (("id: hot, ", ""), "rules[0].id: is missing"),
         ((", when: immediately", ""), "rules[0].when: is missing"),

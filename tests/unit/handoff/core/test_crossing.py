@@ -57,6 +57,11 @@ def test_scores_over_time(why: str, history: list[Seen], expected: list[int]) ->
     assert raised(history, rule()) == expected, why
 
 
+def test_without_a_cooldown_a_lead_that_fell_is_armed_at_once() -> None:
+    history = path((50, 0), (44.99, 0.1), (50, 0.2), (45, 0.3), (50, 0.4))
+    assert raised(history, rule("cooldown: 0d")) == [0, 2]
+
+
 def test_not_while_the_handoff_is_open() -> None:
     history = path((50, 0), (10, 40), (50, 41), (10, 50), (50, 61))
     assert raised(history, rule(), open_for=None) == [0]
