@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from shared.errors import ProblemError
+from shared.errors import FieldFault, ProblemError, pointer
 
 MAX_DEPTH = 32
 """Levels of what is posted."""
@@ -41,9 +41,15 @@ def check_json(body: bytes) -> object:
         value: object = decode(body)
     except JsonFault as error:
         raise ProblemError(400, "invalid_json", str(error)) from None
-    if b"\\u0000" in body and has_nul(value):
-        raise ProblemError(422, "invalid_fields", "A text holds U+0000, which cannot be stored.")
+    if b"\\u0000" in body and (place := nul_in(value)) is not None:
+        raise nul_problem(place)
     return value
+
+
+def nul_problem(place: str) -> ProblemError:
+    """The error for a text that holds U+0000, at a JSON pointer."""
+    fault = FieldFault(place, "holds U+0000, which cannot be stored")
+    return ProblemError(422, "invalid_fields", "Some fields are not as expected.", [fault])
 
 
 def _depth(value: Any, enough: int) -> int:
@@ -60,15 +66,23 @@ def _depth(value: Any, enough: int) -> int:
 
 def has_nul(value: Any) -> bool:
     """Whether a text anywhere in the value, keys included, holds U+0000, which PostgreSQL cannot store."""
-    todo = [value]
+    return nul_in(value) is not None
+
+
+def nul_in(value: Any) -> str | None:
+    """The JSON pointer of a text that holds U+0000; of a key that does, that of what stands under it."""
+    todo = [("", value)]
     while todo:
-        node = todo.pop()
+        place, node = todo.pop()
         if isinstance(node, str):
             if "\x00" in node:
-                return True
+                return place
         elif isinstance(node, dict):
-            todo.extend(node)
-            todo.extend(node.values())
+            for key, inner in node.items():
+                at = place + pointer([key])
+                if "\x00" in key:
+                    return at
+                todo.append((at, inner))
         elif isinstance(node, list):
-            todo.extend(node)
-    return False
+            todo.extend((f"{place}/{number}", inner) for number, inner in enumerate(node))
+    return None

@@ -1,6 +1,6 @@
 """The kinds of failure, by what is to be done about them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -34,6 +34,11 @@ class FieldFault:
 
     pointer: str
     detail: str
+
+
+def pointer(steps: Iterable[str | int]) -> str:
+    """An RFC 6901 JSON pointer."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
 
 
 class ProblemError(KizashiError):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from shared.errors import FieldFault
+from shared.errors import FieldFault, pointer
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Source = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -199,6 +199,5 @@ def validate(model: type[Model], raw: Any) -> Model:
 
 
 def _fault(item: Mapping[str, Any]) -> FieldFault:
-    path = "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in item["loc"])
     detail = "unknown field" if item["type"] == "extra_forbidden" else item["msg"]
-    return FieldFault("/" + path, detail)
+    return FieldFault(pointer(item["loc"]), detail)

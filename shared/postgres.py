@@ -75,5 +75,9 @@ def create_engine(database: DatabaseSettings, *, name: str) -> AsyncEngine:
     """An engine for requests and migrations; connects when first used."""
     arguments: dict[str, Any] = {"timeout": 5, "command_timeout": 60, "server_settings": _server_settings(name)}
     return create_async_engine(
-        sqlalchemy_url(database), pool_size=database.pool_size, pool_pre_ping=True, connect_args=arguments
+        sqlalchemy_url(database),
+        pool_size=database.pool_size,
+        pool_pre_ping=True,
+        hide_parameters=True,  # an error's text goes to the log, what was asked for may be a name
+        connect_args=arguments,
     )

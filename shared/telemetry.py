@@ -186,6 +186,12 @@ class BoundedLabels:
 AIOKAFKA_EVERY_S = 10.0
 # Bounded, so that one long word without an @ costs no square of its length.
 _EMAIL = re.compile(r"[^\s\"'<>\\:/]{1,64}@[^\s\"'<>\\@]{1,255}")
+# PostgreSQL and its driver quote there what was written or looked for; it may have lines of its own.
+_QUOTED = re.compile(
+    r"^(DETAIL: |[^\n]*?invalid input for query argument \$[0-9]+: ).*?"
+    r"(?=^(?:HINT:|\[SQL|\(Background|The above exception|During handling)|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
 _NOISY = ("aiokafka", "uvicorn.error")
 
 
@@ -218,7 +224,7 @@ def configure_logging(service: str, level: str = "INFO") -> None:
     """Write every log line of the process, the libraries' too, as one JSON object on stdout.
 
     Fields: `event`, `level`, `time` (UTC), `logger`, `service`, `request_id` inside of requests, and what the caller
-    adds. What looks like an e-mail address is masked, also inside of exceptions.
+    adds. What looks like an e-mail address is masked, also inside of exceptions, and what PostgreSQL quotes in them.
     """
 
     def add_context(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -262,9 +268,16 @@ def _formatter(common: list[structlog.typing.Processor]) -> logging.Formatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
+            _unquoted,
             _render,
         ],
     )
+
+
+def _unquoted(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if (text := line.get("exception")) is not None:
+        line["exception"] = _QUOTED.sub(r"\1[masked]\n", text)
+    return line
 
 
 def _render(_: Any, __: str, line: MutableMapping[str, Any]) -> str:

@@ -1,7 +1,5 @@
 """HTTP of destinations, attempts and redelivery."""
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -69,7 +67,7 @@ async def list_destinations(request: Request, page: PageQuery) -> Response:
     pool = prepared(request, "pool")
     async with pool.acquire() as conn:
         repository = DestinationRepository(conn)
-        rows = await repository.page(_place(page.after), page.limit)
+        rows = await repository.page(page.place(from_rfc3339, UUID), page.limit)
         waiting = await repository.counts([row["id"] for row in rows])
     shown = rows[: page.limit]
     items = [_destinations(request).view(row, waiting.get(row["id"], 0)) for row in shown]
@@ -182,7 +180,7 @@ async def list_attempts(
     async with prepared(request, "pool").acquire() as conn:
         repository = DestinationRepository(conn)
         found(await repository.one(id_))
-        rows = await repository.attempts(id_, outcome, _place(page.after), page.limit)
+        rows = await repository.attempts(id_, outcome, page.place(from_rfc3339, UUID), page.limit)
     shown = rows[: page.limit]
     place = (to_rfc3339(shown[-1]["at"]), str(shown[-1]["id"])) if len(rows) > page.limit else None
     return paginate(request, [attempt_view(row) for row in shown], place)
@@ -216,14 +214,3 @@ def _id(text: str, what: str = "destination") -> UUID:
         return UUID(text)
     except ValueError:
         raise ProblemError(404, f"{what}_not_found", f"There is no {what} with this id.") from None
-
-
-def _place(after: Sequence[Any] | None) -> tuple[datetime, UUID] | None:
-    if after is None:
-        return None
-    try:
-        at, id_ = after
-        return from_rfc3339(at), UUID(id_)
-    except (ValueError, TypeError, AttributeError):
-        fault = FieldFault("/query/after", "expected the value of a page's `next` link")
-        raise ProblemError(422, "invalid_cursor", "The cursor is not one of this list.", [fault]) from None

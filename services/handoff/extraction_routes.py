@@ -14,10 +14,10 @@ from services.handoff.core.rows import COLUMNS
 from services.handoff.core.rules import Rulebook
 from services.handoff.extraction_reading import ExtractionReader
 from services.handoff.extraction_repository import ExtractionRepository
-from services.handoff.paging import check_texts, place_of
 from services.handoff.runs import Runs
 from services.handoff.views import ExtractionPage, ExtractionView
 from shared.backend import prepared
+from shared.clock import from_rfc3339
 from shared.errors import FieldFault, ProblemError
 from shared.spreadsheet import Encoding, charset, header, lines
 from shared.web import PageQuery, paginate, require
@@ -48,8 +48,7 @@ async def list_extractions(
     request: Request, page: PageQuery, rule: Annotated[str | None, Query(max_length=100)] = None
 ) -> Response:
     """A page of them."""
-    check_texts(rule=rule)
-    found = await _reader(request).page(rule, place_of(page.after), page.limit)
+    found = await _reader(request).page(rule, page.place(from_rfc3339, UUID), page.limit)
     shown = found[: page.limit]
     more = len(found) > page.limit
     return paginate(request, shown, (shown[-1]["at"], shown[-1]["id"]) if more else None)

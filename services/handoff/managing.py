@@ -31,10 +31,9 @@ from services.handoff.vault import Vault
 from shared import schemas
 from shared.clock import Clock, to_rfc3339
 from shared.codec import encode
-from shared.errors import FieldFault, ProblemError
+from shared.errors import FieldFault, ProblemError, pointer
 from shared.events import DELIVERY_TEST, QUALIFIED
 from shared.outgoing import AddressRefused
-from shared.web import pointer
 
 KINDS = ("webhook", "slack", "mail", "folder")
 SECRET_BYTES = 32

@@ -10,12 +10,12 @@ from services.handoff.core.answers import Answer
 from services.handoff.effect_routes import router as effects
 from services.handoff.extraction_routes import router as extractions
 from services.handoff.outcomes import give_answer, not_found
-from services.handoff.paging import check_texts, place_of
 from services.handoff.reading import HandoffFilter, HandoffReader
 from services.handoff.tables import SCHEMA
 from services.handoff.views import HandoffPage, HandoffWithHistory
 from shared import outbox
 from shared.backend import prepared
+from shared.clock import from_rfc3339
 from shared.keys import ApiKey
 from shared.telemetry import QUALIFIED
 from shared.web import PageQuery, paginate, require
@@ -53,8 +53,7 @@ async def list_handoffs(
     lead: Annotated[str | None, Query(max_length=200, description="Handoffs of one lead, by its id.")] = None,
 ) -> Response:
     """A page of handoffs without their history."""
-    check_texts(queue=queue, lead=lead)
-    wanted = HandoffFilter(state, queue, lead, place_of(page.after), page.limit)
+    wanted = HandoffFilter(state, queue, lead, page.place(from_rfc3339, UUID), page.limit)
     found = await _reader(request).page(wanted)
     shown = found[: page.limit]
     more = len(found) > page.limit

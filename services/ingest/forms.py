@@ -19,7 +19,7 @@ from services.ingest.site.senders import Senders
 from services.ingest.site.submission import FormReader, Submission, located
 from shared.activity import Activity, parse_posted
 from shared.clock import Clock
-from shared.codec import encode, has_nul
+from shared.codec import encode, nul_in, nul_problem
 from shared.errors import FieldFault, ProblemError
 from shared.posted import ActivityFaults
 from shared.telemetry import INGEST_ACTIVITIES, INGEST_REJECTED, INGEST_REQUESTS, LATE
@@ -113,8 +113,8 @@ class Forms:
         # A byte of an older encoding becomes three at most; what a form adds of its own is small.
         if len(body) * 3 + OWN_BYTES > limit and len(encode(raw)) > limit:
             raise too_large(limit)
-        if (b"%00" in body or b"\x00" in body) and has_nul(raw):
-            raise ProblemError(422, "invalid_fields", "A text holds U+0000, which cannot be stored.")
+        if (b"%00" in body or b"\x00" in body) and (place := nul_in(raw)) is not None:
+            raise nul_problem(located(place, submission.places))
         try:
             return parse_posted(raw, id_if_absent="", source_if_absent="", received_at=now, region=form.region)
         except ActivityFaults as error:

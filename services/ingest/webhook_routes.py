@@ -10,7 +10,7 @@ from shared.clock import to_rfc3339
 from shared.codec import encode
 from shared.errors import ProblemError
 from shared.telemetry import INGEST_DURATION
-from shared.web import Answer, LeanRequest, LeanRoute, PageQuery, paginate, require
+from shared.web import Answer, LeanRequest, LeanRoute, PageQuery, paginate, require, text_in
 
 PATH = PREFIX + "{source}"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH")
@@ -102,8 +102,8 @@ def sources_router(webhooks: Webhooks) -> APIRouter:
     )
     async def list_sources(request: Request, page: PageQuery) -> Response:
         names = sorted(webhooks.stations)
-        if page.after:
-            names = [name for name in names if name > str(page.after[0])]
+        if (place := page.place(text_in)) is not None:
+            names = [name for name in names if name > place[0]]
         shown = [described(webhooks.stations[name]) for name in names[: page.limit]]
         return paginate(request, shown, [names[page.limit - 1]] if len(names) > page.limit else None)
 

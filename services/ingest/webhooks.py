@@ -103,6 +103,8 @@ class Webhooks:
         SOURCE_LAST_RECEIVED.labels(source.name).set(now.timestamp())
         station.traffic.show(received, delivery.method, len(delivery.body), now, time.monotonic())
         if received.reply is not None:
+            if not received.verdict.valid:
+                raise ProblemError(received.reply.status, "handshake_refused", received.reply.body.decode())
             return _sent(received.reply)
         if not received.verdict.valid:
             challenge = {"WWW-Authenticate": 'Signature realm="webhook"'}

@@ -42,7 +42,7 @@ class AccountFilter:
     text: str | None = None
     lead_id: str | None = None
     min_score: float | None = None
-    after: str | None = None
+    after: UUID | None = None
     limit: int = 100
 
 
@@ -78,8 +78,8 @@ class AccountReader:
             query = query.where(account.c.id.in_(of_lead))
         if wanted.min_score is not None:
             query = query.where(account.c.score >= wanted.min_score)
-        if wanted.after is not None and (after := _uuid(wanted.after)) is not None:
-            query = query.where(account.c.id > after)
+        if wanted.after is not None:
+            query = query.where(account.c.id > wanted.after)
         async with self._engine.connect() as conn:
             return [_stored(row) for row in (await conn.execute(query)).all()]
 

@@ -1,6 +1,7 @@
 """HTTP of accounts."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -27,7 +28,7 @@ async def list_accounts(
 ) -> Response:
     """A page of accounts as published last."""
     reader: AccountReader = prepared(request, "account_reader")
-    after = str(page.after[0]) if page.after else None
+    (after,) = page.place(UUID) or (None,)
     found = await reader.accounts(AccountFilter(q, lead_id, min_score, after, page.limit))
     shown = found[: page.limit]
     items = [account_in_list(stored, request.app.state.models) for stored in shown]

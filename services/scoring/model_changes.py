@@ -23,8 +23,7 @@ from services.scoring.model_repository import (
 )
 from services.scoring.models import digest_of
 from services.scoring.refold_repository import RefoldRepository
-from shared.errors import FieldFault, ProblemError
-from shared.web import pointer
+from shared.errors import FieldFault, ProblemError, pointer
 
 MOST_SHADOWS = 3
 """Each shadow folds every activity once more."""

@@ -24,9 +24,9 @@ from services.scoring.refold_repository import RefoldRepository, progress_out
 from shared.backend import prepared
 from shared.clock import to_rfc3339
 from shared.codec import encode
-from shared.errors import ProblemError
+from shared.errors import ProblemError, pointer
 from shared.keys import ApiKey
-from shared.web import PageQuery, paginate, pointer, require
+from shared.web import PageQuery, number_in, paginate, require, text_in
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 READ = [Depends(require("leads:read"))]
@@ -46,7 +46,7 @@ async def list_models(request: Request, page: PageQuery) -> Response:
     """A page of versions, without what they say."""
     async with _pool(request).acquire() as conn:
         repository = ModelRepository(conn)
-        found = await repository.versions(page.after, page.limit)
+        found = await repository.versions(page.place(text_in, number_in), page.limit)
         in_force = await repository.in_force()
     shown = found[: page.limit]
     items = [_version_out(row, in_force) for row in shown]
@@ -67,7 +67,8 @@ async def create_model(request: Request, key: Writer, tree: Tree, note: NoteQuer
 async def list_changes(request: Request, name: Name, page: PageQuery) -> Response:
     """A page of changes of one model, the latest first."""
     async with _pool(request).acquire() as conn:
-        found = await ModelRepository(conn).audit(name, page.after[0] if page.after else None, page.limit)
+        (after,) = page.place(number_in) or (None,)
+        found = await ModelRepository(conn).audit(name, after, page.limit)
     shown = found[: page.limit]
     items = [{**line, "at": to_rfc3339(line["at"])} for line in shown]
     return paginate(request, items, (shown[-1]["id"],) if len(found) > page.limit else None)

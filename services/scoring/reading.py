@@ -49,7 +49,7 @@ class LeadFilter:
     email: str | None = None
     text: str | None = None
     min_score: float | None = None
-    after: str | None = None
+    after: UUID | None = None
     limit: int = 100
 
 
@@ -83,8 +83,8 @@ class LeadReader:
             query = query.where(lead.c.search.like(f"%{wanted.text.casefold().translate(LIKE_ESCAPE)}%"))
         if wanted.min_score is not None:
             query = query.where(lead.c.score >= wanted.min_score)
-        if wanted.after is not None and (after := _uuid(wanted.after)) is not None:
-            query = query.where(lead.c.id > after)
+        if wanted.after is not None:
+            query = query.where(lead.c.id > wanted.after)
         async with self._engine.connect() as conn:
             return await self._stored(conn, query, at)
 

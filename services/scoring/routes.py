@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
@@ -12,7 +13,7 @@ from services.scoring.views import ActivityPage, LeadPage, LeadWithReasons
 from shared.backend import prepared
 from shared.clock import from_rfc3339
 from shared.identity import normalise_email
-from shared.web import PageQuery, instant_in, invalid_parameter, paginate, require
+from shared.web import PageQuery, instant_in, invalid_parameter, paginate, require, text_in
 
 router = APIRouter(tags=["leads"], dependencies=[Depends(require("leads:read"))])
 
@@ -49,7 +50,7 @@ async def list_leads(
 ) -> Response:
     """A page of leads, without reasons."""
     reader = _reader(request)
-    after = str(page.after[0]) if page.after else None
+    (after,) = page.place(UUID) or (None,)
     wanted = LeadFilter(_email(email), q, min_score, after, page.limit)
     found = await reader.leads(wanted, at)
     more = len(found) > page.limit
@@ -77,8 +78,7 @@ async def list_activities(request: Request, lead_id: str, page: PageQuery, at: A
     """A page of activities as posted."""
     reader = _reader(request)
     lead = await _found(request, lead_id, at)
-    after = (from_rfc3339(page.after[0]), *page.after[1:]) if page.after else None
-    found = await reader.activities(lead.id, page.limit, after)
+    found = await reader.activities(lead.id, page.limit, page.place(from_rfc3339, text_in, text_in))
     more = len(found) > page.limit
     shown = found[: page.limit]
     return paginate(request, [activity_out(stored) for stored in shown], cursor_of(shown[-1]) if more else None)

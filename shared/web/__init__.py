@@ -14,8 +14,18 @@ from shared.web.lean import (
     too_large,
 )
 from shared.web.openapi import PROBLEM_RESPONSE, committed_form
-from shared.web.pages import MAX_LIMIT, Page, PageQuery, decode_cursor, encode_cursor, page_of, paginate
-from shared.web.problems import Answer, RawHeaders, pointer, problem
+from shared.web.pages import (
+    MAX_LIMIT,
+    Page,
+    PageQuery,
+    decode_cursor,
+    encode_cursor,
+    number_in,
+    page_of,
+    paginate,
+    text_in,
+)
+from shared.web.problems import Answer, RawHeaders, problem
 from shared.web.queries import instant_in, invalid_parameter
 from shared.web.server import serve
 from shared.web.shares import DifferenceView, ShareView
@@ -46,13 +56,14 @@ __all__ = [
     "instant_in",
     "invalid_parameter",
     "is_json",
+    "number_in",
     "page_of",
     "paginate",
-    "pointer",
     "problem",
     "read_body",
     "require",
     "respond",
     "serve",
+    "text_in",
     "too_large",
 ]

@@ -6,13 +6,14 @@ import time
 from collections.abc import Mapping
 from contextlib import aclosing
 from itertools import count
+from urllib.parse import parse_qsl
 
 import structlog
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.codec import check_json
-from shared.errors import ProblemError
+from shared.codec import check_json, nul_problem
+from shared.errors import ProblemError, pointer
 from shared.telemetry import HTTP_DURATION, HTTP_REQUESTS, LATE, REQUEST_ID
 from shared.web.lean import ClientGone, Door, LeanHandler, LeanRequest, LeanRoute, StreamedAnswer, read_body
 from shared.web.problems import Answer, prefers_japanese, problem
@@ -113,6 +114,7 @@ class Edge:
 
         scope[REQUEST] = request
         try:
+            _refuse_nul(request)
             await self._app(scope, await self._checked(request), send_marked)
         except ClientGone:
             return
@@ -192,6 +194,16 @@ class _Replay:
             return await self._receive()
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
+
+
+def _refuse_nul(request: LeanRequest) -> None:
+    """Raises ProblemError 422 naming the place of U+0000, which no table holds and so nobody can look for."""
+    if "\x00" in request.path:
+        raise nul_problem("/path")
+    if b"%00" in request.query:
+        for name, value in parse_qsl(request.query.decode("latin-1"), keep_blank_values=True):
+            if "\x00" in name or "\x00" in value:
+                raise nul_problem(pointer(["query", name]))
 
 
 def _route(scope: Scope) -> str:

@@ -49,6 +49,7 @@ EXPLANATIONS = {
     "wrong_secret": "The secret of the request or of the source's configuration is not a usable one.",
     "origin_not_allowed": "The sending page is of no origin listed under allowed_origins, or hides where it stands.",
     "invalid_form": "The body is no form: broken multipart, or fields that cannot be told apart.",
+    "handshake_refused": "What the tool asks at set-up to check the address lacks its challenge or the verify token.",
     "source_disabled": "A ${NAME} of this source is not set in the service's environment.",
     "missing_scope": "The key is valid but lacks the scope this route needs.",
     "invalid_encoding": "The body is not what its Content-Encoding says.",

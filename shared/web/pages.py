@@ -2,14 +2,14 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Query, Request, Response
 
-from shared.codec import encode
+from shared.codec import encode, has_nul
 from shared.errors import FieldFault, ProblemError
 
 MAX_LIMIT = 1_000
@@ -22,6 +22,18 @@ class Page:
 
     limit: int
     after: tuple[Any, ...] | None
+
+    def place(self, *kinds: Callable[[Any], Any]) -> tuple[Any, ...] | None:
+        """The sort values to go on after, each read by its kind; None on the first page.
+
+        Raises ProblemError 422 `invalid_cursor` where they are those of another list: more or fewer, or other values.
+        """
+        if self.after is None:
+            return None
+        try:
+            return tuple(kind(value) for kind, value in zip(kinds, self.after, strict=True))
+        except (ValueError, TypeError, AttributeError):
+            raise _other_list() from None
 
 
 def page_of(
@@ -46,10 +58,30 @@ def decode_cursor(text: str) -> tuple[Any, ...]:
         values = orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (ValueError, binascii.Error):
         values = None
-    if not isinstance(values, list):
-        fault = FieldFault("/query/after", "expected the value of a page's `next` link")
-        raise ProblemError(422, "invalid_cursor", "The cursor is not one of this list.", [fault])
+    if not isinstance(values, list) or has_nul(values):
+        raise _other_list()
     return tuple(values)
+
+
+def text_in(value: Any) -> str:
+    """A sort value that is a text. Raises TypeError for another."""
+    if not isinstance(value, str):
+        raise TypeError("expected a text")
+    return value
+
+
+def number_in(value: Any) -> int:
+    """A sort value that is a number of a row or version. Raises TypeError or ValueError for another."""
+    if type(value) is not int:
+        raise TypeError("expected a whole number")
+    if not 0 <= value < 2**31:
+        raise ValueError("expected a number that a column can hold")
+    return value
+
+
+def _other_list() -> ProblemError:
+    fault = FieldFault("/query/after", "expected the value of a page's `next` link")
+    return ProblemError(422, "invalid_cursor", "The cursor is not one of this list.", [fault])
 
 
 def paginate(request: Request, items: Sequence[Any], next_after: Sequence[Any] | None) -> Response:

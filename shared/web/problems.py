@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from shared.codec import encode
-from shared.errors import FieldFault, ProblemError
+from shared.errors import FieldFault, ProblemError, pointer
 
 RawHeaders = list[tuple[bytes, bytes]]
 Answer = tuple[int, RawHeaders, bytes]
@@ -104,8 +104,3 @@ def _faults(found: Sequence[Any]) -> list[FieldFault]:
         steps = path if where == "body" else [where, *path]
         faults.append(FieldFault(pointer(steps), str(item["msg"])))
     return faults
-
-
-def pointer(steps: Sequence[str | int]) -> str:
-    """An RFC 6901 JSON pointer."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)

@@ -16,6 +16,7 @@ from services.ingest.site.bodies import CHARSET_FIELD, MAX_FIELDS, Pairs
 from services.ingest.site.config import IGNORE, Form
 from services.ingest.site.names import same_name, usual_target
 from shared.clock import to_rfc3339
+from shared.errors import pointer
 from shared.identity import normalise_email, normalise_phone
 
 BROWSER, SUBMISSION, STARTED, PAGE, TEST = (
@@ -291,10 +292,10 @@ def _notes(draft: _Draft, submission: Submission) -> list[str]:
     return notes
 
 
-def located(pointer: str, places: Mapping[str, str]) -> str:
+def located(place: str, places: Mapping[str, str]) -> str:
     """The pointer of a fault in an activity as a pointer to the form's own field."""
-    wanted = pointer.lstrip("/").replace("/", ".")
+    wanted = place.lstrip("/").replace("/", ".")
     for name, to in places.items():
         if to == wanted:
-            return "/" + unicodedata.normalize("NFC", name).replace("~", "~0").replace("/", "~1")
-    return pointer
+            return pointer([unicodedata.normalize("NFC", name)])
+    return place

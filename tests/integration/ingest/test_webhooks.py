@@ -173,7 +173,10 @@ async def test_handshakes(desk: Desk) -> None:
     answer = await desk.client.get(url)
     assert (answer.status_code, answer.text) == (200, "1158201444")
     assert answer.headers["content-type"].startswith("text/plain")
-    assert (await desk.client.get(url + "x")).status_code == 403
+    for wrong, status in ((url + "x", 403), ("/v1/webhooks/linkedin?challengeCode=%20", 400)):
+        answer = await desk.client.get(wrong)
+        assert (answer.status_code, answer.json()["code"]) == (status, "handshake_refused")
+        assert answer.headers["content-type"] == "application/problem+json"
     answer = await desk.client.get("/v1/webhooks/linkedin?challengeCode=890e4665-4dfe-4ab1-b689-ed553bceeed0")
     assert set(answer.json()) == {"challengeCode", "challengeResponse"}
     assert (await desk.client.get("/v1/webhooks/mailchimp")).status_code == 200

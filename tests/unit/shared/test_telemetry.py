@@ -62,6 +62,31 @@ def test_no_address_reaches_a_line(logging_kept: None, capsys: pytest.CaptureFix
     assert "ValueError: cannot parse [masked]" in out
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "duplicate key\nDETAIL:  Key (name)=(山田 太郎\n花子) already exists.",
+        "null value\nDETAIL:  Failing row contains (1, 山田 太郎).\nHINT:  none",
+        "invalid input for query argument $1: '山田 太郎' (an integer is required)\n[SQL: SELECT $1]",
+    ],
+)
+def test_nothing_that_the_database_quotes_reaches_a_line(
+    said: str, logging_kept: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("scoring")
+    try:
+        try:
+            raise ValueError(said)
+        except ValueError as error:
+            raise RuntimeError("while looking for a lead") from error
+    except RuntimeError:
+        structlog.get_logger().exception("failed")
+    out = capsys.readouterr().out
+    assert not [word for word in ("山田", "太郎", "花子") if word in out]
+    assert "RuntimeError: while looking for a lead" in out
+    assert said.partition("\n")[0][:20] in out
+
+
 def test_masking_leaves_the_rest() -> None:
     assert mask("a <b@example.com> c, d") == "a <[masked]> c, d"
     assert mask("no address here") == "no address here"

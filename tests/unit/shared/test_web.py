@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -11,6 +12,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from prometheus_client import REGISTRY
 from pydantic import BaseModel
 
+from shared.clock import from_rfc3339
 from shared.errors import FieldFault, ProblemError
 from shared.keys import ApiKey, create_key
 from shared.settings import Settings
@@ -20,13 +22,16 @@ from shared.web import (
     Answer,
     LeanRequest,
     LeanRoute,
+    Page,
     PageQuery,
     create_app,
     decode_cursor,
     encode_cursor,
+    number_in,
     paginate,
     read_body,
     require,
+    text_in,
 )
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -163,7 +168,10 @@ async def test_fields_are_checked(service: Service, client: httpx2.AsyncClient) 
     assert [error["pointer"] for error in body["errors"]] == ["/points"]
     assert "taro" not in str(body)
     nul = await client.post("/v1/points", headers=headers, json={"points": 1, "reason": "a\x00"})
-    check_problem(nul, 422, "invalid_fields")
+    assert [one["pointer"] for one in check_problem(nul, 422, "invalid_fields")["errors"]] == ["/reason"]
+    for address, place in (("/v1/items?q=a&x/y=b%00", "/query/x~1y"), ("/v1/items/%00", "/path")):
+        body = check_problem(await client.get(address), 422, "invalid_fields")
+        assert [one["pointer"] for one in body["errors"]] == [place]
     wrong_limit = check_problem(await client.get("/v1/items?limit=1001"), 422, "invalid_fields")
     assert wrong_limit["errors"][0]["pointer"] == "/query/limit"
 
@@ -229,6 +237,33 @@ def test_a_cursor_survives_and_others_are_refused() -> None:
         with pytest.raises(ProblemError) as caught:
             decode_cursor(text)
         assert caught.value.code == "invalid_cursor"
+
+
+def test_a_cursor_is_read_by_the_kinds_of_its_list() -> None:
+    page = Page(1, decode_cursor(encode_cursor(["2026-11-20T01:15:00Z", "a", 3])))
+    assert page.place(from_rfc3339, text_in, number_in) == (from_rfc3339("2026-11-20T01:15:00Z"), "a", 3)
+    assert Page(1, None).place(text_in) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "kinds"),
+    [
+        ([], (text_in,)),
+        (["a", "b"], (text_in,)),
+        ([1], (text_in,)),
+        (["1"], (number_in,)),
+        ([True], (number_in,)),
+        ([2**31], (number_in,)),
+        ([-1], (number_in,)),
+        ([5], (UUID,)),
+        (["x"], (UUID,)),
+        ([None], (from_rfc3339,)),
+    ],
+)
+def test_a_cursor_of_another_list_is_refused(values: list[Any], kinds: tuple[Any, ...]) -> None:
+    with pytest.raises(ProblemError) as caught:
+        Page(1, tuple(values)).place(*kinds)
+    assert (caught.value.status, caught.value.code) == (422, "invalid_cursor")
 
 
 async def test_documentation_names_every_route(service: Service, client: httpx2.AsyncClient) -> None:
