@@ -23,7 +23,7 @@ from services.ingest.sources.bodies import json_body, json_items
 from services.ingest.sources.drafts import an_object, each, lead, posted
 from services.ingest.sources.people import attributes, person
 from services.ingest.sources.signatures import guarded
-from services.ingest.sources.values import from_date, given_id, listing, mapping, text, truth
+from services.ingest.sources.values import from_date, given_id, listing, mapping, text, truth, unnamed
 from shared.codec import encode
 
 NAME = "google-ads"
@@ -63,10 +63,12 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
             columns.setdefault(name, column.get("string_value"))
     # A private address before a work address would hide the company; Google sends both where a form asks for both.
     known = person(dict(sorted(columns.items(), key=lambda pair: not pair[0].startswith("WORK_"))))
+    public = {name: value for name, value in item.items() if name != KEY}
+    named = (item.get("gcl_id"), item.get("lead_submit_time"))
     return posted(
         options,
-        {name: value for name, value in item.items() if name != KEY},
-        id_=given_id(options.source, item.get("lead_id"), item.get("gcl_id"), item.get("lead_submit_time")),
+        public,
+        id_=given_id(options.source, item.get("lead_id"), *named, unnamed(public, *named)),
         kind="lead",
         type_=options.types.get("lead") or TYPES["lead"],
         at=from_date(item.get("lead_submit_time"), options.zone),

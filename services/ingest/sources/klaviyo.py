@@ -13,7 +13,7 @@ from services.ingest.sources.flat import flat_item
 from services.ingest.sources.people import attributes, person
 from services.ingest.sources.recipes import Recipe
 from services.ingest.sources.signatures import by_recipe, signed_or_shared
-from services.ingest.sources.values import from_any, given_id, listing, mapping, text, truth
+from services.ingest.sources.values import from_any, given_id, listing, mapping, text, truth, unnamed
 
 NAME = "klaviyo"
 SIGNATURE, WEBHOOK_ID = "Klaviyo-Signature", "Klaviyo-Webhook-Id"
@@ -80,11 +80,12 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
         signals = ["machine_open"] if truth(properties.get("machine_open")) else []
         about |= origin(signals=signals, agent=properties.get("Client Name"))
     soft = (text(about["bounce"]) or "").lower().startswith("soft")
+    named = (event.get("id"), facts.get("uuid"))
     granted = None if soft else _CONSENT.get(kind or "")
     return posted(
         options,
         item,
-        id_=given_id(options.source, item.get("external_id"), topic, event.get("id"), facts.get("uuid")),
+        id_=given_id(options.source, item.get("external_id"), topic, *named, unnamed(item, *named)),
         kind=kind,
         type_=options.types.get(topic or "") or our_type(kind, TYPES, options),
         at=at,

@@ -134,8 +134,8 @@ def _points(item: Mapping[str, Any]) -> Detail:
 
 
 def _other(item: Mapping[str, Any]) -> Detail:
-    said = item.get("timestamp")
-    return (_contact(item).get("id"), said, None if said else canonical(item)), None, {}
+    # A timestamp is of whole seconds, and one change of a contact comes as several items.
+    return (_contact(item).get("id"), canonical(item)), None, {}
 
 
 _DETAILS: dict[str, Callable[[Mapping[str, Any]], Detail]] = {

@@ -51,7 +51,8 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
     }
     if kind in {"Open", "Click"}:
         about |= origin(agent=item.get("UserAgent"), address=mapping(item.get("Geo")).get("IP"))
-    resubscribed = kind == "SubscriptionChange" and not truth(item.get("SuppressSending"))
+    suppressed = item.get("SuppressSending")
+    resubscribed = kind == "SubscriptionChange" and suppressed is not None and not truth(suppressed)
     type_ = "newsletter_subscribed" if resubscribed else our_type(kind, TYPES, options)
     named = (kind, item.get("MessageID"), who, said, item.get("OriginalLink"))
     return posted(

@@ -1,9 +1,10 @@
 """From one request to what it is worth: genuine or not, answered how, which activities."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from services.ingest.sources.base import (
     Adapter,
@@ -59,7 +60,17 @@ def receive(
     verdict = adapter.verify(delivery, secrets, now, options)
     if not verdict.valid:
         return Received(verdict)
-    return read(adapter, delivery, verdict, now=now, options=options)
+    return read(adapter, _without(secrets, delivery), verdict, now=now, options=options)
+
+
+def _without(secrets: Sequence[str], delivery: Delivery) -> Delivery:
+    """The delivery without query fields that are a secret: where a request is all query, fields become properties."""
+    fields = delivery.query
+    kept = [(name, value) for name, value in fields if not value or value not in secrets]
+    if len(kept) == len(fields):
+        return delivery
+    address = urlsplit(delivery.url)
+    return replace(delivery, url=urlunsplit(address._replace(query=urlencode(kept, errors="replace"))))
 
 
 def read(adapter: Adapter, delivery: Delivery, verdict: Verdict, *, now: datetime, options: Options) -> Received:

@@ -24,7 +24,7 @@ TYPES = {
     "Email Marked as Spam": "email_unsubscribed",
     "Unsubscribed": "email_unsubscribed",
 }
-_NAMED = ("type", "event", "userId", "anonymousId", "timestamp", "originalTimestamp")
+_NAMED = ("type", "event", "userId", "anonymousId", "timestamp", "originalTimestamp", "properties", "traits")
 _CAMPAIGN = ("name", "source", "medium", "term", "content")
 
 

@@ -12,7 +12,7 @@ from services.ingest.sources.drafts import an_object, each, lead, our_type, post
 from services.ingest.sources.people import attributes, our_name, person
 from services.ingest.sources.recipes import Recipe
 from services.ingest.sources.signatures import by_recipe
-from services.ingest.sources.values import from_date, given_id, listing, mapping, text
+from services.ingest.sources.values import from_date, given_id, listing, mapping, text, unnamed
 
 NAME = "typeform"
 TYPES = {"form_response": "form_submitted", "form_response_partial": "form_started"}
@@ -33,10 +33,11 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
     answers = [mapping(answer) for answer in listing(response.get("answers"))]
     known = {**person(hidden), **_person(answers, titles)}
     kind = text(item.get("event_type"))
+    named = (response.get("token"), response.get("submitted_at"))
     return posted(
         options,
         item,
-        id_=given_id(options.source, item.get("event_id"), kind, response.get("token"), response.get("submitted_at")),
+        id_=given_id(options.source, item.get("event_id"), kind, *named, unnamed(item, *named)),
         kind=kind,
         type_=our_type(kind, TYPES, options),
         at=from_date(response.get("submitted_at"), options.zone),

@@ -148,6 +148,11 @@ def given_id(source: str, value: Any, *named: Any) -> str:
     return known if len(known) <= MAX_ID and "\x00" not in known else derived_id(source, known)
 
 
+def unnamed(item: Any, *named: Any) -> str | None:
+    """All of an item, to name an event by that has none of `named`: the events of two people stay two."""
+    return None if any(text(name) for name in named) else canonical(item)
+
+
 def canonical(value: Any) -> str:
     """One text for equal JSON values, whatever the order of their keys."""
     try:

@@ -118,6 +118,77 @@ class TestTestDeliveries:
         assert len(received.ignored) == 1
 
 
+@pytest.mark.parametrize("adapter", ["marketo", "generic", "rudderstack"])
+def test_a_secret_in_the_address_stays_out_of_the_activity(adapter: str) -> None:
+    told = {"hook": SECRET, "email": "a@example.co.jp", "activity": "quote_requested", "type": "track", "userId": "u1"}
+    received = asked(adapter, f"https://h.example/x?{urlencode(told)}")
+    assert received.verdict.valid
+    assert len(received.taken) == 1
+    assert SECRET not in json.dumps(received.taken[0].posted)
+    assert "a@example.co.jp" in json.dumps(received.taken[0].posted)
+    del told["hook"]
+    assert not asked(adapter, f"https://h.example/x?{urlencode(told)}").verdict.valid
+
+
+def test_a_change_of_several_channels_at_mautic_is_several_events() -> None:
+    told = {
+        "contact": {"id": 901, "fields": {"core": {}}},
+        "new_status": "unsubscribed",
+        "timestamp": "2026-11-24T02:00:00Z",
+    }
+    changed = [{**told, "channel": channel} for channel in ("sms", "email")]
+    received = reading("mautic", {"mautic.lead_channel_subscription_changed": [*changed, changed[0]]})
+    assert len({taken.activity.id for taken in received.taken}) == 2
+    assert {"email": False} in [
+        {purpose: word for purpose, word in (taken.activity.consent or {}).items() if purpose == "email"}
+        for taken in received.taken
+    ]
+
+
+MAIL = {"type": "email", "email": "{}", "field": {"ref": "mail", "type": "email"}}
+NAMELESS = {
+    "google-ads": {"google_key": SECRET, "user_column_data": [{"column_id": "EMAIL", "string_value": "{}"}]},
+    "typeform": {"event_type": "form_response", "form_response": {"answers": [MAIL]}},
+    "klaviyo": {
+        "meta": {},
+        "data": [
+            {"topic": "event:klaviyo.submitted_form", "payload": {"attributes": {"event_properties": {"email": "{}"}}}}
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize(("adapter", "told"), NAMELESS.items(), ids=NAMELESS)
+def test_events_that_nothing_names_are_one_for_each_person(adapter: str, told: Any) -> None:
+    ids = []
+    for email in ("a@example.co.jp", "b@example.co.jp", "a@example.co.jp"):
+        received = reading(adapter, json.dumps(told).replace('"{}"', f'"{email}"').encode())
+        ids += [taken.activity.id for taken in received.taken]
+    assert len(ids) == 3
+    assert len(set(ids)) == 2
+
+
+def test_calls_without_an_id_are_told_apart_by_what_they_say() -> None:
+    call = {"type": "track", "userId": "u1", "event": "Form Submitted"}
+    received = reading("segment", [{**call, "properties": {"form": form}} for form in ("a", "b", "a")])
+    assert len({taken.activity.id for taken in received.taken}) == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "type_", "word"),
+    [
+        ({"SuppressSending": True}, "email_unsubscribed", False),
+        ({"SuppressSending": False}, "newsletter_subscribed", True),
+        ({}, "email_unsubscribed", False),
+    ],
+)
+def test_postmark_must_say_that_sending_goes_on(said: dict[str, bool], type_: str, word: bool) -> None:
+    told = {"RecordType": "SubscriptionChange", "Recipient": "a@example.co.jp", "ChangedAt": "2026-11-24T02:00:00Z"}
+    (taken,) = reading("postmark", told | said).taken
+    assert taken.activity.type == type_
+    assert (taken.activity.consent or {}).get("email") is word
+
+
 def test_a_reschedule_is_no_second_booking() -> None:
     booked = sample_of("calendly")
     payload = booked["payload"]
