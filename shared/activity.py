@@ -19,9 +19,9 @@ from shared.identity import (
     MAILBOX,
     PHONE,
     Identifier,
-    fold_name,
     is_shared_mailbox,
     is_unreadable,
+    mailbox_of,
     normalise_email,
     normalise_phone,
 )
@@ -303,7 +303,7 @@ def _identify(raw: Mapping[str, Any], region: str, faults: list[FieldFault]) -> 
     if anonymous_id := (lead.get("anonymous_id") or "").strip():
         identifiers.append(Identifier(ANONYMOUS, anonymous_id))
     if not identifiers and mailbox and email:
-        identifiers.append(Identifier(MAILBOX, f"{email}\x1f{fold_name(_name(raw.get('attributes') or {}))}"))
+        identifiers.append(mailbox_of(email, _name(raw.get("attributes") or {})))
     if not identifiers and len(faults) == before:
         expected = "expected at least one of email, external_ids, a mobile phone, anonymous_id"
         faults.append(FieldFault("/lead", f"names no person: {expected}"))

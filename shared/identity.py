@@ -4,6 +4,7 @@ Everything here is pure. An identifier is only made from what can name one perso
 shared mailbox, ids of other systems, mobile phones, browser ids. Strength falls in that order.
 """
 
+import hashlib
 import hmac
 import re
 import unicodedata
@@ -14,6 +15,8 @@ import email_validator
 import phonenumbers
 
 EMAIL, EXTERNAL, PHONE, ANONYMOUS, MAILBOX = "email", "external", "phone", "anonymous", "mailbox"
+MAX_NAME = 200
+"""Characters of the name behind a shared mailbox; an index holds no text of any length."""
 STRENGTH = {EMAIL: 0, EXTERNAL: 1, PHONE: 2, ANONYMOUS: 3, MAILBOX: 4}
 
 SHARED_MAILBOXES = frozenset(
@@ -81,6 +84,14 @@ def normalise_email(text: str) -> str:
 def is_unreadable(text: str) -> bool:
     """Whether an address holds a sign that card readers put where they could not read (`?`, `＊`)."""
     return bool(_UNREADABLE.search(text))
+
+
+def mailbox_of(email: str, name: str) -> Identifier:
+    """Who writes from a shared mailbox: its address and the folded name, of a very long one a hash."""
+    folded = fold_name(name)
+    if len(folded) > MAX_NAME:
+        folded = hashlib.sha256(folded.encode("utf-8", "surrogatepass")).hexdigest()
+    return Identifier(MAILBOX, f"{email}\x1f{folded}")
 
 
 def is_shared_mailbox(email: str) -> bool:

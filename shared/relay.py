@@ -57,12 +57,17 @@ class Relay:
                 await self._hold_lock_and_publish()
                 backoff.reset()
             except (TransientError, KafkaError) as error:
-                self.problem = f"kafka: {error}"
+                self._met(f"kafka: {error}")
             except Exception as error:
                 if not is_transient(error):
                     raise
-                self.problem = f"postgres: {error}"
+                self._met(f"postgres: {error}")
             await backoff.pause()
+
+    def _met(self, problem: str) -> None:
+        if problem != self.problem:
+            log.warning("relay_waits", problem=problem)
+        self.problem = problem
 
     async def _hold_lock_and_publish(self) -> None:
         conn = await asyncpg.connect(

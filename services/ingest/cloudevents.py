@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from shared.codec import JsonFault, decode
+from shared.codec import JsonFault, decode, nul_in
 from shared.errors import FieldFault, ProblemError
 from shared.events import ACTIVITY
 from shared.posted import ActivityFaults
@@ -77,7 +77,11 @@ def _unwrap(attributes: Mapping[str, Any], data: Any, attribute_prefix: str, dat
         raise ActivityFaults(faults)
     filled = {to: name for name, to in FILLS.items() if data.get(to) is None and attributes.get(name) is not None}
     raw = {**data, **{to: attributes[name] for to, name in filled.items()}}
-    return Wrapped(raw, data_pointer, {f"/{to}": attribute_prefix + name for to, name in filled.items()})
+    wrapped = Wrapped(raw, data_pointer, {f"/{to}": attribute_prefix + name for to, name in filled.items()})
+    # Neither a header nor base64 shows U+0000 to whoever has looked at the body.
+    if (place := nul_in(raw)) is not None:
+        raise ActivityFaults([wrapped.locate(FieldFault(place, "holds U+0000, which cannot be stored"))])
+    return wrapped
 
 
 def _from_base64(event: Mapping[str, Any], prefix: str) -> Any:

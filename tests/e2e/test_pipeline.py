@@ -1,5 +1,7 @@
 """From an HTTP request to a qualified lead and the answer of sales."""
 
+import random
+import string
 import uuid
 from typing import Any
 
@@ -40,6 +42,16 @@ def test_a_lead_crosses_fifty_and_is_handed_over_once(client: Client) -> None:
     assert reasons_sum(records[0]) == records[0]["score"]
     assert records[0]["handoff"]["id"] == handoff["id"]
     assert (handoff["state"], handoff["queue"], handoff["cycle"]) == ("qualified", "inside-sales", 1)
+
+
+def test_a_lead_that_is_told_without_end_stops_nobody(client: Client) -> None:
+    talker, other = person(), person()
+    for number in range(60):
+        letters = "".join(random.Random(number).choices(string.ascii_letters, k=15_000))
+        more = {f"k{number}-{part}": letters for part in range(3)}
+        client.post({**seminar(talker, 100 + number), "type": "profile_updated", "attributes": more})
+    assert make_hot(client, other)["state"] == "qualified"
+    assert make_hot(client, talker)["state"] == "qualified"
 
 
 def test_sales_answers_and_the_outcome_is_told(client: Client) -> None:

@@ -8,6 +8,7 @@ import binascii
 from datetime import datetime, timedelta
 from typing import Any
 
+from services.ingest.ids import new_id
 from services.ingest.site.config import Tag
 from services.ingest.sources.base import NotUnderstood, Options, Unreadable
 from services.ingest.sources.receive import Taken, normalised
@@ -85,6 +86,9 @@ def _timed(item: Any, now: datetime) -> Any:
     if not isinstance(item, dict):
         return item
     said, sent = item.get("timestamp") or item.get("originalTimestamp"), item.get("sentAt")
+    if not said and not item.get("messageId"):
+        # Nothing tells such a call from the same one made again: each counts, as an activity without an id does.
+        return {**item, "messageId": new_id(now)}
     if not isinstance(said, str) or not isinstance(sent, str):
         return item
     try:

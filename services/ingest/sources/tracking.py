@@ -24,7 +24,7 @@ TYPES = {
     "Email Marked as Spam": "email_unsubscribed",
     "Unsubscribed": "email_unsubscribed",
 }
-_NAMED = ("type", "event", "userId", "anonymousId", "timestamp", "originalTimestamp", "properties", "traits")
+_NAMED = ("type", "event", "name", "userId", "anonymousId", "groupId", "previousId", "properties", "traits", "context")
 _CAMPAIGN = ("name", "source", "medium", "term", "content")
 
 
@@ -38,12 +38,13 @@ def tracking_item(options: Options, item: Any) -> ParsedItem:
     kind = text(item.get("event")) if call == "track" else call
     known = person(traits) if call != "group" else {}
     user = text(item.get("userId"))
+    said = item.get("originalTimestamp") or item.get("timestamp")
     type_, at = our_word(kind, TYPES, options), from_date(_time(item), options.zone)
     address = known.get("email") or text(properties.get("email")) or (user if user and "@" in user else None)
     return posted(
         options,
         item,
-        id_=given_id(options.source, item.get("messageId"), *(item.get(name) for name in _NAMED)),
+        id_=given_id(options.source, item.get("messageId"), said, *(item.get(name) for name in _NAMED)),
         kind=kind,
         type_=type_,
         at=at,

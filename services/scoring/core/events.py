@@ -31,6 +31,8 @@ from shared.events import (
 from shared.topics import ACCOUNT_SCORES, LEAD_LIFECYCLE, LEAD_SCORES, SHADOW_SCORES
 
 SOURCE = "kizashi/scoring"
+MAX_RECORD_BYTES = 700_000
+"""Of a lead's state on its topic, uncompressed: Kafka takes a mebibyte, and handoff adds to it."""
 SILENT_CAUSES = frozenset({"model", "repair"})
 
 
@@ -144,7 +146,22 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
         time=moment,
         key=change.lead_id,
     )
-    return OutboxRow(LEAD_SCORES.name, change.lead_id.encode(), orjson.dumps(body), headers)
+    value = orjson.dumps(body)
+    if len(value) > MAX_RECORD_BYTES:
+        value = _shortened(body, len(value))
+    return OutboxRow(LEAD_SCORES.name, change.lead_id.encode(), value, headers)
+
+
+def _shortened(body: dict[str, Any], size: int) -> bytes:
+    """Without the largest attributes: handoff can do without them, and nobody gets a record that Kafka refuses."""
+    attributes = dict(body["attributes"])
+    sizes = {name: len(orjson.dumps({name: value})) for name, value in attributes.items()}
+    for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
+        if size <= MAX_RECORD_BYTES:
+            break
+        del attributes[name]
+        size -= sizes[name] - 1
+    return orjson.dumps({**body, "attributes": attributes, "attributes_omitted": True})
 
 
 def _standing(change: Change, model: LiveModel) -> dict[str, Any]:

@@ -18,6 +18,12 @@ MAX_RECENT_BYTES = 2_048
 """Properties larger than this are left out of the list of recent activities; the activity itself keeps them."""
 MAX_ANONYMOUS = 20
 """A browser that forgets its id each time must not make the state grow without end."""
+MAX_EMAILS, MAX_EXTERNAL = 100, 500
+"""Of a lead's other names so many are shown; all of them name it."""
+MAX_ATTRIBUTES, MAX_ATTRIBUTE_BYTES = 250, 16_384
+"""Of a lead, by name, and of one value as JSON: what is beyond stays on the activity alone. Whoever may post, with
+a page tag everybody, could make a lead larger than a record can be.
+"""
 
 
 @dataclass(slots=True)
@@ -53,7 +59,7 @@ class Profile:
             self.email = activity.email or self.email
             self.phone = activity.phone or self.phone
             for name, value in activity.attributes.items():
-                if value is not None and value != "":
+                if value is not None and value != "" and self._has_room(name, value):
                     self.attributes[name] = value
             if activity.consent:
                 self._agree(activity)
@@ -63,6 +69,14 @@ class Profile:
             at = to_micros(word.at)
             if word.purpose not in self.consent or self.consent[word.purpose][0] <= at:
                 self.consent[word.purpose] = (at, word.granted)
+
+    def _has_room(self, name: str, value: Any) -> bool:
+        if len(self.attributes) >= MAX_ATTRIBUTES and name not in self.attributes:
+            return False
+        # No character of a short text takes more than six bytes, and no number takes as many as a long one.
+        if (type(value) is str and len(value) * 6 < MAX_ATTRIBUTE_BYTES) or not isinstance(value, (str, list, dict)):
+            return True
+        return len(orjson.dumps(value)) <= MAX_ATTRIBUTE_BYTES
 
     def own(self, identifiers: Iterable[Identifier]) -> None:
         """Add identifiers that this lead was given; those of another lead in its activities stay with that one."""
@@ -104,10 +118,11 @@ class Profile:
         for item in self.identifiers:
             if item.kind == EXTERNAL:
                 source, _, value = item.value.partition(":")
-                external.setdefault(source, value)
+                if len(external) < MAX_EXTERNAL:
+                    external.setdefault(source, value)
         return {
             "email": emails[0] if emails else self.email,
-            "emails": emails or ([self.email] if self.email else []),
+            "emails": emails[:MAX_EMAILS] or ([self.email] if self.email else []),
             "phone": self.phone,
             "anonymous_ids": [item.value for item in self.identifiers if item.kind == ANONYMOUS][:MAX_ANONYMOUS],
             "external_ids": external,

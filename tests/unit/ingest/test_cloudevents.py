@@ -1,3 +1,4 @@
+import base64
 from typing import Any
 
 import orjson
@@ -87,6 +88,16 @@ def test_data_may_be_base64() -> None:
 )
 def test_headers_are_decoded_once(sent: bytes, text: str) -> None:
     assert unwrap_binary({**HEADERS, b"ce-id": sent}, DATA).raw["id"] == text
+
+
+def test_what_no_text_may_hold_is_found_in_headers_and_in_base64() -> None:
+    for name, place in (("id", "/headers/ce-id"), ("source", "/headers/ce-source")):
+        with pytest.raises(ActivityFaults) as caught:
+            unwrap_binary({**HEADERS, f"ce-{name}".encode(): b"a%00"}, DATA)
+        assert [fault.pointer for fault in caught.value.faults] == [place]
+    event = {name: value for name, value in EVENT.items() if name != "data"}
+    encoded = base64.b64encode(orjson.dumps({**DATA, "attributes": {"a": "b\x00"}})).decode()
+    assert pointers({**event, "data_base64": encoded}, "/3") == ["/3/data_base64/attributes/a"]
 
 
 @pytest.mark.parametrize("sent", [b"%C0%A0", b"%ED%A0%80", b"%ff", b"\xff"])

@@ -19,6 +19,7 @@ from shared.activity import (
     to_record,
 )
 from shared.clock import from_rfc3339
+from shared.identity import Identifier
 from shared.posted import (
     ActivityFaults,
     PostedActivity,
@@ -123,6 +124,19 @@ def test_a_history_is_read_as_each_of_its_records_is() -> None:
     stored = [orjson.loads(orjson.dumps(to_record(parse(raw)))) for raw in raws]
     assert parse_history(stored) == [parse_recorded(one) for one in stored]
     assert parse_history([]) == []
+
+
+def test_a_very_long_name_behind_a_shared_mailbox_names_one_person_as_any() -> None:
+    def named(name: str) -> Identifier:
+        raw = {**FULL, "lead": {"email": "info@example.co.jp"}, "attributes": {"name": name}}
+        (identifier,) = parse(raw).identifiers
+        return identifier
+
+    long = "山田" * 3_000
+    assert named(long) == named(f" {long}")
+    assert named(long) != named(long + "田")
+    assert len(named(long).value.encode()) < 1_000
+    assert named("山" * 200).value.endswith("山" * 200)
 
 
 SIGNALS: dict[str, Any] = {

@@ -39,6 +39,18 @@ async def test_identify_and_page(page: httpx2.AsyncClient, durable: ListedRecord
     assert (viewed.type, viewed.properties["url"]) == ("page_viewed", f"{SITE}/pricing")
 
 
+async def test_calls_with_neither_id_nor_time_count_each(page: httpx2.AsyncClient, durable: ListedRecords) -> None:
+    call = {"userId": "u-7", "event": "Order Completed"}
+    for _ in range(2):
+        assert (await page.post("/v1/track", json=call, auth=KEY)).status_code == 200
+    assert (await page.post("/v1/batch", json={"batch": [{"type": "page", "userId": "u"}] * 3}, auth=KEY)).is_success
+    assert len({activity.id for activity in kept(durable)}) == 5
+    timed = {**call, "timestamp": "2026-11-20T10:15:00Z"}
+    for sent in ("2026-11-20T10:15:01Z", "2026-11-20T10:16:00Z"):
+        assert (await page.post("/v1/track", json={**timed, "sentAt": sent}, auth=KEY)).status_code == 200
+    assert len({activity.id for activity in kept(durable)}) == 6
+
+
 async def test_a_batch_gives_the_good_and_reports_the_bad(page: httpx2.AsyncClient, durable: ListedRecords) -> None:
     batch = [{"type": "track", **TRACK}, "x", {"type": "page"}, {"type": "identify", "userId": "u", "messageId": "m-4"}]
     answer = (await page.post("/v1/batch", json={"batch": batch, "context": {"ip": "203.0.113.9"}}, auth=KEY)).json()
