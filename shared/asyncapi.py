@@ -36,6 +36,7 @@ from shared.topics import (
     LEAD_ACTIVITIES,
     LEAD_LIFECYCLE,
     LEAD_SCORES,
+    MAX_MESSAGE_BYTES,
     QUALIFIED_ACCOUNTS,
     QUALIFIED_LEADS,
     REJECTED_WEBHOOKS,
@@ -155,7 +156,8 @@ def _channel(topic: Topic) -> dict[str, Any]:
 def _configuration(topic: Topic) -> dict[str, Any]:
     keep_ms = int(topic.config.get("retention.ms", topic.config.get("delete.retention.ms", "0")))
     field = "delete.retention.ms" if topic.compacted else "retention.ms"
-    return {"cleanup.policy": ["compact" if topic.compacted else "delete"], field: keep_ms}
+    policy = ["compact" if topic.compacted else "delete"]
+    return {"cleanup.policy": policy, field: keep_ms, "max.message.bytes": MAX_MESSAGE_BYTES}
 
 
 def _operations(topic: Topic) -> list[tuple[str, dict[str, Any]]]:

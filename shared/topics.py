@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 
 _DAY_MS = 86_400_000
+MAX_MESSAGE_BYTES = 8_388_608
+"""What a topic takes at once. Records are held far below Kafka's own mebibyte wherever their size can be told ahead; a
+larger one must not stop all that come after it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class Topic:
         """Kafka's settings of this topic."""
         keep = str(self.retention_days * _DAY_MS)
         common = {"min.insync.replicas": "1", "message.timestamp.type": "CreateTime"}
+        common["max.message.bytes"] = str(MAX_MESSAGE_BYTES)
         if self.compacted:
             return {**common, "cleanup.policy": "compact", "min.compaction.lag.ms": keep, "delete.retention.ms": keep}
         return {**common, "cleanup.policy": "delete", "retention.ms": keep}

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from shared.kafka.client import client_options
 from shared.settings import KafkaSettings
+from shared.topics import MAX_MESSAGE_BYTES
 
 MAX_BATCH_BYTES = 900_000
 """Below the broker's default limit of 1 MiB a batch, with room for the batch's own header."""
@@ -41,7 +42,7 @@ async def start_producer(kafka: KafkaSettings, identity: ProducerIdentity | None
         # zstd would cost a fifth of it, but subscribers on Node.js before 22.15 cannot read that.
         compression_type="lz4",
         max_batch_size=MAX_BATCH_BYTES,
-        max_request_size=8 * MAX_BATCH_BYTES,
+        max_request_size=MAX_MESSAGE_BYTES,
         request_timeout_ms=10_000,
     )
     if identity is not None:

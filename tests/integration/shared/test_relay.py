@@ -45,12 +45,12 @@ class Bench:
         await upgrade(self.database, MIGRATIONS, "scoring")
         await ensure_topics(self.kafka, [Topic(self.topic, ("test",), 1)])
 
-    async def write(self, conn: asyncpg.Connection, rows: int) -> None:
-        """Rows that carry a number rising per key."""
+    async def write(self, conn: asyncpg.Connection, rows: int, more: bytes = b"") -> None:
+        """Rows that carry a number rising per key, and `more` behind it."""
         made = []
         for _ in range(rows):
             key = f"k{self.written % KEYS}".encode()
-            made.append(OutboxRow(self.topic, key, b"%d" % self.written + b"." * self.dice.randrange(400)))
+            made.append(OutboxRow(self.topic, key, b"%d" % self.written + b"." * self.dice.randrange(1, 400) + more))
             self.written += 1
         async with conn.transaction():
             await append(conn, "scoring", made, PARTITIONS)
@@ -83,7 +83,7 @@ class Bench:
             while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
                 for records in (await consumer.getmany(timeout_ms=500)).values():
                     for record in records:
-                        numbers[record.key].append(int(record.value.rstrip(b".")))
+                        numbers[record.key].append(int(record.value.partition(b".")[0]))
             return numbers
         finally:
             await consumer.stop()
@@ -138,6 +138,19 @@ async def test_death_at_every_step(bench: Bench, step: str) -> None:
                     await _load(bench, conn, 0.1)
             assert relay.returncode == -signal.SIGKILL
         with bench.relay():
+            await bench.drained(conn)
+    finally:
+        await conn.close()
+    await bench.assert_exact()
+
+
+async def test_a_row_of_several_mebibytes_stops_nobody(bench: Bench) -> None:
+    conn = await asyncpg.connect(bench.database.url.get_secret_value())
+    try:
+        with bench.relay():
+            for more in (b"", bench.dice.randbytes(6_000_000), b""):
+                await bench.write(conn, 3, more)
+                await bench.write(conn, KEYS)
             await bench.drained(conn)
     finally:
         await conn.close()
