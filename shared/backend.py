@@ -12,6 +12,7 @@ import asyncpg
 from fastapi import APIRouter, FastAPI, Request, Response
 from sqlalchemy.exc import DBAPIError
 
+from shared import outbox
 from shared.background import or_die, running
 from shared.clock import Clock
 from shared.errors import ProblemError
@@ -22,13 +23,14 @@ from shared.postgres import TRANSIENT, create_engine, create_pool, is_transient
 from shared.relay import Relay
 from shared.schema import is_migrated
 from shared.settings import Settings
-from shared.telemetry import CONSUMER_LAG
+from shared.telemetry import CONSUMER_LAG, OUTBOX_AGE, OUTBOX_PENDING
 from shared.version import VERSION
 from shared.waiting import until_it_works
 from shared.web import committed_form, create_app, respond
 
 POLLED_WITHIN_S = 30.0
 LAG_EVERY_S = 1.0
+OUTBOX_EVERY_S = 5.0
 
 
 class Backend(ABC):
@@ -68,15 +70,15 @@ class Backend(ABC):
             self.consumers = self.make_consumers(pool, cluster)
             settle()
             async with asyncio.TaskGroup() as tasks:
-                for loop in (*self._common_loops(), *self.loops(pool)):
+                for loop in (*self._common_loops(pool), *self.loops(pool)):
                     tasks.create_task(or_die(loop))
         finally:
             with suppress(TimeoutError):
                 await asyncio.wait_for(pool.close(), 2.0)
 
-    def _common_loops(self) -> Sequence[Coroutine[Any, Any, None]]:
+    def _common_loops(self, pool: asyncpg.Pool) -> Sequence[Coroutine[Any, Any, None]]:
         consumers = [loop for item in self.consumers.values() for loop in (item.run(), item.watch())]
-        return [*consumers, self.relay.run(), self._tell_lag()]
+        return [*consumers, self.relay.run(), self._tell_lag(), self._tell_outbox(pool)]
 
     async def _prepare(self, app: FastAPI, pool: asyncpg.Pool) -> None:
         async with pool.acquire() as conn:
@@ -101,6 +103,19 @@ class Backend(ABC):
             for consumer in self.consumers.values():
                 for tp, lag in consumer.lag().items():
                     CONSUMER_LAG.labels(tp.topic, tp.partition, consumer.group).set(lag)
+
+    async def _tell_outbox(self, pool: asyncpg.Pool) -> None:
+        while True:
+            try:
+                async with pool.acquire() as conn:
+                    rows, age_s = await outbox.waiting(conn, self.name)
+            except Exception as error:
+                if not is_transient(error):  # who is away is told by the relay itself
+                    raise
+            else:
+                OUTBOX_PENDING.set(rows)
+                OUTBOX_AGE.set(age_s)
+            await asyncio.sleep(OUTBOX_EVERY_S)
 
     async def readiness(self) -> Mapping[str, str | None]:
         """Each part and what is wrong with it."""

@@ -8,6 +8,9 @@ from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Identity, Integer, L
 from shared.events import OutboxRow
 from shared.kafka.partition import partition_for
 
+MOST_COUNTED = 100_000
+"""Rows: more are not counted, as that would take as long as publishing some of them."""
+
 
 def outbox_tables(metadata: MetaData) -> None:
     """The tables of a service's outbox and of the relay that empties it, for its migrations."""
@@ -37,6 +40,16 @@ def outbox_tables(metadata: MetaData) -> None:
 def channel(schema: str) -> str:
     """The NOTIFY channel on which a commit wakes the relay of `schema`."""
     return f"{schema}_outbox"
+
+
+async def waiting(conn: asyncpg.Connection, schema: str) -> tuple[int, float]:
+    """How many rows wait to be published, MOST_COUNTED at most, and the age of the oldest in seconds."""
+    row = await conn.fetchrow(
+        "SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8"
+        f" FROM (SELECT created_at FROM {schema}.outbox ORDER BY id LIMIT $1) AS oldest",
+        MOST_COUNTED,
+    )
+    return row[0], max(row[1], 0.0)
 
 
 async def append(conn: asyncpg.Connection, schema: str, rows: Sequence[OutboxRow], partitions: int) -> None:

@@ -111,7 +111,10 @@ SCORING_DURATION: Final = Histogram(
 )
 QUALIFIED: Final = Counter("kizashi_qualified", "Qualified leads.", ("model", "grade"))
 END_TO_END: Final = Histogram(
-    "kizashi_end_to_end_seconds", "From an activity's receipt to the named stage.", ("stage",), buckets=SLOW_S
+    "kizashi_end_to_end_seconds",
+    "From an activity's receipt to the named stage, for the one of a batch that waited longest.",
+    ("stage",),
+    buckets=SLOW_S,
 )
 OUTBOX_PENDING: Final = Gauge("kizashi_outbox_pending_rows", "Rows that wait to be published.")
 OUTBOX_AGE: Final = Gauge("kizashi_outbox_oldest_age_seconds", "Age of the oldest row that waits to be published.")

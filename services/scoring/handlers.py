@@ -27,7 +27,7 @@ from shared.kafka.admin import ClusterView
 from shared.kafka.dead_letter import dead_letter
 from shared.kafka.poison import handle_or_bury
 from shared.kafka.records import Batch, Record
-from shared.telemetry import CONSUMER_BATCH_DURATION, CONSUMER_RECORDS, DEAD_LETTERS
+from shared.telemetry import CONSUMER_BATCH_DURATION, CONSUMER_RECORDS, DEAD_LETTERS, END_TO_END, SCORING_DURATION
 from shared.topics import HANDOFF_OUTCOMES, LEAD_ACTIVITIES
 
 MAX_RACES = 5
@@ -140,7 +140,8 @@ class ActivityHandler(Handler):
                 entries, named = EntryRepository(conn), self._erasures.lead_id_for
                 scoring = BatchScoring(repository, entries, models, named, self._clock(), self._helpers)
                 publish = partial(outbox.append, conn, SCHEMA, partitions=self._settings.kafka.partitions)
-                published += await scoring.score(admitted.fresh, admitted.bodies, publish)
+                with SCORING_DURATION.time():
+                    published += await scoring.score(admitted.fresh, admitted.bodies, publish)
             await outbox.append(conn, SCHEMA, published, self._settings.kafka.partitions)
         return len(new), conflicts
 
@@ -149,6 +150,8 @@ class ActivityHandler(Handler):
         CONSUMER_RECORDS.labels(self.topic, "new").inc(new)
         CONSUMER_RECORDS.labels(self.topic, "duplicate").inc(len(batch.records) - letters - new)
         CONSUMER_RECORDS.labels(self.topic, "conflict").inc(conflicts)
+        if received := [activity.received_at for activity in incoming.activities.values() if activity.received_at]:
+            END_TO_END.labels("scored").observe(max((self._clock() - min(received)).total_seconds(), 0.0))
         self._count_letters(letters)
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from services.scoring.tables import SCHEMA
+from shared import outbox
 from shared.identity import ANONYMOUS, EMAIL
 from tests.integration.scoring.desk import Desk, activity, lead_of
 from tests.integration.scoring.model_desk import download
@@ -45,6 +47,16 @@ async def test_leads_of_every_kind_are_written_once_each(desk: Desk) -> None:
     assert by_lead.pop(lead_of(ANONYMOUS, "br-1")) == [1]
     assert by_lead == {lead_of(EMAIL, email): [1, 2] if email in PEOPLE[:6] else [1] for email in PEOPLE}
     assert (await desk.replayed()).differences == []
+
+
+async def test_what_waits_to_be_published_is_counted(desk: Desk) -> None:
+    async with desk.pool.acquire() as conn:
+        assert await outbox.waiting(conn, SCHEMA) == (0, 0.0)
+        await desk.receive(*(download(f"a{number}", email) for number, email in enumerate(PEOPLE)))
+        await conn.execute("UPDATE scoring.outbox SET created_at = now() - interval '1 minute' WHERE key IS NOT NULL")
+        rows, age_s = await outbox.waiting(conn, SCHEMA)
+    assert rows == len(PEOPLE)
+    assert 60 <= age_s < 90
 
 
 async def test_a_lead_that_cannot_be_written_takes_none_of_the_others_with_it(desk: Desk) -> None:

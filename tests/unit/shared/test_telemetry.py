@@ -1,11 +1,14 @@
 import json
 import logging
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from shared import telemetry
 from shared.telemetry import (
     METRICS,
     REQUEST_ID,
@@ -125,6 +128,16 @@ def test_late_counts_are_there_when_metrics_are_read() -> None:
     found = {sample.name: sample.value for metric in registry.collect() for sample in metric.samples}
     assert found["seen_total"] == 3
     assert found["took_seconds_count"] == LateCounts.KEEP + 1
+
+
+def test_every_metric_is_fed() -> None:
+    """One that nobody feeds stands at zero for ever, and whoever watches it is told that all is well."""
+    names = [name for name, value in vars(telemetry).items() if any(value is metric for metric in METRICS)]
+    assert len(names) == len(METRICS)
+    sources = [*Path("services").rglob("*.py"), *Path("shared").rglob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources if path.name != "telemetry.py")
+    # Once where it is imported, and where it is fed.
+    assert not [name for name in names if len(re.findall(rf"\b{name}\b", text)) < 2]
 
 
 def test_metrics_have_unique_names_with_the_prefix() -> None:
