@@ -68,7 +68,7 @@ def read_calls(items: list[Any], tag: Tag, now: datetime, region: str) -> tuple[
 
 def _read(item: Any, position: int, tag: Tag, now: datetime, options: Options) -> Taken | NotUnderstood:
     try:
-        parsed = tracking_item(options, _timed(item, now))
+        parsed = tracking_item(options, _timed(_called(item, now), now))
     except Unreadable as error:
         return NotUnderstood(str(error), position)
     if isinstance(parsed, NotUnderstood):
@@ -81,14 +81,20 @@ def _read(item: Any, position: int, tag: Tag, now: datetime, options: Options) -
     return normalised(parsed, position, now, options)  # type: ignore[arg-type]
 
 
+def _called(item: Any, now: datetime) -> Any:
+    """With an id where it has neither that nor a time: nothing tells it from the same call made again, and each counts,
+    as an activity without an id does.
+    """
+    if not isinstance(item, dict) or any(item.get(name) for name in ("messageId", "timestamp", "originalTimestamp")):
+        return item
+    return {**item, "messageId": new_id(now)}
+
+
 def _timed(item: Any, now: datetime) -> Any:
     """With a `timestamp` that is free of the client's clock: received - (sentAt - timestamp)."""
     if not isinstance(item, dict):
         return item
     said, sent = item.get("timestamp") or item.get("originalTimestamp"), item.get("sentAt")
-    if not said and not item.get("messageId"):
-        # Nothing tells such a call from the same one made again: each counts, as an activity without an id does.
-        return {**item, "messageId": new_id(now)}
     if not isinstance(said, str) or not isinstance(sent, str):
         return item
     try:

@@ -32,7 +32,7 @@ from shared.topics import ACCOUNT_SCORES, LEAD_LIFECYCLE, LEAD_SCORES, SHADOW_SC
 
 SOURCE = "kizashi/scoring"
 MAX_RECORD_BYTES = 700_000
-"""Of a lead's state on its topic, uncompressed: Kafka takes a mebibyte, and handoff adds to it."""
+"""Of a lead's state on its topic, uncompressed: Kafka's default is a mebibyte, and handoff adds to it."""
 SILENT_CAUSES = frozenset({"model", "repair"})
 
 
@@ -148,20 +148,22 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
     )
     value = orjson.dumps(body)
     if len(value) > MAX_RECORD_BYTES:
-        value = _shortened(body, len(value))
+        value = _shortened(body)
     return OutboxRow(LEAD_SCORES.name, change.lead_id.encode(), value, headers)
 
 
-def _shortened(body: dict[str, Any], size: int) -> bytes:
+def _shortened(body: dict[str, Any]) -> bytes:
     """Without the largest attributes: handoff can do without them, and nobody gets a record that Kafka refuses."""
     attributes = dict(body["attributes"])
+    body = {**body, "attributes": attributes, "attributes_omitted": True}
+    size = len(orjson.dumps(body))
     sizes = {name: len(orjson.dumps({name: value})) for name, value in attributes.items()}
     for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
         if size <= MAX_RECORD_BYTES:
             break
         del attributes[name]
         size -= sizes[name] - 1
-    return orjson.dumps({**body, "attributes": attributes, "attributes_omitted": True})
+    return orjson.dumps(body)
 
 
 def _standing(change: Change, model: LiveModel) -> dict[str, Any]:
