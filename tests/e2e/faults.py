@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from deploy.local.stack import Stack
 
@@ -12,10 +12,11 @@ AGAIN_S = 0.02
 
 
 def kill(stack: Stack, name: str) -> None:
-    """End a process without any notice; the supervisor starts it again."""
+    """End a process without any notice, unless it has just ended; the supervisor starts it again."""
     pid = stack.process(name).pid
     if pid is not None:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @contextmanager
