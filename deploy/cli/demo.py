@@ -7,9 +7,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from deploy.cli.common import fail
+from deploy.cli.common import Json, fail, print_json
 from deploy.demo.feed import Refused
 from deploy.demo.run import Options, run
+from deploy.demo.showing import show_outcome
 from deploy.local.report import for_stderr
 from deploy.local.run import describe_failure
 from shared.errors import KizashiError
@@ -36,6 +37,7 @@ def demo(
             "--data-dir", help="An empty folder to keep the data in (default: one that is removed).", file_okay=False
         ),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Start everything, feed a month of sample activities over HTTP, show who goes to sales and why, stop everything.
 
@@ -44,13 +46,17 @@ def demo(
     signal.signal(signal.SIGTERM, _end)
     report = for_stderr(plain=True)
     try:
-        fine = run(Options(data_dir, dataset, silent), report)
+        outcome = run(Options(data_dir, dataset, silent), report)
     except Refused as error:
         raise fail(f"ingest refuses an activity: {error}") from None
     except KizashiError as error:
         describe_failure(error, report)
         raise typer.Exit(1) from None
-    if not fine:
+    if as_json:
+        print_json(outcome.to_json())
+    else:
+        show_outcome(outcome)
+    if outcome.differences:
         raise typer.Exit(1)
 
 

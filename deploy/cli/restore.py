@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.common import DEFAULT_DATA_DIR, ConfigDir, DataDir, fail, progress
+from deploy.cli.common import DEFAULT_DATA_DIR, ConfigDir, DataDir, Json, fail, print_json, progress
 from deploy.cli.servers import prepare_servers, servers_only
 from deploy.local.backup import check_backup, restore_database, restore_files
 from deploy.local.paths import DataFolder
@@ -19,6 +19,15 @@ from services.scoring import recovery as scoring_recovery
 from services.scoring.settings import ScoringSettings
 from shared.clock import system_clock
 from shared.postgres import create_pool
+
+SAID = {
+    "leads_behind": "{:,} leads were published under later versions; theirs go on from there",
+    "handoffs": "{:,} hand-overs were taken over from the topics",
+    "outcomes": "{:,} outcomes were taken over from the topics",
+    "already_published": "{:,} waiting events had been published already and were dropped",
+    "leads_to_publish": "{:,} leads will be published again; hand-overs of before are not",
+}
+"""What a count of `_recover` means."""
 
 app = typer.Typer(add_completion=False)
 
@@ -36,6 +45,7 @@ def restore(
     ] = False,
     config_dir: ConfigDir = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: Json = False,
 ) -> None:
     """Put a backup back and bring it up to date with Kafka, so that nothing is published twice.
 
@@ -54,11 +64,18 @@ def restore(
         if folder is not None:
             with report.part("Database", "restored"):
                 restore_database(scoring.database.url.get_secret_value(), folder)
-        for line in asyncio.run(_recover(scoring, handoff, report, new_kafka=new_kafka)):
-            print(line)
+        done = asyncio.run(_recover(scoring, handoff, report, new_kafka=new_kafka))
+    if as_json:
+        print_json(done)
+    else:
+        for what, count in done.items():
+            print(SAID[what].format(count))
 
 
-async def _recover(scoring: ScoringSettings, handoff: HandoffSettings, report: Report, *, new_kafka: bool) -> list[str]:
+async def _recover(
+    scoring: ScoringSettings, handoff: HandoffSettings, report: Report, *, new_kafka: bool
+) -> dict[str, int]:
+    """How many of each of `SAID`."""
     await prepare_servers(scoring, handoff)
     if new_kafka:
         return await _begin_anew(scoring, handoff, report)
@@ -66,15 +83,15 @@ async def _recover(scoring: ScoringSettings, handoff: HandoffSettings, report: R
         leads = await scoring_recovery.recover(scoring)
         rules = read_handoff_file(handoff.config_dir / FILE).rules()
         handed = await handoff_recovery.recover(handoff, rules)
-    waiting = leads.already_published + handed.already_published
-    return [
-        f"{leads.behind:,} leads were published under later versions; theirs go on from there",
-        f"{handed.handoffs:,} hand-overs and {handed.outcomes:,} outcomes were taken over from the topics",
-        f"{waiting:,} waiting events had been published already and were dropped",
-    ]
+    return {
+        "leads_behind": leads.behind,
+        "handoffs": handed.handoffs,
+        "outcomes": handed.outcomes,
+        "already_published": leads.already_published + handed.already_published,
+    }
 
 
-async def _begin_anew(scoring: ScoringSettings, handoff: HandoffSettings, report: Report) -> list[str]:
+async def _begin_anew(scoring: ScoringSettings, handoff: HandoffSettings, report: Report) -> dict[str, int]:
     await handoff_recovery.begin_with_new_kafka(handoff)
     pool = await create_pool(scoring.database, name="restore", size=1)
     try:
@@ -86,4 +103,4 @@ async def _begin_anew(scoring: ScoringSettings, handoff: HandoffSettings, report
         count = await scoring_recovery.begin_with_new_kafka(
             scoring, models, system_clock, lambda done: part.note(f"{done:,}")
         )
-    return [f"{count:,} leads will be published again; hand-overs of before are not"]
+    return {"leads_to_publish": count}

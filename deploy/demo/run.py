@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from deploy.demo import dataset, expectation, judging, showing
+from deploy.demo import dataset, expectation, judging
 from deploy.demo.asking import LeadsApi
 from deploy.demo.feed import Line, Sent, feed
 from deploy.demo.sample import generate, start_for
@@ -65,8 +65,42 @@ class Seen:
     states: Sequence[dict[str, Any]]
 
 
-def run(options: Options, report: Report) -> bool:
-    """Run the demo; True if all came out as expected. Raises KizashiError, ConfigError, StartFailed."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came out: `records` as read from `qualified-leads`, and the `differences` from what had to come out.
+
+    `sent` is with repeats, `activities` without; `most` is how many of the records are worth a table. Seconds: `sent_s`
+    until ingest had everything, `counted_s` until every score knew of it, `took_s` in all.
+    """
+
+    records: Sequence[dict[str, Any]]
+    differences: Sequence[str]
+    sent: int
+    activities: int
+    leads: int
+    sent_s: float
+    counted_s: float
+    took_s: float
+    most: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As printed with --json."""
+        return {
+            "as_expected": not self.differences,
+            "differences": list(self.differences),
+            "sent": self.sent,
+            "activities": self.activities,
+            "leads": self.leads,
+            "handed_over": len(self.records),
+            "sent_s": round(self.sent_s, 3),
+            "counted_s": round(self.counted_s, 3),
+            "took_s": round(self.took_s, 3),
+            "qualified_leads": list(self.records),
+        }
+
+
+def run(options: Options, report: Report) -> Outcome:
+    """Run the demo. Raises KizashiError, ConfigError, StartFailed."""
     began = time.monotonic()
     plan = plan_orders(options.dataset) if options.dataset else plan_sample(datetime.now(UTC))
     with _folder(options.data_dir) as folder:
@@ -78,7 +112,17 @@ def run(options: Options, report: Report) -> bool:
             with _stack(plan, folder, report, NAMES, _ALL_IS_HISTORY) as stack:
                 seen = asyncio.run(_see(plan, stack, report, ()))
     assert seen is not None
-    return _tell(plan, options.silent, seen, sent, counted_s, time.monotonic() - began)
+    return Outcome(
+        records=seen.records,
+        differences=_differences(plan, seen, () if options.silent else plan.labels),
+        sent=sent.activities,
+        activities=plan.activities,
+        leads=len(seen.scores),
+        sent_s=sent.seconds,
+        counted_s=counted_s,
+        took_s=time.monotonic() - began,
+        most=plan.table,
+    )
 
 
 def plan_sample(now: datetime) -> Plan:
@@ -173,19 +217,8 @@ async def _see(plan: Plan, stack: Stack, report: Report, expected: Sequence[str]
     return Seen(records, scores, full, [state for state in states.values() if state])
 
 
-def _tell(plan: Plan, silent: bool, seen: Seen, sent: Sent, counted_s: float, took_s: float) -> bool:
-    if seen.records:
-        showing.show_leads(seen.records, plan.table)
-    print(
-        f"{sent.activities:,} activities sent in {sent.seconds:.1f} s ({sent.per_second:,.0f} a second), "
-        f"counted after {counted_s:.1f} s ({sent.activities / counted_s:,.0f} a second)"
-    )
-    differences = judging.check_records(seen.records, () if silent else plan.labels, plan.rule)
-    differences += plan.check(seen)
+def _differences(plan: Plan, seen: Seen, labels: Sequence[str]) -> list[str]:
+    found = judging.check_records(seen.records, labels, plan.rule) + plan.check(seen)
     if len(seen.scores) != plan.leads:
-        differences.append(f"{len(seen.scores):,} leads, expected {plan.leads:,}")
-    handed = "none handed over, as asked" if silent else f"{len(plan.labels):,} handed over, each once"
-    fine = (
-        f"as expected: {plan.activities:,} activities counted, {plan.leads:,} leads, {handed} ({took_s:.1f} s in all)"
-    )
-    return showing.show_verdict(differences, fine)
+        found.append(f"{len(seen.scores):,} leads, expected {plan.leads:,}")
+    return found

@@ -5,9 +5,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deploy.demo.judging import label_of
+from deploy.demo.run import Outcome
 
 _WIDTH = 150
 _MOST_DIFFERENCES = 40
+
+
+def show_outcome(outcome: Outcome) -> None:
+    """The leads, how fast it went, and the verdict."""
+    if outcome.records:
+        show_leads(outcome.records, outcome.most)
+    print(
+        f"{outcome.sent:,} activities sent in {outcome.sent_s:.1f} s ({outcome.sent / outcome.sent_s:,.0f} a second), "
+        f"counted after {outcome.counted_s:.1f} s ({outcome.sent / outcome.counted_s:,.0f} a second)"
+    )
+    handed = f"{len(outcome.records):,} handed over, each once" if outcome.records else "none handed over"
+    show_verdict(
+        outcome.differences,
+        f"as expected: {outcome.activities:,} activities counted, {outcome.leads:,} leads, {handed} "
+        f"({outcome.took_s:.1f} s in all)",
+    )
 
 
 def show_leads(records: Sequence[Mapping[str, Any]], most: int | None = None) -> None:
@@ -59,11 +76,11 @@ def top_reasons(reasons: Sequence[Mapping[str, Any]], most: int = 4) -> list[Map
     return sorted(reasons, key=lambda reason: (-abs(reason["points"]), reason["rule"]))[:most]
 
 
-def show_verdict(differences: Sequence[str], fine: str) -> bool:
-    """Say whether all is as expected; returns just that."""
+def show_verdict(differences: Sequence[str], fine: str) -> None:
+    """Say whether all is as expected."""
     if not differences:
         print(f"✓ {fine}")
-        return True
+        return
     for difference in differences[:_MOST_DIFFERENCES]:
         print(f"✗ {difference}", file=sys.stderr)
     more = len(differences) - _MOST_DIFFERENCES
@@ -71,4 +88,3 @@ def show_verdict(differences: Sequence[str], fine: str) -> bool:
         f"✗ not as expected: {len(differences)} differences" + (f", {more} not shown" if more > 0 else ""),
         file=sys.stderr,
     )
-    return False

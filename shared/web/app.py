@@ -119,10 +119,13 @@ def respond(error: ProblemError, request: Request, extra: dict[str, Any] | None 
 
 
 def _add_health(app: FastAPI, readiness: Readiness) -> None:
+    # Many monitors and load balancers ask by HEAD.
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", tags=["health"], summary="The process is alive")
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get("/readyz", tags=["health"], summary="Every part answers; 503 names the one that does not")
     async def readyz(request: Request) -> Response:
         found = dict(await readiness())

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.showing import row_of, show_leads, show_verdict, top_reasons
+from deploy.demo.run import Outcome
+from deploy.demo.showing import row_of, show_leads, show_outcome, show_verdict, top_reasons
 
 RECORD: dict[str, Any] = {
     "lead": {
@@ -44,9 +45,23 @@ def test_a_long_table_is_cut_and_says_so(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_the_verdict_is_fine_only_without_differences(capsys: pytest.CaptureFixture[str]) -> None:
-    assert show_verdict([], "as expected")
+    show_verdict([], "as expected")
     assert "as expected" in capsys.readouterr().out
-    assert not show_verdict([f"lead {number}: differs" for number in range(50)], "as expected")
+    show_verdict([f"lead {number}: differs" for number in range(50)], "as expected")
     said = capsys.readouterr().err
     assert "lead 0: differs" in said
     assert "50 differences, 10 not shown" in said
+
+
+def test_the_outcome_is_told_with_repeats_and_without(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = Outcome(
+        records=[RECORD], differences=[], sent=1_020, activities=1_000, leads=40, sent_s=0.5, counted_s=2.0,
+        took_s=9.0, most=None,
+    )  # fmt: skip
+    show_outcome(outcome)
+    printed = capsys.readouterr().out
+    assert "1,020 activities sent in 0.5 s (2,040 a second), counted after 2.0 s (510 a second)" in printed
+    assert "as expected: 1,000 activities counted, 40 leads, 1 handed over, each once (9.0 s in all)" in printed
+    told = outcome.to_json()
+    assert (told["as_expected"], told["sent"], told["handed_over"]) == (True, 1_020, 1)
+    assert told["qualified_leads"] == [RECORD]

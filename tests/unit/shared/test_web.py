@@ -134,6 +134,7 @@ async def test_health_is_alive_and_ready(service: Service, client: httpx2.AsyncC
     body = check_problem(await client.get("/readyz"), 503, "not_ready")
     assert body["failing"] == ["kafka"]
     assert body["parts"] == {"kafka": "does not answer", "postgres": "ok"}
+    assert [(await client.head(path)).status_code for path in ("/healthz", "/readyz")] == [200, 503]
 
 
 async def test_every_error_is_a_problem(service: Service, client: httpx2.AsyncClient) -> None:
