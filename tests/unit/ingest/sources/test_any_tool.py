@@ -1,0 +1,112 @@
+"""What holds for several tools, and for any shape by a mapping."""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from services.ingest.sources.recipes import Mapped
+from tests.unit.ingest.sources.reading import SECRET, asked, reading, types
+
+
+@pytest.mark.parametrize("adapter", ["marketo", "generic", "rudderstack"])
+def test_a_secret_in_the_address_stays_out_of_the_activity(adapter: str) -> None:
+    told = {"hook": SECRET, "email": "a@example.co.jp", "activity": "quote_requested", "type": "track", "userId": "u1"}
+    received = asked(adapter, f"https://h.example/x?{urlencode(told)}")
+    assert received.verdict.valid
+    assert len(received.taken) == 1
+    assert SECRET not in json.dumps(received.taken[0].posted)
+    assert "a@example.co.jp" in json.dumps(received.taken[0].posted)
+    del told["hook"]
+    assert not asked(adapter, f"https://h.example/x?{urlencode(told)}").verdict.valid
+
+
+MAIL = {"type": "email", "email": "{}", "field": {"ref": "mail", "type": "email"}}
+NAMELESS = {
+    "google-ads": {"google_key": SECRET, "user_column_data": [{"column_id": "EMAIL", "string_value": "{}"}]},
+    "typeform": {"event_type": "form_response", "form_response": {"answers": [MAIL]}},
+    "klaviyo": {
+        "meta": {},
+        "data": [
+            {"topic": "event:klaviyo.submitted_form", "payload": {"attributes": {"event_properties": {"email": "{}"}}}}
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize(("adapter", "told"), NAMELESS.items(), ids=NAMELESS)
+def test_events_that_nothing_names_are_one_for_each_person(adapter: str, told: Any) -> None:
+    ids = []
+    for email in ("a@example.co.jp", "b@example.co.jp", "a@example.co.jp"):
+        received = reading(adapter, json.dumps(told).replace('"{}"', f'"{email}"').encode())
+        ids += [taken.activity.id for taken in received.taken]
+    assert len(ids) == 3
+    assert len(set(ids)) == 2
+
+
+def test_an_address_that_cannot_be_read_costs_no_activity_that_has_another_name() -> None:
+    told = {"lead_id": 42, "email": "no address", "phone": "?", "activity": "Opens Email"}
+    assert reading("marketo", told).taken[0].posted["lead"] == {"external_ids": {"marketo": "42"}}
+    alone = reading("marketo", {"email": "no address", "activity": "Opens Email"})
+    assert alone.refused[0].reason.startswith("/lead/email")
+
+
+def test_a_kind_can_be_renamed_and_switched_off() -> None:
+    told = [
+        {"email": "a@example.co.jp", "event": kind, "sg_event_id": kind, "timestamp": 1}
+        for kind in ("processed", "open")
+    ]
+    received = reading("sendgrid", told, types={"processed": "ignore", "open": "mail_seen"})
+    assert types(received) == ["mail_seen"]
+    assert "switched off" in received.ignored[0].reason
+
+
+def test_a_large_or_deep_item_is_taken_without_its_raw_form() -> None:
+    deep: Any = 1
+    for _ in range(28):
+        deep = {"a": deep}
+    for extra in ("x" * 20_000, deep):
+        told = {"email": "a@example.co.jp", "event": "open", "sg_event_id": "o", "timestamp": 1, "extra": extra}
+        properties = reading("sendgrid", told).taken[0].posted["properties"]
+        assert properties["raw_omitted"] is True
+        assert "raw" not in properties
+
+
+def test_generic_reads_any_shape_by_its_mapping() -> None:
+    mapping = Mapped(
+        items="data.events",
+        type="kind",
+        id=("no", "who.mail"),
+        time="when",
+        time_format="%d.%m.%Y %H:%M",
+        test="probe",
+        fields={
+            "who.mail": "lead.email",
+            "who.crm": "lead.external_ids.crm",
+            "firm": "attributes.company",
+            "n": "properties.n",
+            "ok": "consent.email",
+            "who.cookie": "lead.anonymous_id",
+        },
+    )
+    event = {
+        "kind": "buy",
+        "no": 7,
+        "when": "07.10.2026 15:59",
+        "firm": "株式会社",
+        "n": 0,
+        "ok": "no",
+        "who": {"mail": "a@example.co.jp", "crm": 5, "cookie": "c"},
+    }
+    told = {"data": {"events": [event, {**event, "probe": True}, {**event, "when": "soon"}]}}
+    received = reading("generic", told, mapping=mapping, types={"buy": "order_placed"}, zone=ZoneInfo("Asia/Tokyo"))
+    assert (len(received.taken), len(received.ignored), len(received.refused)) == (1, 1, 1)
+    posted = received.taken[0].posted
+    assert (posted["type"], posted["occurred_at"]) == ("order_placed", "2026-10-07T06:59:00.000000Z")
+    assert posted["lead"] == {"email": "a@example.co.jp", "anonymous_id": "c", "external_ids": {"crm": "5"}}
+    assert posted["attributes"] == {"company": "株式会社"}
+    assert posted["properties"]["n"] == 0
+    assert posted["consent"] == {"at": "2026-10-07T06:59:00.000000Z", "email": False}
+    assert reading("generic", {"data": {}}, mapping=mapping).refused[0].reason == "nothing stands at data.events"

@@ -1,0 +1,112 @@
+"""What is particular to single tools for visitors, forms, bookings and advertisements."""
+
+import hmac
+import json
+
+import pytest
+
+from services.ingest.sources.base import Delivery, Headers
+from services.ingest.sources.receive import read, receive
+from services.ingest.sources.registry import SOURCES
+from tests.unit.ingest.sources import signing
+from tests.unit.ingest.sources.reading import GENUINE, NOW, SECRET, options, reading, sample_of, types
+
+
+def test_calls_without_an_id_are_told_apart_by_what_they_say() -> None:
+    call = {"type": "track", "userId": "u1", "event": "Form Submitted"}
+    received = reading("segment", [{**call, "properties": {"form": form}} for form in ("a", "b", "a")])
+    assert len({taken.activity.id for taken in received.taken}) == 2
+
+
+def test_a_reschedule_is_no_second_booking() -> None:
+    booked = sample_of("calendly")
+    payload = booked["payload"]
+    moved = {**payload, "uri": payload["uri"] + "x", "old_invitee": payload["uri"]}
+    canceled = {**booked, "event": "invitee.canceled", "payload": {**payload, "rescheduled": True}}
+    received = reading("calendly", [booked, canceled, {**booked, "payload": moved}])
+    assert types(received) == ["meeting_booked", "meeting_rescheduled", "meeting_rescheduled"]
+    assert len({taken.activity.id for taken in received.taken}) == 3
+
+
+def test_a_calendly_no_show_finds_its_lead_by_the_invitee() -> None:
+    told = {
+        "event": "invitee_no_show.created",
+        "created_at": "2024-01-20T02:00:00Z",
+        "payload": {
+            "uri": "https://api.calendly.com/invitee_no_shows/1",
+            "invitee": "https://api.calendly.com/e/invitees/inv456",
+        },
+    }
+    received = reading("calendly", told)
+    assert types(received) == ["meeting_missed"]
+    assert received.taken[0].posted["lead"] == {"external_ids": {"calendly": "inv456"}}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://www.eventbriteapi.com/v3/events/1/attendees/2/",
+        "https://www.eventbriteapi.com.evil.example/v3/events/1/attendees/2/",
+        "https://www.eventbriteapi.com@evil.example/v3/events/1/attendees/2/",
+        "https://user@www.eventbriteapi.com/v3/events/1/attendees/2/",
+        "https://www.eventbriteapi.com:8443/v3/events/1/attendees/2/",
+        "https://www.eventbriteapi.com/v3/events/1/attendees/2/?x=1",
+        "https://www.eventbriteapi.com:x/",
+        "https://[",
+        "file:///etc/passwd",
+        "",
+    ],
+)
+def test_eventbrite_believes_no_address_but_its_own(address: str) -> None:
+    received = reading("eventbrite", {"config": {"action": "attendee.checked_in"}, "api_url": address})
+    assert received.taken == []
+    assert "api_url" in received.refused[0].reason
+
+
+def test_segment_takes_only_what_the_signature_covers() -> None:
+    items = [sample_of("segment"), {**sample_of("segment"), "messageId": "m-2"}]
+    body = json.dumps(items).encode()
+    first = json.dumps(items[0]).encode()
+    headers = Headers([("X-Signature", hmac.new(SECRET.encode(), first, "sha1").hexdigest())])
+    received = receive(
+        SOURCES["segment"], Delivery("POST", signing.URL, headers, body), [SECRET], now=NOW, options=options("segment")
+    )
+    assert len(received.taken) == 1
+    assert received.refused[0].reason == "not covered by the signature"
+
+
+def test_segment_calls() -> None:
+    calls = [
+        {
+            "type": "identify",
+            "messageId": "1",
+            "userId": "u",
+            "traits": {"email": "a@example.co.jp", "firstName": "Taro"},
+        },
+        {"type": "page", "messageId": "2", "anonymousId": "x", "properties": {"url": "https://example.co.jp/"}},
+        {
+            "type": "group",
+            "messageId": "3",
+            "userId": "u",
+            "traits": {"name": "株式会社サンプル", "industry": "製造業"},
+        },
+        {"type": "track", "messageId": "4", "userId": "b@example.co.jp", "event": "Pondered"},
+    ]
+    received = reading("segment", calls)
+    assert types(received) == ["profile_updated", "page_viewed", "profile_updated", "unknown"]
+    assert received.taken[0].posted["attributes"] == {"first_name": "Taro"}
+    assert received.taken[2].posted["attributes"] == {"company": "株式会社サンプル", "industry": "製造業"}
+    assert received.taken[3].posted["lead"] == {"email": "b@example.co.jp"}
+
+
+def test_rudderstack_nests_a_flattened_query() -> None:
+    query = "type=page&messageId=1&anonymousId=x&context.page.url=https%3A%2F%2Fexample.co.jp%2F&context.page=y"
+    delivery = Delivery("GET", f"https://h.example/x?{query}", Headers([]), b"")
+    received = read(SOURCES["rudderstack"], delivery, GENUINE, now=NOW, options=options("rudderstack"))
+    assert received.taken[0].posted["properties"]["url"] == "https://example.co.jp/"
+
+
+def test_a_linkedin_lead_that_is_deleted_withdraws_all_consent() -> None:
+    told = {**sample_of("linkedin"), "leadAction": "DELETED"}
+    consent = reading("linkedin", told).taken[0].posted["consent"]
+    assert (consent["email"], consent["profiling"]) == (False, False)
