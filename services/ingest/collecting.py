@@ -24,7 +24,8 @@ from services.ingest.site.senders import Senders
 from shared.activity import Activity, parse_posted
 from shared.clock import Clock
 from shared.codec import check_json, encode
-from shared.errors import ProblemError
+from shared.errors import FieldFault, ProblemError
+from shared.posted import ActivityFaults
 from shared.telemetry import INGEST_ACTIVITIES, INGEST_REJECTED, INGEST_REQUESTS, LATE
 from shared.web import Answer, LeanRequest, read_body
 
@@ -123,8 +124,10 @@ class Collecting:
 
     async def _beacon(self, request: LeanRequest) -> Beacon:
         media_type = request.header(b"content-type").partition(";")[0].strip().lower()
-        if media_type not in _TYPES:
-            raise ProblemError(415, "unsupported_media_type", "Expected JSON, as application/json or text/plain.")
+        if media_type not in _TYPES or request.header(b"content-encoding").strip().lower() not in ("", "identity"):
+            raise ProblemError(
+                415, "unsupported_media_type", "Expected JSON, as application/json or text/plain, not compressed."
+            )
         body = await read_body(request, self._limits.max_body_bytes)
         key = ""
         if request.query:
@@ -137,18 +140,20 @@ class Collecting:
         ids: list[str] = []
         records: list[OutgoingRecord] = []
         refused: list[dict[str, Any]] = []
+        faults: list[FieldFault] = []
         for number, item in enumerate(beacon.activities):
             try:
                 activity = self._activity(item, beacon, tag, now)
-            except ValueError as error:
+            except ActivityFaults as error:
                 refused.append({"item": number, "reason": str(error)})
+                faults += [FieldFault(f"/activities/{number}{one.pointer}", one.detail) for one in error.faults]
                 continue
             activity.signals = signals
             ids.append(activity.id)
             records.append(record_of(activity, self._identity_key, trace))
         if refused and not records:
             reasons = "; ".join(f"activity {one['item']}: {one['reason']}" for one in refused[:8])
-            raise ProblemError(422, "invalid_fields", reasons)
+            raise ProblemError(422, "invalid_fields", reasons, faults)
         try:
             durability = await self._durable.publish(records) if records else "kafka"
         except NotDurable as error:
@@ -159,10 +164,10 @@ class Collecting:
         return 202, [JSON, *cors.lines], encode({**report, "refused": refused} if refused else report)
 
     def _activity(self, item: Any, beacon: Beacon, tag: Tag, now: datetime) -> Activity:
-        """Raises ValueError; its text says what is wrong."""
+        """Raises ActivityFaults."""
         raw, limit = posted_of(item, beacon, tag, now), self._limits.max_activity_bytes
         if len(encode(raw)) > limit:
-            raise ValueError(f"is larger than {limit:,} bytes")
+            raise ActivityFaults([FieldFault("", f"is larger than {limit:,} bytes")])
         return parse_posted(
             raw, id_if_absent=new_id(now), source_if_absent=tag.name, received_at=now, region=self._region
         )

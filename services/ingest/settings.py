@@ -1,9 +1,9 @@
 """Settings of the ingest service: `KIZASHI_INGEST__*`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shared.settings import Section, Settings
 
@@ -51,6 +51,12 @@ class IngestLimits(Section):
     """The version of the key that tracked links are made with; a higher one makes new links unlike all before."""
     link_key_oldest: Annotated[int, Field(ge=1, le=255)] = 1
     """Links of keys below this version are no longer followed."""
+
+    @model_validator(mode="after")
+    def _new_links_are_followed(self) -> Self:
+        if self.link_key_oldest > self.link_key_version:
+            raise ValueError("link_key_oldest is above link_key_version: no link made now would be followed")
+        return self
 
 
 class IngestSettings(Settings):

@@ -18,7 +18,7 @@ from services.ingest.site.origins import Readable, admitted, raw_headers
 from services.ingest.site.senders import Senders
 from shared.clock import Clock
 from shared.codec import check_json, encode
-from shared.errors import ProblemError
+from shared.errors import FieldFault, ProblemError
 from shared.telemetry import INGEST_ACTIVITIES, INGEST_REJECTED, INGEST_REQUESTS, LATE
 from shared.web import Answer, LeanRequest, inflated, read_body
 
@@ -82,7 +82,9 @@ class Tracking:
             taken, refused = await asyncio.to_thread(read_calls, items, tag, now, self._region)
         if refused and not taken:
             reasons = "; ".join(f"call {one.position}: {one.reason}" for one in refused[:8])
-            raise ProblemError(400, "invalid_fields", reasons)
+            place = "/batch/{}" if request.path.endswith("/batch") else ""
+            faults = [FieldFault(place.format(one.position), one.reason) for one in refused[:MAX_REPORTED]]
+            raise ProblemError(422, "invalid_fields", reasons, faults)
         signals = self._senders.signals("POST", request.address, request.header(b"user-agent"))
         trace = trace_of(request)
         records = []

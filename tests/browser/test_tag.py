@@ -84,10 +84,18 @@ def test_after_consent_the_browser_is_recognised_until_it_is_withdrawn(
     assert len({body["anonymous_id"] for body in sent.bodies}) == 1, "the view before consent belongs to it too"
     page.evaluate("kizashi('consent', false)")
     assert sent.until(page, 4)[3]["consent"] == {"profiling": False}
-    assert left_behind(visitor, page) == ([], 0)
+    assert left_behind(visitor, page) == (["kizashi_off"], 0), "that it shall be silent, and nothing about whom"
     page.evaluate("kizashi('track', 'video_played')")
     page.evaluate("dispatchEvent(new Event('pagehide'))")
     sent.until(page, 4)
+    page.goto(running.site.put("/granted", html(running, consent="granted")))
+    page.wait_for_function("window.kizashi && kizashi.loaded")
+    page.evaluate("dispatchEvent(new Event('pagehide'))")
+    assert left_behind(visitor, page) == (["kizashi_off"], 0), "other pages keep to it too"
+    sent.until(page, 4)
+    page.evaluate("kizashi('consent', true)")
+    sent.until(page, 5)
+    assert left_behind(visitor, page) == (["kizashi_id"], 0)
 
 
 def test_a_strict_site_sends_nothing_before_consent(running: Running, page: Page) -> None:
@@ -117,12 +125,13 @@ def test_documents_and_links_elsewhere_are_noted(running: Running, visitor: Brow
     body = (
         '<a id="doc" href="/files/guide.pdf">guide</a> <a id="out" href="http://localhost:1/x">out</a>'
         '<a id="tel" href="tel:0312345678">call</a> <a id="in" href="/inside">inside</a>'
+        '<a id="script" href="javascript:void(0)">script</a>'
     )
     page.add_init_script("addEventListener('click', e => e.preventDefault())")
     sent = Sent(page)
     page.goto(running.site.put("/links", html(running, body)))
     sent.until(page, 1)
-    for link in ("doc", "out", "tel", "in"):
+    for link in ("doc", "out", "tel", "in", "script"):
         page.click(f"#{link}")
     page.evaluate("dispatchEvent(new Event('pagehide'))")
     noted = [
@@ -157,6 +166,35 @@ def test_who_names_themselves_brings_the_pages_before(running: Running, page: Pa
     wait_for(
         lambda: (lead := client.lead(email)) and lead["score"] == 2 + 3 + 0.5 * 2, found=lambda: client.lead(email)
     )
+
+
+def test_a_marked_form_tells_the_address_and_nothing_else(running: Running, page: Page) -> None:
+    form = (
+        '<form data-kizashi="newsletter_subscribed" name="news" onsubmit="return false"><input name="id" value="7">'
+        '<input type="hidden" name="mail_subject" value="a@subject"><input type="checkbox" name="mailmagazine" checked>'
+        '<input name="e-mail" value="taro@example.co.jp "><button>x</button></form>'
+    )
+    sent = Sent(page)
+    page.goto(running.site.put("/marked", html(running, form)))
+    sent.until(page, 1)
+    page.click("button")
+    told = sent.until(page, 2)[1]
+    assert told["lead"] == {"email": "taro@example.co.jp"}
+    assert told["properties"]["form"] == "news"
+    page.fill("[name=e-mail]", "taro at example")
+    page.click("button")
+    assert sent.until(page, 3)[2]["lead"] == {}, "the browser tells who it is"
+
+
+def test_what_is_large_takes_nothing_with_it(running: Running, page: Page) -> None:
+    sent = Sent(page)
+    with page.expect_response(lambda answer: answer.status == 202):
+        page.goto(running.site.put("/large", html(running)))
+    sent.until(page, 1)
+    page.evaluate("kizashi('track', 'video_played', {text: 'x'.repeat(90000)}); kizashi('track', 'video_ended')")
+    with page.expect_response(lambda answer: answer.status == 202) as answer:
+        page.evaluate("dispatchEvent(new Event('pagehide'))")
+    assert [one["type"] for one in answer.value.request.post_data_json["activities"]] == ["video_ended"]
 
 
 def test_a_policy_that_names_the_service_is_enough(running: Running, page: Page) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from services.ingest.site.config import Tag
-from services.ingest.site.submission import campaign
+from services.ingest.site.submission import campaign, names_somebody
 from shared.clock import to_rfc3339
-from shared.errors import FieldFault, ProblemError
+from shared.errors import FieldFault, ProblemError, pointer
+from shared.posted import ActivityFaults
 
 MAX_ACTIVITIES = 100
 _HEAD = frozenset({"write_key", "anonymous_id", "activities"})
@@ -55,28 +56,37 @@ def read_beacon(body: Any, key_in_query: str) -> Beacon:
 def posted_of(item: Any, beacon: Beacon, tag: Tag, now: datetime) -> dict[str, Any]:
     """One activity as `POST /v1/activities` would take it; what is wrong in it is left for that to find.
 
-    `age_ms` says how long ago it was, which needs no right clock. Raises ValueError for what only the tag has.
+    `age_ms` says how long ago it was, which needs no right clock. Raises ActivityFaults for what only the tag has.
     """
     if not isinstance(item, dict):
-        raise ValueError("an activity is an object")
+        raise ActivityFaults([FieldFault("", "an activity is a JSON object")])
     if unknown := item.keys() - _OWN:
-        raise ValueError(f"/{min(unknown)}: unknown field")
+        raise ActivityFaults([FieldFault(pointer([name]), "unknown field") for name in sorted(unknown)])
     if tag.types is not None and item.get("type") not in tag.types:
-        raise ValueError("/type: this site may not send it")
+        raise ActivityFaults([FieldFault("/type", "this site may not send it")])
     raw = {name: value for name, value in item.items() if name != "age_ms"}
     raw["source"] = tag.name
     if (age_ms := item.get("age_ms")) is not None:
         if type(age_ms) is not int or not 0 <= age_ms <= _MAX_AGE_MS:
-            raise ValueError("/age_ms: expected milliseconds, at most 7 days")
+            raise ActivityFaults([FieldFault("/age_ms", "expected milliseconds, at most 7 days")])
         if age_ms:
             raw["occurred_at"] = to_rfc3339(now - timedelta(milliseconds=age_ms))
     lead = raw.get("lead", {})
     if beacon.anonymous_id and isinstance(lead, dict):
         raw["lead"] = {"anonymous_id": beacon.anonymous_id, **lead}
+        _keep_unread_address(raw)
     properties = raw.get("properties")
     if isinstance(properties, dict) and isinstance(url := properties.get("url"), str) and "utm_" in url:
         raw["properties"] = {**_campaign(url), **properties}
     return raw
+
+
+def _keep_unread_address(raw: dict[str, Any]) -> None:
+    """What a visitor mistyped is kept as a property: nobody is there to be told, and the browser names the lead."""
+    email, properties = raw["lead"].get("email"), raw.get("properties", {})
+    if isinstance(email, str) and names_somebody(email) is None and isinstance(properties, dict):
+        raw["lead"] = {kind: value for kind, value in raw["lead"].items() if kind != "email"}
+        raw["properties"] = {"email": email, **properties}
 
 
 def _campaign(url: str) -> Mapping[str, str]:

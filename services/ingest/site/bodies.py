@@ -16,7 +16,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from services.ingest.sources.base import Unreadable
 from services.ingest.sources.bodies import BETWEEN, form_pairs, plain_form
 from shared.codec import check_json
-from shared.errors import FieldFault, ProblemError
+from shared.errors import FieldFault, ProblemError, pointer
 
 URLENCODED, MULTIPART, JSON, TEXT = (
     "application/x-www-form-urlencoded",
@@ -42,8 +42,8 @@ _ESCAPED = re.compile(r"&#[0-9]{1,7};")
 # Not behind the prefixes of half-width kana and of JIS X 0212, which mean something else.
 _EUC_SIGN = re.compile(rb"(?<![\x8e\x8f])(?<!\x8f[\xa1-\xfe])[\xa1-\xfe][\xa1-\xfe]")
 _HALF_WIDTH_KANA = re.compile(r"[｡-ﾟ]")
-_NAME = re.compile(rb'[;\s]name="([^"]*)"', re.IGNORECASE)
-_FILE = re.compile(rb"[;\s]filename\*?=", re.IGNORECASE)
+_IN_QUOTES = re.compile(rb'"[^"]*"')
+_FILE = re.compile(rb"[;\s]filename\*=", re.IGNORECASE)
 _BETWEEN = BETWEEN.decode()
 _QUOTED = ((b"%22", b'"'), (b"%0D", b"\r"), (b"%0A", b"\n"))
 
@@ -68,7 +68,7 @@ def fields_of(content_type: str, body: bytes) -> Pairs:
         elif media_type == MULTIPART:
             pairs = _parts(content_type, body)
         elif media_type == TEXT:
-            pairs = [(name, value) for name, _, value in (line.partition(b"=") for line in body.splitlines()) if name]
+            pairs = _lines(body)
         else:
             raise ProblemError(415, "unsupported_media_type", f"Expected {URLENCODED}, {MULTIPART} or {JSON}.")
     except Unreadable as error:
@@ -116,11 +116,23 @@ def _json_fields(body: bytes) -> Pairs:
             pairs.append((name, content))
     _check_count(len(pairs))
     nested = [
-        FieldFault(f"/{name}", "expected a text, a number or a list of those") for name, one in pairs if _deep(one)
+        FieldFault(pointer([name]), "expected a text, a number or a list of those") for name, one in pairs if _deep(one)
     ]
     if nested:
         raise ProblemError(422, "invalid_fields", "A form's fields are not nested.", nested)
     return [(_checked(name), one) for name, one in pairs if one is not None]
+
+
+def _lines(body: bytes) -> list[tuple[bytes, bytes]]:
+    """A form as text: a line `name=value` for each field; a line without `=` goes on with the value before it."""
+    pairs: list[tuple[bytes, bytes]] = []
+    for line in body.splitlines():
+        name, sign, value = line.partition(b"=")
+        if name and sign:
+            pairs.append((name, value))
+        elif pairs:
+            pairs[-1] = (pairs[-1][0], pairs[-1][1] + b"\n" + line)
+    return [(name, value.rstrip(b"\n")) for name, value in pairs]
 
 
 def _deep(value: Any) -> bool:
@@ -228,8 +240,8 @@ def _parts(content_type: str, body: bytes) -> list[tuple[bytes, bytes]]:
     if not boundary:
         raise _unreadable("the header names no boundary")
     reader = _Parts()
-    parser = MultipartParser(boundary, reader.callbacks())  # type: ignore[arg-type]
     try:
+        parser = MultipartParser(boundary, reader.callbacks())  # type: ignore[arg-type]
         parser.write(body)
         parser.finalize()
     except FormParserError:
@@ -274,10 +286,12 @@ class _Parts:
         self._header = self._line = b""
 
     def _end(self) -> None:
-        named = _NAME.search(self._disposition)
-        if named is None or _FILE.search(self._disposition):
+        _, options = parse_options_header(self._disposition)
+        if b"filename" in options or _FILE.search(_IN_QUOTES.sub(b"", self._disposition)):
             return
-        self.pairs.append((_unquoted(named[1], _QUOTED), b"".join(self._value)))
+        if b"name" not in options:
+            raise _unreadable("a part of it has no name that can be read")
+        self.pairs.append((_unquoted(options[b"name"], _QUOTED), b"".join(self._value)))
         _check_count(len(self.pairs))
 
     def _finish(self) -> None:

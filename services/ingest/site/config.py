@@ -117,6 +117,13 @@ class Form:
     region: str = "JP"
     disabled: str | None = None
 
+    def asked(self, purpose: str, name: str) -> str:
+        """What people are shown beside a field of consent: `consent_text` is about profiling, or, where the form does
+        not ask for that, about whatever it asks for; else it is the field's own name.
+        """
+        about = purpose == "profiling" or "consent.profiling" not in (self.fields or {}).values()
+        return self.consent_text if self.consent_text and about else name
+
 
 @dataclass(frozen=True, slots=True)
 class Tag:

@@ -33,10 +33,16 @@ _TARGETS: dict[str, str] = {
 # What pages send for their own sake, and what must not be kept.
 _OWN = re.compile(
     r"(?:_|csrf|xsrf|authenticity_token|g-recaptcha|h-captcha|cf-turnstile|recaptcha|__viewstate|__event|password"
-    r"|passwd|パスワード|submit$|送信|wpcf7|_wpnonce|utf8$|x$|y$)",
+    r"|passwd|パスワード|submit$|送信$|wpcf7|_wpnonce|utf8$|x$|y$)",
     re.IGNORECASE,
 )
-_AGAIN = re.compile(r"確認用|[(【\[]\s*再?確認|再?確認[)\]】]?$|再入力|confirm|retype|re[-_ ]?enter", re.IGNORECASE)
+# Behind what is entered twice: ご用件の確認 and 在庫確認 are fields of their own.
+_AGAIN = re.compile(
+    r"確認用|[(【\[]\s*再?確認|(?:再|メール|アドレス|mail|address|パスワード|password)の?確認[)\]】]?$|再入力"
+    r"|retype|re[-_ ]?enter|(?:mail|address|pass(?:word)?)[-_ ]?confirm"
+    r"|confirm[-_ ]?(?:your[-_ ]?)?(?:e?-?mail|address|pass)|^(?:confirm|確認)$",
+    re.IGNORECASE,
+)
 # 【必須】お名前（漢字）※ is お名前.
 _NOTES = re.compile(r"[【\[(<＜「『].*?[】\])>＞」』]|[※*＊:：]|必須|任意")
 _POLITE = re.compile(r"^(?:your[-_ ]|ご|お|御(?!社))")

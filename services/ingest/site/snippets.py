@@ -68,7 +68,7 @@ def _control(name: str, to: str, form: Form, language: Language) -> str:
     if to == "lead.phone":
         return f'  <p><label>{label} <input type="tel" {named} autocomplete="tel"></label></p>'
     if to.startswith("consent."):
-        text = escape(form.consent_text) if form.consent_text else label
+        text = escape(form.asked(to.partition(".")[2], name))
         yes = "はい" if language == "ja" else "yes"
         return f'  <p><label><input type="checkbox" {named} value="{yes}"> {text}</label></p>'
     if to == "properties.message":

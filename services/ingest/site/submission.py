@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
+from services.ingest.agreement import agreed
 from services.ingest.site.bodies import CHARSET_FIELD, MAX_FIELDS, Pairs
 from services.ingest.site.config import IGNORE, Form
 from services.ingest.site.names import same_name, usual_target
@@ -32,11 +33,6 @@ FILLED_FAST = "filled_fast"
 """The flag of a form that was sent sooner than a person could have filled it in."""
 
 _RESERVED = frozenset({BROWSER, SUBMISSION, STARTED, PAGE, TEST, CHARSET_FIELD})
-_REFUSALS = frozenset(
-    """
-    0 false no off n none いいえ 否 しない 希望しない 希望しません 同意しない 同意しません 不要 受け取らない いらない
-    """.split()
-)
 _MAX_SUBMISSION = 128
 _OWN = ""  # the place of what a page sends for our sake
 _EAST_ASIAN = re.compile(r"[぀-ヿ㐀-鿿豈-﫿]")
@@ -64,7 +60,7 @@ class _Draft:
         self.lead: dict[str, Any] = {}
         self.attributes: dict[str, Any] = {}
         self.properties: dict[str, Any] = {}
-        self.consent: dict[str, Any] = {}
+        self.consent: dict[str, dict[str, bool | None]] = {}  # by purpose and field
         self.said: Pairs = []
         self.own: dict[str, str] = {}
 
@@ -114,7 +110,7 @@ class FormReader:
         if self._filled_fast(own.get(STARTED, ""), now):
             submission.flags = (FILLED_FAST,)
         if submission.test:
-            submission.notes += [*_notes(draft, submission), *self._unmatched(places)]
+            submission.notes += [*_notes(draft, submission), *self._unmatched(places), *_unclear(draft)]
         return submission
 
     def _unmatched(self, places: Mapping[str, str]) -> list[str]:
@@ -136,21 +132,23 @@ class FormReader:
 
     def _activity(self, draft: _Draft, referer: str, now: datetime) -> dict[str, Any]:
         form = self._form
+        lead = _lead(draft, form.region)
         activity: dict[str, Any] = {
-            "id": _id(form.key, draft, now),
+            "id": _id(form.key, draft, lead, now),
             "source": form.key,
             "type": form.activity,
-            "lead": _lead(draft, form.region),
+            "lead": lead,
         }
         _whole_name(draft.attributes)
         if draft.attributes:
             activity["attributes"] = draft.attributes
         page = _about_page(draft.own.get(PAGE) or referer)
         activity["properties"] = {**page, **draft.properties, "form": form.key, **form.properties}
-        if draft.consent:
-            activity["consent"] = {**draft.consent, "at": to_rfc3339(now), "source": f"form {form.key}"}
+        if words := _words(draft.consent):
+            activity["consent"] = {**words, "at": to_rfc3339(now), "source": f"form {form.key}"}
             if form.consent_text:
-                activity["consent"]["text"] = form.consent_text
+                shown = [form.asked(purpose, name) for purpose in words for name in draft.consent[purpose]]
+                activity["consent"]["text"] = " / ".join(dict.fromkeys(shown))
         return activity
 
     def _filled_fast(self, started: str, now: datetime) -> bool:
@@ -171,7 +169,7 @@ def _place(draft: _Draft, part: str, key: str, name: str, value: Any) -> None:
         elif said != "":
             draft.attributes.setdefault(key, said)
     elif part == "consent":
-        draft.consent[key] = agreed(value) and draft.consent.get(key, True)
+        _agree(draft, key, name, value)
     elif part == IGNORE:
         return
     elif key.startswith("external_ids."):
@@ -191,9 +189,32 @@ def _add(properties: dict[str, Any], key: str, value: Any) -> None:
         properties[key] = [before, value]
 
 
-def agreed(value: Any) -> bool:
-    """Whether a sent field of consent agrees. A box that is not ticked sends nothing; `いいえ` and `0` refuse."""
-    return value is True or (value is not False and str(value).strip().casefold() not in _REFUSALS)
+def _agree(draft: _Draft, purpose: str, name: str, value: Any) -> None:
+    """A box that is not ticked sends nothing, or a hidden no before the yes of the same name. What neither agrees nor
+    refuses is kept as a property; a box whose value is its own name agrees.
+    """
+    word = agreed(str(value))
+    if word is None and same_name(str(value)) == same_name(name):
+        word = True
+    if word is None:
+        _add(draft.properties, name.strip(), value)
+    fields = draft.consent.setdefault(purpose, {})
+    fields[name] = word if not fields.get(name) else True
+
+
+def _words(consent: Mapping[str, Mapping[str, bool | None]]) -> dict[str, bool]:
+    """What was agreed to or refused; where several fields ask for one purpose, each must agree."""
+    said = {purpose: set(fields.values()) for purpose, fields in consent.items()}
+    return {purpose: False not in words for purpose, words in said.items() if words == {True} or False in words}
+
+
+def _unclear(draft: _Draft) -> list[str]:
+    return [
+        f"the field {name} says neither yes nor no, so that no consent is recorded: give it a value such as yes"
+        for fields in draft.consent.values()
+        for name, word in fields.items()
+        if word is None
+    ]
 
 
 def _lead(draft: _Draft, region: str) -> dict[str, Any]:
@@ -209,11 +230,11 @@ def _lead(draft: _Draft, region: str) -> dict[str, Any]:
         named["anonymous_id"] = browser
     unread: list[tuple[str, str, str]] = []
     identified = bool(named)
-    for kind, read in (("email", _email), ("phone", _phone)):
+    for kind in ("email", "phone"):
         name, value = found.get(kind, ("", ""))
         if not value:
             continue
-        identifies = read(value, region)
+        identifies = names_somebody(value) if kind == "email" else _phone(value, region)
         if identifies is None:
             unread.append((kind, name, value))
         else:
@@ -227,7 +248,7 @@ def _lead(draft: _Draft, region: str) -> dict[str, Any]:
     return named
 
 
-def _email(address: str, _: str) -> bool | None:
+def names_somebody(address: str) -> bool | None:
     """Whether an address names somebody, a department at least; None for one that cannot be read."""
     try:
         return bool(normalise_email(address)) if len(address) <= 512 else None
@@ -261,7 +282,7 @@ def _about_page(address: str) -> dict[str, Any]:
         query = parse_qsl(parts.query, max_num_fields=100) if "utm_" in parts.query else ()
     except ValueError:
         return {}
-    return {"url": f"{parts.scheme}://{parts.netloc}{parts.path}", **campaign(query)}
+    return {"url": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", **campaign(query)}
 
 
 def campaign(query: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -270,14 +291,17 @@ def campaign(query: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {**({"campaign": utm["utm_campaign"]} if "utm_campaign" in utm else {}), **utm}
 
 
-def _id(key: str, draft: _Draft, now: datetime) -> str:
+def _id(key: str, draft: _Draft, lead: Mapping[str, Any], now: datetime) -> str:
     """The same for a double click and for a page sent again by its browser: made of what was filled in, and of the text
     that was made when the page was loaded, or, where the page has none, of the day (UTC).
 
-    Made of the content too, since who goes back and corrects the form sends another one.
+    Made of the content too, since who goes back and corrects the form sends another one. Where nothing in the content
+    tells who sends it, the browser does.
     """
     submission = draft.own.get(SUBMISSION, "")[:_MAX_SUBMISSION]
     named = [key, submission or f"day {now:%Y-%m-%d}", draft.said]
+    if not submission and lead.keys() == {"anonymous_id"}:
+        named.append(lead["anonymous_id"])
     return hashlib.blake2b(orjson.dumps(named), digest_size=16).hexdigest()
 
 
@@ -286,7 +310,7 @@ def _notes(draft: _Draft, submission: Submission) -> list[str]:
     if not submission.activity["lead"].get("email"):
         notes.append("no field is understood as the e-mail address: name one under `fields:` as lead.email")
     if SUBMISSION not in draft.own:
-        notes.append(f"no field {SUBMISSION}: the same content counts once a day, whoever sends it")
+        notes.append(f"no field {SUBMISSION}: the same content of one person or browser counts once a day")
     if submission.honeypot:
         notes.append("the honeypot field is filled in: browsers that fill in forms would mark people as programs")
     return notes

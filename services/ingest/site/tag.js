@@ -4,33 +4,39 @@
 var me = d.currentScript || d.querySelector("script[data-key][src*='/v1/tag.js']");
 if (!me || w.kizashi && w.kizashi.loaded) return;
 var set = me.dataset, base = me.src.replace(/\/v1\/tag\.js.*$/, ""), asked = w.kizashi && w.kizashi.q || [];
-var NAME = "kizashi_id", queue = [], timer, shown, id, agreed = set.consent === "granted", mute = false;
-var words = "(?:^|; )" + NAME + "=([^;]*)";
-function stored() { var m = d.cookie.match(words); return m && decodeURIComponent(m[1]); }
-function store(value, seconds) {
-  d.cookie = NAME + "=" + value + "; path=/; max-age=" + seconds + "; SameSite=Lax" +
+var NAME = "kizashi_id", OFF = "kizashi_off", queue = [], timer, shown, id, agreed = set.consent === "granted", mute = false;
+var LONG = 34560000; // 400 days
+function stored(name) { var m = d.cookie.match("(?:^|; )" + name + "=([\\w.-]{1,128})(?:;|$)"); return m && m[1]; }
+function store(name, value, seconds) {
+  d.cookie = name + "=" + value + "; path=/; max-age=" + seconds + "; SameSite=Lax" +
     (location.protocol === "https:" ? "; Secure" : "") + (set.domain ? "; domain=" + set.domain : "");
 }
 function uuid() {
   if (w.crypto && crypto.randomUUID) return crypto.randomUUID();
   return "xxxxxxxx-xxxx-4xxx-8xxx-xxxxxxxxxxxx".replace(/x/g, function () { return (Math.random() * 16 | 0).toString(16); });
 }
-// The id lives in memory until there is consent; one that was kept with consent earlier goes on.
-id = stored();
-if (id) agreed = true; else id = uuid();
-function keep() { if (agreed) store(id, 34560000); }
+// The id lives in memory until there is consent; one that was kept with consent earlier goes on, and so does a refusal.
+id = stored(NAME);
+if (stored(OFF)) { agreed = false; mute = true; }
+else if (id) agreed = true;
+if (!id) id = uuid();
+function keep() { if (agreed) store(NAME, id, LONG); }
 function waiting() { return set.consent === "required" && !agreed; }
-function flush() {
-  clearTimeout(timer); timer = 0;
-  if (!queue.length || waiting() || mute) return;
-  var now = Date.now(), sent = queue.splice(0, 20);
-  var body = JSON.stringify({ write_key: set.key, anonymous_id: id, activities: sent.map(function (one) {
+function send(some) {
+  var now = Date.now(), url = base + "/v1/collect";
+  var body = JSON.stringify({ write_key: set.key, anonymous_id: id, activities: some.map(function (one) {
     var copy = Object.assign({}, one.a); if (now - one.at > 999) copy.age_ms = now - one.at; return copy;
   }) });
-  var url = base + "/v1/collect";
-  if (!(navigator.sendBeacon && navigator.sendBeacon(url, body)))
-    w.fetch && fetch(url, { method: "POST", body: body, keepalive: true, credentials: "omit" }).catch(function () {});
-  if (queue.length) flush();
+  // Browsers let 64 KiB go while a page is left. What is longer goes one by one, so that it takes no other with it.
+  var small = body.length < 20000;
+  if (!small && some.length > 1) some.forEach(function (one) { send([one]); });
+  else if (!(navigator.sendBeacon && navigator.sendBeacon(url, body)))
+    w.fetch && fetch(url, { method: "POST", body: body, keepalive: small, credentials: "omit" }).catch(function () {});
+}
+function flush() {
+  clearTimeout(timer); timer = 0;
+  if (waiting() || mute) return;
+  while (queue.length) send(queue.splice(0, 20));
 }
 function add(a, soon) {
   if (mute) return;
@@ -52,7 +58,7 @@ function page() {
 w.addEventListener("popstate", function () { setTimeout(page, 0); });
 d.addEventListener("click", function (event) {
   var a = event.target.closest && event.target.closest("a[href]");
-  if (!a) return;
+  if (!a || !/^(https?|mailto|tel):$/.test(a.protocol)) return;
   var file = /\.(pdf|docx?|xlsx?|pptx?|zip|csv|mp4)$/i.test(a.pathname || "");
   if (file) add({ type: "document_downloaded", properties: { document: a.pathname, link: a.href, url: shown } }, true);
   else if (a.host !== location.host) add({ type: "link_clicked", properties: { link: a.href, url: shown } }, true);
@@ -62,16 +68,24 @@ function field(form, name, value) {
   if (!input) { input = d.createElement("input"); input.type = "hidden"; input.name = name; form.appendChild(input); }
   if (!input.value) input.value = value;
 }
+function address(form) {
+  var found;
+  [].forEach.call(form.querySelectorAll("input"), function (input) {
+    var own = input.type === "email", fits = own || input.type === "text" && /mail/i.test(input.name);
+    if (fits && /\S@\S/.test(input.value) && (!found || own && found.type !== "email")) found = input;
+  });
+  return found ? { email: found.value.trim() } : {};
+}
 d.addEventListener("submit", function (event) {
   var form = event.target, data = form.dataset || {};
   // A form of Kizashi's own carries the browser's id; another one tells who it is only if it is marked.
   if ((form.getAttribute("action") || "").indexOf("/v1/forms/") >= 0) {
     if (!waiting() && !mute) field(form, NAME, id);
+    field(form, "kizashi_page", location.href);
     flush();
   } else if (data.kizashi !== undefined) {
-    var mail = form.querySelector("input[type=email],input[name*=mail]");
-    add({ type: data.kizashi || "form_submitted", lead: mail && mail.value ? { email: mail.value } : {},
-      properties: { form: form.id || form.name || location.pathname, url: shown } }, true);
+    var name = form.getAttribute("id") || form.getAttribute("name") || location.pathname;
+    add({ type: data.kizashi || "form_submitted", lead: address(form), properties: { form: name, url: shown } }, true);
   }
 }, true);
 d.addEventListener("visibilitychange", function () { if (d.visibilityState === "hidden") flush(); });
@@ -81,9 +95,12 @@ function command(what, a, b) {
   else if (what === "page") { shown = ""; page(); }
   else if (what === "identify") add({ type: "profile_updated", lead: { email: a }, attributes: b || {} }, true);
   else if (what === "consent") {
-    if (a) { agreed = true; mute = false; keep(); add({ type: "profile_updated", consent: { profiling: true } }, true); }
-    else {
-      if (stored()) { add({ type: "profile_updated", consent: { profiling: false } }, true); store("", 0); }
+    if (a) {
+      agreed = true; mute = false; store(OFF, "", 0); keep();
+      add({ type: "profile_updated", consent: { profiling: true } }, true);
+    } else {
+      if (stored(NAME)) add({ type: "profile_updated", consent: { profiling: false } }, true);
+      store(NAME, "", 0); store(OFF, 1, LONG);
       agreed = false; mute = true; queue = []; id = uuid();
     }
   }

@@ -23,6 +23,12 @@ MAX_DEPTH = 28
 """Levels of an activity up to which the raw item stays on it; readers of the topic accept 32."""
 
 _NUMBERS = (int, float)
+# ip, ipAddress, client_ip, context.ip, contact[ip], ip_signup; not zip.
+_ADDRESS_NAME = re.compile(
+    r"(?:.*[.\[])?(?:(?:client|remote|user|signup|opt|last|origin)_?)?ip(?:v[46]|_?addr(?:ess)?|_opt|_signup)?\]?",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(rb'ip(?:v[46]|_?addr(?:ess)?|_opt|_signup)?\]?":', re.IGNORECASE)
 # Fetchers and gateways that name themselves. A hint only: the agent alone never decides.
 _AGENTS = re.compile(
     r"googleimageproxy|yahoomailproxy|headlesschrome|phantomjs|barracuda|mimecast|proofpoint|safelinks|symantec"
@@ -76,23 +82,39 @@ def posted(
 
 
 def bounded(activity: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """The activity with its JSON, without the raw item where that makes it too long or too deep to be kept.
+    """The activity with its JSON: the raw item without network addresses, and not at all where it makes the activity
+    too long or too deep to be kept.
 
     Raises TypeError for what cannot be JSON in UTF-8.
     """
     written = orjson.dumps(activity)
+    if _ADDRESS.search(written):
+        activity = _with_raw(activity, without_addresses)
+        written = orjson.dumps(activity)
     size = len(written)
     if size <= MAX_RAW:
         # Brackets are counted by deleting them, in half of the time that counting takes.
         nested = 2 * size - len(written.replace(b"{", b"")) - len(written.replace(b"[", b""))
         if nested <= MAX_DEPTH or not _deeper(activity, MAX_DEPTH):
             return activity, written
+    short = _with_raw(activity, None)
+    return (activity, written) if short is activity else (short, orjson.dumps(short))
+
+
+def _with_raw(activity: dict[str, Any], change: Callable[[Any], Any] | None) -> dict[str, Any]:
     properties = activity.get("properties")
     if not isinstance(properties, dict) or "raw" not in properties:
-        return activity, written
+        return activity
     rest = {name: value for name, value in properties.items() if name != "raw"}
-    short = {**activity, "properties": {**rest, "raw_omitted": True}}
-    return short, orjson.dumps(short)
+    raw = {"raw_omitted": True} if change is None else {"raw": change(properties["raw"])}
+    return {**activity, "properties": {**rest, **raw}}
+
+
+def without_addresses(value: Any) -> Any:
+    """`value` without the network addresses of people that tools add: fields called ip, ip_address, ipAddress, …"""
+    if isinstance(value, dict):
+        return {name: without_addresses(one) for name, one in value.items() if not _ADDRESS_NAME.fullmatch(str(name))}
+    return [without_addresses(one) for one in value] if isinstance(value, list) else value
 
 
 def _deeper(value: Any, levels: int) -> bool:

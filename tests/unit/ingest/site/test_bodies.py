@@ -82,6 +82,20 @@ def test_files_are_left_out_and_names_unquoted() -> None:
     assert fields_of("multipart/form-data; boundary=b", body) == [('a"b', "1"), ("c", "")]
 
 
+@pytest.mark.parametrize(
+    ("disposition", "fields"),
+    [
+        ("form-data; name=email", [("email", "1")]),
+        ('form-data; name="x; filename=y"', [("x; filename=y", "1")]),
+        ("form-data; name=up; filename=a.txt; filename*=utf-8''a.txt", []),
+        ("form-data; filename*=utf-8''a.txt; name=up", []),
+    ],
+)
+def test_parts_are_named_as_the_standard_allows(disposition: str, fields: list[tuple[str, str]]) -> None:
+    body = f"--b\r\nContent-Disposition: {disposition}\r\n\r\n1\r\n--b--\r\n".encode()
+    assert fields_of("multipart/form-data; boundary=b", body) == fields
+
+
 def test_json_and_text_bodies() -> None:
     body = b'{"email":"a@example.co.jp","tags":["x","y"],"n":3,"ok":true,"none":null}'
     expected = [("email", "a@example.co.jp"), ("tags", "x"), ("tags", "y"), ("n", 3), ("ok", True)]
@@ -90,6 +104,11 @@ def test_json_and_text_bodies() -> None:
     assert fields_of("text/plain", b"email=a@example.co.jp\r\nname=\r\n") == [
         ("email", "a@example.co.jp"),
         ("name", ""),
+    ]
+    several_lines = "message=表ソ能\r\n二行目\r\n\r\n四行目\r\nemail=a@example.co.jp\r\n".encode()
+    assert fields_of("text/plain", several_lines) == [
+        ("message", "表ソ能\n二行目\n\n四行目"),
+        ("email", "a@example.co.jp"),
     ]
 
 
@@ -104,6 +123,13 @@ def test_json_and_text_bodies() -> None:
         ("application/json", b'{"a":"\\u0000"}', 422, "invalid_fields"),
         ("multipart/form-data", b"x", 400, "invalid_form"),
         ("multipart/form-data; boundary=b", b"nothing", 400, "invalid_form"),
+        ("multipart/form-data; boundary=" + "b" * 300, b"nothing", 400, "invalid_form"),
+        (
+            "multipart/form-data; boundary=b",
+            b"--b\r\nContent-Disposition: form-data\r\n\r\n1\r\n--b--\r\n",
+            400,
+            "invalid_form",
+        ),
         (
             "multipart/form-data; boundary=b",
             b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1',

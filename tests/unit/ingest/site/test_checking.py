@@ -1,5 +1,6 @@
 """What can be seen wrong in a page with a form."""
 
+import re
 from urllib.parse import parse_qs
 
 import pytest
@@ -25,6 +26,11 @@ def test_our_own_snippets_are_in_order(form: object) -> None:
         html = HTML.format(head="", body=tag_element(BASE, "wk_12345678") + made)
         assert codes(html) == []
         assert codes(html, level="ok") == ["tag", "form"]
+
+
+def test_each_box_of_consent_says_what_it_asks_for() -> None:
+    shown = re.findall(r'type="checkbox"[^>]*> ([^<]*)<', plain_form(FORM, BASE))
+    assert shown == ["個人情報の取扱いに同意します", "メルマガ"]
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,26 @@ async def test_good_activities_are_taken_and_others_reported(page: httpx2.AsyncC
     assert len(durable.records) == 1
 
 
+async def test_faults_are_named_by_their_place(page: httpx2.AsyncClient) -> None:
+    bad = [{"type": "Page Viewed"}, {**PAGE, "age_ms": -1}, {**PAGE, "a/b": 1}]
+    answer = await page.post("/v1/collect", json={**BODY, "activities": bad}, headers=FROM)
+    places = [one["pointer"] for one in answer.json()["errors"]]
+    assert places == ["/activities/0/type", "/activities/1/age_ms", "/activities/2/a~1b"]
+
+
+async def test_a_mistyped_address_costs_no_activity(page: httpx2.AsyncClient, durable: ListedRecords) -> None:
+    said = {"type": "profile_updated", "lead": {"email": "taro at example"}}
+    assert (await page.post("/v1/collect", json={**BODY, "activities": [said]}, headers=FROM)).status_code == 202
+    (activity,) = kept(durable)
+    assert [tuple(one) for one in activity.identifiers] == [("anonymous", "b-1")]
+    assert activity.properties["email"] == "taro at example"
+
+
+async def test_a_compressed_beacon_is_refused_as_that(page: httpx2.AsyncClient) -> None:
+    answer = await page.post("/v1/collect", content=gzip.compress(b"{}"), headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 415
+
+
 @pytest.mark.parametrize(
     ("change", "headers", "status", "code"),
     [

@@ -15,6 +15,8 @@ from services.ingest.durable import Durability, OutgoingRecord
 from services.ingest.links import PIXEL
 from services.ingest.settings import IngestSettings
 from services.ingest.site.tokens import BadToken, Mark, Tokens
+from shared.errors import ConfigError
+from shared.settings import load
 from tests.unit.ingest.conftest import NOW, ListedRecords
 from tests.unit.ingest.site.desk import kept, site_client
 
@@ -130,6 +132,12 @@ def test_keys_change_without_a_gap() -> None:
         Tokens(b"a secret", version=2, oldest=2).open(old)
     with pytest.raises(BadToken):
         TOKENS.open(newer.seal(MARK))
+
+
+def test_no_setting_makes_links_that_nobody_follows() -> None:
+    env = {"KIZASHI_INGEST__LINK_KEY_VERSION": "1", "KIZASHI_INGEST__LINK_KEY_OLDEST": "2"}
+    with pytest.raises(ConfigError, match="link_key_oldest is above link_key_version"):
+        load(IngestSettings, env)
 
 
 def test_a_token_shows_no_address() -> None:

@@ -47,6 +47,14 @@ from services.ingest.site.names import usual_target
         ("password", "ignore"),
         ("g-recaptcha-response", "ignore"),
         ("_wpcf7", "ignore"),
+        ("送信", "ignore"),
+        ("メールアドレスの確認", "ignore"),
+        ("confirmEmail", "ignore"),
+        ("確認", "ignore"),
+        ("送信者名", "properties.送信者名"),
+        ("在庫確認", "properties.在庫確認"),
+        ("ご用件の確認", "properties.ご用件の確認"),
+        ("confirm_date", "properties.confirm_date"),
     ],
 )
 def test_a_field_is_understood_by_its_name(name: str, target: str) -> None:

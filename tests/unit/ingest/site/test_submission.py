@@ -1,12 +1,13 @@
 """From fields to an activity."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from services.ingest.site.config import Form
-from services.ingest.site.submission import FILLED_FAST, FormReader, Submission, agreed
+from services.ingest.site.submission import FILLED_FAST, FormReader, Submission
 from tests.unit.ingest.conftest import NOW
 from tests.unit.ingest.site.desk import FORM, FULL, SITE, USUAL
 
@@ -55,6 +56,8 @@ def test_the_browser_and_its_page_come_along() -> None:
     about = {"url": f"{SITE}/contact", "campaign": "autumn", "utm_campaign": "autumn", "utm_source": "mail"}
     assert about.items() <= activity["properties"].items()
     assert "secret" not in str(activity)
+    named = read({**FULL, "kizashi_page": "https://user:word@www.example.co.jp/a"}).activity["properties"]["url"]
+    assert named == f"{SITE}/a"
     assert read({**FULL, "anonymous_id": "b-2"}, referer=f"{SITE}/c?x=1").activity["properties"]["url"] == f"{SITE}/c"
 
 
@@ -65,7 +68,7 @@ def test_consent_is_kept_with_its_proof() -> None:
         "email": False,
         "at": "2026-11-24T03:00:00.000000Z",
         "source": "form contact-ja",
-        "text": "個人情報の取扱いに同意します",
+        "text": "個人情報の取扱いに同意します / メルマガ",
     }
     assert "consent" not in read(FULL).activity, "a box that is not ticked sends nothing and withdraws nothing"
 
@@ -74,17 +77,36 @@ def test_consent_is_kept_with_its_proof() -> None:
     ("said", "means"),
     [
         ("on", True),
-        ("はい", True),
-        ("1", True),
-        ("いいえ", False),
-        ("0", False),
-        ("No", False),
         (True, True),
+        ("メルマガ", True),
+        (["0", "1"], True),
+        (["true", "false"], True),
+        ("拒否", False),
         (False, False),
+        (0, False),
+        ("newsletter", None),
     ],
 )
-def test_words_of_consent(said: object, means: bool) -> None:
-    assert agreed(said) is means
+def test_words_of_consent(said: object, means: bool | None) -> None:
+    submission = read({**FULL, "メルマガ": said, "kizashi_test": "1"})
+    assert submission.activity.get("consent", {}).get("email") is means
+    unclear = [note for note in submission.notes if "neither yes nor no" in note]
+    assert bool(unclear) is (means is None)
+    assert submission.activity["properties"].get("メルマガ") == (said if means is None else None)
+
+
+def test_where_two_fields_ask_for_one_purpose_both_must_agree() -> None:
+    form = replace(FORM, fields={"メール": "lead.email", "同意A": "consent.email", "同意B": "consent.email"})
+    for one, other, means in (("はい", "はい", True), ("はい", "いいえ", False), ("はい", "?", None)):
+        fields = {"メール": "a@example.co.jp", "同意A": one, "同意B": other}
+        assert read(fields, form).activity.get("consent", {}).get("email") is means
+
+
+def test_the_text_of_consent_is_about_profiling_or_all_that_a_form_asks_for() -> None:
+    only_mail = replace(FORM, fields={"メール": "lead.email", "案内": "consent.email"})
+    consent = read({"メール": "a@example.co.jp", "案内": "on"}, only_mail).activity["consent"]
+    assert consent["text"] == FORM.consent_text
+    assert read({**FULL, "メルマガ": "on"}).activity["consent"]["text"] == "メルマガ"
 
 
 def test_a_double_click_is_one_and_a_corrected_form_another() -> None:
@@ -101,6 +123,13 @@ def test_without_a_script_the_same_content_counts_once_a_day() -> None:
     assert read(FULL, hours=1).activity["id"] == first
     assert read(FULL, days=1).activity["id"] != first
     assert read({**FULL, "ご相談内容": "別の相談"}).activity["id"] != first
+    assert read({**FULL, "kizashi_id": "made anew for each page"}).activity["id"] == first
+
+
+def test_where_nothing_tells_who_sends_it_the_browser_does() -> None:
+    one, other = ({"ご相談内容": "価格表", "kizashi_id": browser} for browser in ("b-1", "b-2"))
+    assert read(one).activity["id"] == read(one, hours=1).activity["id"]
+    assert read(one).activity["id"] != read(other).activity["id"]
 
 
 def test_programs_give_themselves_away() -> None:

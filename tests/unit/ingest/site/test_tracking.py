@@ -93,7 +93,7 @@ async def test_the_clients_clock_does_not_count(page: httpx2.AsyncClient, durabl
         ("/v1/track", {"json": TRACK, "headers": {"Authorization": "Basic !"}}, 401),
         ("/v1/track", {"json": [TRACK], "auth": KEY}, 422),
         ("/v1/track", {"content": b"{", "auth": KEY}, 400),
-        ("/v1/track", {"json": {"event": "x"}, "auth": KEY}, 400),
+        ("/v1/track", {"json": {"event": "x"}, "auth": KEY}, 422),
         ("/v1/batch", {"json": {}, "auth": KEY}, 422),
         ("/v1/batch", {"json": {"batch": [{}] * 2_501}, "auth": KEY}, 413),
         ("/v1/track", {"json": TRACK, "auth": KEY, "headers": {"Origin": "https://evil.example"}}, 403),

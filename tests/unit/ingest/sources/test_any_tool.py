@@ -110,3 +110,15 @@ def test_generic_reads_any_shape_by_its_mapping() -> None:
     assert posted["properties"]["n"] == 0
     assert posted["consent"] == {"at": "2026-10-07T06:59:00.000000Z", "email": False}
     assert reading("generic", {"data": {}}, mapping=mapping).refused[0].reason == "nothing stands at data.events"
+
+
+def test_addresses_of_people_stay_out_of_the_raw_item() -> None:
+    told = {
+        "email": "a@example.co.jp", "event": "open", "sg_event_id": "o", "timestamp": 1, "ip": "203.0.113.7",
+        "zip": "100-0001", "more": [{"ipAddress": {"ip": "203.0.113.7"}, "client_ip": "203.0.113.7", "tip": 1}],
+        "contact[ip]": "203.0.113.7", "context.ip": "203.0.113.7",
+    }  # fmt: skip
+    properties = reading("sendgrid", told).taken[0].posted["properties"]
+    assert properties["ip_network"] == "203.0.113.0/24"
+    assert "203.0.113.7" not in json.dumps(properties)
+    assert (properties["raw"]["zip"], properties["raw"]["more"]) == ("100-0001", [{"tip": 1}])
