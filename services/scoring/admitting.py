@@ -8,10 +8,11 @@ import orjson
 
 from services.scoring.core.consent import PROFILING, Profiling, history_of
 from services.scoring.core.lead import LeadState, Models
+from services.scoring.core.linking import LeadIdFor, place
+from services.scoring.core.profile import identifiers_of
 from services.scoring.erasures import Erasures
 from services.scoring.repository import Key, ScoringRepository
 from shared.activity import Activity, to_record
-from shared.identity import Identifier
 
 
 @dataclass(slots=True)
@@ -37,17 +38,22 @@ async def admit(
     admitted = Admitted({key: one for key, one in fresh.items() if key not in forgotten}, dict(bodies), forgotten)
     model = models.primary.compiled.model
     if model.needs_consent and model.consent.without == "drop":
-        await _drop_without_consent(repository, admitted)
+        await _drop_without_consent(repository, admitted, erasures.lead_id_for)
     return admitted
 
 
-async def _drop_without_consent(repository: ScoringRepository, admitted: Admitted) -> None:
-    of_person: dict[Identifier, list[Activity]] = defaultdict(list)
-    for activity in admitted.fresh.values():
-        of_person[activity.identifiers[0]].append(activity)
-    packed = await repository.states_of(of_person)
-    for identifier, activities in of_person.items():
-        agreed = list(LeadState.unpack(packed[identifier]).agreed) if identifier in packed else []
+async def _drop_without_consent(repository: ScoringRepository, admitted: Admitted, lead_id_for: LeadIdFor) -> None:
+    """What a person has agreed to under any of their names counts: a browser's consent for the form that follows."""
+    names = identifiers_of(admitted.fresh.values())
+    known, packed = await repository.owners(names), await repository.states_of(names)
+    states = {known.owners[name].lead_id: state for name, state in packed.items() if name in known.owners}
+    placement = place(admitted.fresh.values(), known.owners, set(known.with_email), lead_id_for)
+    of_person: dict[frozenset[str], list[Activity]] = defaultdict(list)
+    for key, activity in admitted.fresh.items():
+        lead_id = placement.lead_of[key]
+        of_person[frozenset(placement.cluster_of(lead_id) or {lead_id})].append(activity)
+    for lead_ids, activities in of_person.items():
+        agreed = [word for one in lead_ids if one in states for word in LeadState.unpack(states[one]).agreed]
         said = [(word.at, word.granted) for word in history_of(activities) if word.purpose == PROFILING]
         profiling = Profiling(sorted([*agreed, *said], key=lambda word: word[0]))
         for activity in activities:

@@ -24,6 +24,10 @@ class Erasures:
     async def refresh(self, conn: asyncpg.Connection) -> None:
         """Bring it up to date, inside the caller's transaction; until its end nobody is erased."""
         await conn.execute(f"SELECT pg_advisory_xact_lock_shared({LOCK})")
+        await self.read(conn)
+
+    async def read(self, conn: asyncpg.Connection) -> None:
+        """Take what was erased since the last time. Not for two at once."""
         rows = await conn.fetch(
             "SELECT seq, hash::text, erased_at FROM scoring.erasure WHERE seq > $1 ORDER BY seq", self._seen
         )

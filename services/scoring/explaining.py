@@ -1,6 +1,7 @@
 """Explanations of stored leads: load what was stored, choose what counts at the instant asked for, explain it."""
 
-from collections.abc import Callable, Collection, Sequence
+import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -13,15 +14,17 @@ from services.scoring.core.difference import Difference, difference
 from services.scoring.core.entries import Entry, manual_of, recyclings_of
 from services.scoring.core.explain import Explanation, explain
 from services.scoring.core.knowledge import OCCURRED, Knowledge, Recorded, happened_by, known_by
+from services.scoring.core.linking import LeadIdFor
 from services.scoring.core.links import Link
 from services.scoring.core.openings import OPENING, REMOVED, Openings, facts_of, openings_of
 from services.scoring.core.profile import identifiers_of
+from services.scoring.erasures import Erasures
 from services.scoring.model_history import InForce, ModelHistory
 from services.scoring.models import ModelsInForce
 from services.scoring.reading import history_removed
 from shared.activity import Activity, parse_history
 from shared.errors import ProblemError
-from shared.identity import Identifier
+from shared.postgres import finite
 
 # As bytes: what is read as JSON all at once needs no texts first.
 _ACTIVITIES = "SELECT convert_to(body::text, 'UTF8'), recorded_at FROM scoring.activity WHERE lead_id = $1"
@@ -81,11 +84,12 @@ class _Counted:
 class Explainer:
     """Reads and explains; each call is one short transaction."""
 
-    def __init__(self, engine: AsyncEngine, models: ModelsInForce, lead_id_for: Callable[[Identifier], str]) -> None:
+    def __init__(self, engine: AsyncEngine, models: ModelsInForce, named: LeadIdFor) -> None:
         self._engine = engine
         self._models = models
         self._history = ModelHistory(models)
-        self._lead_id_for = lead_id_for
+        self._erasures, self._reading = Erasures(named), asyncio.Lock()
+        self._lead_id_for = self._erasures.lead_id_for
 
     async def explain(self, question: Question) -> Explained | None:
         """None where there never was such a lead.
@@ -97,6 +101,8 @@ class Explainer:
             conn: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
             # One snapshot: what is removed meanwhile is seen as activities or as an opening, and not as both.
             async with conn.transaction(isolation="repeatable_read", readonly=True):
+                async with self._reading:
+                    await self._erasures.read(conn)
                 read = await self._read(conn, question)
         if read is None:
             return None
@@ -192,7 +198,10 @@ async def _links(conn: asyncpg.Connection, anchors: Collection[str]) -> dict[int
 
 async def _entries(conn: asyncpg.Connection, lead_id: str) -> list[tuple[Entry, datetime]]:
     rows = await conn.fetch(_ENTRIES, UUID(lead_id))
-    return [(Entry(kind, id_, anchor, at, orjson.loads(body)), when) for kind, id_, anchor, at, body, when in rows]
+    return [
+        (Entry(kind, id_, anchor, finite(at), orjson.loads(body)), recorded_at)
+        for kind, id_, anchor, at, body, recorded_at in rows
+    ]
 
 
 async def _activities(conn: asyncpg.Connection, lead_id: str) -> list[Recorded]:

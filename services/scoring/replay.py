@@ -17,6 +17,11 @@ from shared.activity import Activity
 from shared.clock import to_rfc3339
 
 CHUNK = 500
+_ROWS = (
+    "SELECT lead.id::text, state, score, has_email, search,"
+    " ARRAY(SELECT ARRAY[kind, value] FROM scoring.identifier i WHERE i.lead_id = lead.id)"
+    " FROM scoring.lead WHERE merged_into IS NULL AND state <> '' AND id > $1 ORDER BY lead.id LIMIT $2"
+)
 
 
 async def replay(
@@ -54,20 +59,16 @@ async def _compare_chunk(
 ) -> Sequence[str]:
     # One snapshot, so that a batch committed meanwhile is seen in the leads and in the activities, or in neither.
     async with conn.transaction(isolation="repeatable_read", readonly=True):
-        rows = await conn.fetch(
-            "SELECT id::text, state FROM scoring.lead WHERE merged_into IS NULL AND state <> '' AND id > $1"
-            " ORDER BY lead.id LIMIT $2",
-            after,
-            CHUNK,
-        )
+        rows = await conn.fetch(_ROWS, after, CHUNK)
         ids = [row[0] for row in rows]
         history = await ScoringRepository(conn).activities_of(ids) if ids else {}
         entries = await EntryRepository(conn).of(ids) if ids else {}
         folded: dict[str, LeadState] = {}
-        for lead_id, packed in rows:
+        for lead_id, packed, *columns in rows:
             state, stored = LeadState.unpack(packed), (history[lead_id], entries[lead_id])
             if (again := _compare(models, lead_id, state, stored, now, found)) is not None:
                 folded[lead_id] = again
+                found.differences += _beside(models, lead_id, state, columns, now)
         found.differences += await compare_contacts(conn, models, folded)
     return ids
 
@@ -93,6 +94,30 @@ def _compare(
         Difference(lead_id, what, ours[what], theirs[what]) for what in ours if ours[what] != theirs[what]
     ]
     return folded
+
+
+def _beside(models: Models, lead_id: str, state: LeadState, columns: Sequence[Any], now: datetime) -> list[Difference]:
+    """Where what stands beside a state, for lists and for finding a lead, is not what the state says."""
+    score, has_email, search, names = columns
+    profile = state.profile
+    evaluated = state.evaluation(models.primary, state.seen_at or state.instant(now)).score
+    wanted = None if evaluated is None else evaluated / 100
+    ours = {"has e-mail": has_email, "search text": search, "owned identifiers": sorted(map(tuple, names))}
+    theirs = {
+        "has e-mail": profile.has_email,
+        "search text": profile.search_text,
+        "owned identifiers": sorted(tuple(name) for name in profile.identifiers),
+    }
+    if not _as_last_seen(score, wanted, fades=state.due_at is not None):
+        ours, theirs = ours | {"listed score": score}, theirs | {"listed score": wanted}
+    return [Difference(lead_id, what, ours[what], theirs[what]) for what in ours if ours[what] != theirs[what]]
+
+
+def _as_last_seen(score: float | None, wanted: float | None, *, fades: bool) -> bool:
+    """The timer may have looked since the last publication, and publishes when a point is lost."""
+    if score is None or wanted is None or not fades:
+        return score == wanted
+    return abs(score - wanted) < 1
 
 
 def _shown(models: Models, state: LeadState, now: datetime) -> Mapping[str, Any]:

@@ -115,6 +115,20 @@ async def test_what_came_without_consent_is_stored_or_dropped_and_never_scored(a
     assert (await desk.replayed()).differences == []
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one by one"])
+async def test_consent_of_a_browser_holds_for_the_form_it_sends(asking: tuple[Desk, str], together: bool) -> None:
+    desk, _ = asking
+    banner = did("banner", days=3, lead={"anonymous_id": "b1"}, consent={"profiling": True})
+    form = did("form", days=2, lead={"email": EMAIL_OF_TARO, "anonymous_id": "b1"})
+    stranger = did("other", days=1, lead={"email": "hanako@example.com", "anonymous_id": "b1"})
+    for batch in [[banner, form, stranger]] if together else [[banner], [form], [stranger]]:
+        await desk.receive(*batch)
+    assert await desk.score_of(TARO) == 10
+    hanako = lead_of(EMAIL, "hanako@example.com")
+    assert not await desk.pool.fetchval("SELECT score FROM scoring.lead WHERE id = $1", hanako), "it is not her browser"
+    assert (await desk.replayed()).differences == []
+
+
 async def test_an_export_holds_everything(desk: Desk) -> None:
     await desk.receive(did("a0", lead={"anonymous_id": "b1"}), did("a1", lead={"email": EMAIL_OF_TARO}))
     await desk.receive(did("a2", days=1, lead={"email": EMAIL_OF_TARO, "anonymous_id": "b1"}))
@@ -174,6 +188,9 @@ async def test_later_activity_is_of_a_new_lead(desk: Desk) -> None:
     assert (await get(desk, TARO)).status_code == 404
     await receive_at(desk, did("a2"))
     assert await desk.score_of(NEW_TARO) == 5
+    for knowledge in ("occurred", "recorded"):
+        told = await get(desk, f"{NEW_TARO}/explanation?at={to_rfc3339(desk.now + DAY)}&knowledge={knowledge}")
+        assert told.json()["score"] == 5, knowledge
     await erase(desk, NEW_TARO)
     assert await desk.states() == {}
 

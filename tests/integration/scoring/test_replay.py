@@ -41,9 +41,9 @@ async def test_a_spoilt_fold_is_found_with_what_differs(busy: Desk) -> None:
     lead_id, state = next(iter((await busy.states()).items()))
     state.profile.attributes["company"] = "somebody else"
     await busy.pool.execute("UPDATE scoring.lead SET state = $1 WHERE id = $2::uuid", state.pack(), lead_id)
-    (difference,) = (await busy.replayed()).differences
-    assert (difference.lead_id, difference.what) == (lead_id, "attributes")
-    assert difference.stored != difference.folded
+    found = (await busy.replayed()).differences
+    assert [(one.lead_id, one.what) for one in found] == [(lead_id, "attributes"), (lead_id, "search text")]
+    assert all(one.stored != one.folded for one in found)
 
 
 async def test_a_lost_activity_is_found(busy: Desk) -> None:
@@ -63,6 +63,21 @@ async def test_a_swapped_state_is_found(busy: Desk) -> None:
         second,
     )
     assert second in {one.lead_id for one in (await busy.replayed()).differences}
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("UPDATE scoring.lead SET score = score + 1 WHERE id = $1::uuid", "listed score"),
+        ("UPDATE scoring.lead SET search = 'x' WHERE id = $1::uuid", "search text"),
+        ("UPDATE scoring.lead SET has_email = false WHERE id = $1::uuid", "has e-mail"),
+        ("UPDATE scoring.identifier SET value = 'x' WHERE lead_id = $1::uuid AND kind = 'email'", "owned identifiers"),
+    ],
+)
+async def test_what_stands_beside_a_state_is_compared_too(busy: Desk, statement: str, what: str) -> None:
+    lead_id = next(iter(await busy.states()))
+    await busy.pool.execute(statement, lead_id)
+    assert [(one.lead_id, one.what) for one in (await busy.replayed()).differences] == [(lead_id, what)]
 
 
 async def test_a_lead_that_is_due_is_waited_for(busy: Desk) -> None:
