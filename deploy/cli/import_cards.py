@@ -12,7 +12,7 @@ import orjson
 import typer
 
 from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, fail, progress, stack_addresses
-from deploy.cli.importing import OnProgress, offline, online
+from deploy.cli.importing import OnProgress, offline, online, told_faults
 from services.ingest.cards.headers import FIELDS
 from services.ingest.cards.notes import Language
 from services.ingest.cards.options import NAMES, OptionFaults, read_options
@@ -78,7 +78,7 @@ def import_(
     try:
         options = read_options(fields, region=load(Settings).region)
     except OptionFaults as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(told_faults(error)) from None
     address = None if dry_run else _where(url, key, data_dir)
     writing = Rendering(CSV, options.report_encoding, options.language)
 

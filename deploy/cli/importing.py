@@ -1,5 +1,6 @@
 """An import as a client sees it: the list read offline, or handed to the running ingest service."""
 
+import re
 import threading
 import time
 import uuid
@@ -12,7 +13,7 @@ import httpx2
 import orjson
 
 from services.ingest.cards.listing import Listing, NoList, count_records, read_layout
-from services.ingest.cards.options import CardOptions
+from services.ingest.cards.options import NAMES, CardOptions, OptionFaults
 from services.ingest.cards.report import NDJSON, preview_of, record_of, summary_of
 from services.ingest.settings import IngestLimits
 from shared.clock import system_clock
@@ -24,9 +25,27 @@ PATIENCE_S = 60.0
 LONGEST_PAUSE_S = 30.0
 _REFUSED = 400
 _AGAIN = frozenset({408, 429, 502, 503, 504})
+# Else an option is called as the field of the form.
+_OWN_NAMES = {"columns": "--column", "encoding": "--from-encoding", "report_encoding": "--encoding"}
+_QUOTED = re.compile(r"`(\w+)`")
 
 OnProgress = Callable[[int, int], None]
 """Told how many bytes of the list are done, and how many there are."""
+
+
+def option_of(field: str) -> str:
+    """What the command calls a field of the form: `--from-encoding` for `encoding`."""
+    return _OWN_NAMES.get(field) or (f"--{field.replace('_', '-')}" if field in NAMES else field)
+
+
+def in_own_names(text: str) -> str:
+    """A message of the service with the fields in it named as the command's options."""
+    return _QUOTED.sub(lambda found: option_of(found[1]) if found[1] in NAMES else found[0], text)
+
+
+def told_faults(error: OptionFaults) -> str:
+    """What is wrong with the options, by their names on the command line."""
+    return "; ".join(f"{option_of(fault.pointer[1:])}: {in_own_names(fault.detail)}" for fault in error.faults)
 
 
 def offline(file: BinaryIO, options: CardOptions, on_progress: OnProgress) -> Iterator[dict[str, Any]]:
@@ -38,7 +57,7 @@ def offline(file: BinaryIO, options: CardOptions, on_progress: OnProgress) -> It
     try:
         layout = read_layout(file, options)
     except NoList as error:
-        raise KizashiError(f"{error.code}: {error}") from None
+        raise KizashiError(f"{error.code}: {in_own_names(str(error))}") from None
     if count_records(file, layout, limits.max_import_records) > limits.max_import_records:
         raise KizashiError(f"at most {limits.max_import_records:,} records go into one import")
     preview = preview_of(file, layout)
@@ -110,8 +129,11 @@ def _refusal(url: str, response: httpx2.Response) -> Exception:
         problem = orjson.loads(response.content)
     except orjson.JSONDecodeError:
         problem = {}
-    detail = problem.get("detail") or problem.get("title") or ""
-    faults = [f"{fault.get('pointer', '')[1:]}: {fault.get('detail')}" for fault in problem.get("errors") or ()]
+    detail = in_own_names(problem.get("detail") or problem.get("title") or "")
+    faults = [
+        f"{option_of(fault.get('pointer', '')[1:])}: {in_own_names(fault.get('detail') or '')}"
+        for fault in problem.get("errors") or ()
+    ]
     reason = "\n".join([f"{url} answered with {response.status_code} {problem.get('code', '')}: {detail}", *faults])
     if response.status_code not in _AGAIN:
         return KizashiError(reason)

@@ -7,21 +7,24 @@ every other is left to `card.py`. `tests/unit/ingest/cards/test_blocks.py` holds
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import compress, repeat
 from typing import Any
 
 from services.ingest.cards import cells
 from services.ingest.cards.building import Agreement, Builder, Made, Understood, When
-from services.ingest.cards.card import ADDRESS, AS_THEY_ARE, KANA, NUMBERS
+from services.ingest.cards.card import ADDRESS, AS_THEY_ARE, KANA
 from services.ingest.cards.columns import Cells, Memo, Texts, read_addresses, read_numbers
 from services.ingest.cards.consent import COLUMNS, read_consent
 from services.ingest.cards.cutting import Block, Plain, RawCells
 from services.ingest.cards.dates import read_date
 from services.ingest.cards.headers import TAG_MARKS, Column
+from services.ingest.cards.meaning import meaning_of
 from services.ingest.cards.names import HONOURED, clean_company
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.outcomes import MOST_BYTES_A_CHARACTER
+from services.ingest.cards.phones import NUMBERS
 from services.ingest.cards.plan import LONGEST_NAME, Plan
 from shared.activity import MAX_AHEAD, SILENT, Activity, parse_posted
 from shared.clock import EPOCH, to_rfc3339
@@ -55,6 +58,9 @@ class CommonCards:
         # A list may have any number of these; little is remembered of each.
         self._unknown = [(column, Texts(codec, cells.LOST, most_characters=4_096).read) for column in plan.unknown]
         self._dates, self._companies = Memo(self._date), Memo(_company)
+        self._meanings = {
+            name: Memo(partial(meaning_of, name, options=options)) for name in (*COLUMNS, "exchanged_at", "postal_code")
+        }
         self._flags = (SILENT,) if options.silent else ()
         self._undated = _DOUBTED if "exchanged_at" in plan.names else self._without_date()
         self._agreements = Memo(self._agreement)
@@ -120,12 +126,16 @@ class CommonCards:
                 _put_aside(column, aside)
                 continue
             found.read[name] = self._readers[name](column, aside)
-            if name in _TEXTS:
-                found.said[name] = found.read[name]
+            found.said[name] = found.read[name]
             if name == "company":
                 found.read[name] = self._companies_of(found.said[name], aside)
+            if index in self._plan.tagged:
+                aside.update(place for place, text in enumerate(found.said[name]) if text in TAG_MARKS)
         found.when = self._times(found.said.get("exchanged_at"), count, aside)
         found.agreed = self._agreed(found, aside)
+        for name in found.said.keys() & self._meanings.keys():
+            # Only now, as what was agreed to and when is read from the texts.
+            found.said[name] = self._meanings[name].read(found.said[name])
         _check_persons(found, aside)
         for repeated in self._plan.repeats:
             _put_aside(columns[repeated.index], aside)

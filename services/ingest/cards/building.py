@@ -11,9 +11,6 @@ from services.ingest.cards.card import (
     ADDRESS,
     AS_THEY_ARE,
     KANA,
-    NUMBERS,
-    PERSONAL_PHONES,
-    PHONES,
     full_address,
     full_kana,
     postal_code,
@@ -23,6 +20,7 @@ from services.ingest.cards.gathering import by_card, ids_of
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
 from services.ingest.cards.outcomes import Outcome, Status
+from services.ingest.cards.phones import NUMBERS, PERSONAL_PHONES, PHONES
 from services.ingest.cards.plan import Plan
 from shared.activity import Activity
 from shared.identity import EMAIL, MOBILE_JP, PHONE, Identifier
@@ -61,8 +59,8 @@ class Made(NamedTuple):
 
 @dataclass(slots=True)
 class Understood:
-    """`count` cards by the column: what stands in the cells of a field, cleaned as ids need it (`said`), and what was
-    read out of them (`read`). "" is nothing; a column of nothing may be missing.
+    """`count` cards by the column: what the cells of a field say, as ids need it (`said`), and what was read out of
+    them (`read`). "" is nothing; a column of nothing may be missing.
     """
 
     count: int

@@ -10,10 +10,11 @@ from services.ingest.cards import cells
 from services.ingest.cards.consent import COLUMNS, read_consent
 from services.ingest.cards.dates import read_date
 from services.ingest.cards.emails import read_addresses
+from services.ingest.cards.meaning import meaning_of
 from services.ingest.cards.names import clean_company, clean_name
 from services.ingest.cards.notes import Note
 from services.ingest.cards.options import CardOptions
-from services.ingest.cards.phones import Number, read_phones
+from services.ingest.cards.phones import NUMBERS, PERSONAL_PHONES, PHONES, Number, read_phones
 from services.ingest.cards.plan import SEPARATOR, Plan, Values
 from shared.activity import MAX_AHEAD
 from shared.clock import EPOCH, to_rfc3339
@@ -22,9 +23,6 @@ from shared.identity import fold_name
 
 CARD = "card"
 """The system of external ids made from company and name."""
-PERSONAL_PHONES = ("mobile", "phone_direct", "phone")
-PHONES = (*PERSONAL_PHONES, "phone_department", "phone_company")
-NUMBERS = frozenset({*PHONES, "fax"})
 KANA = ("name_kana", "last_name_kana", "first_name_kana")
 AS_THEY_ARE = ("department", "job_title", "website", "industry", "country", "state", "city")
 ADDRESS = ("address", "state", "city", "street", "building")
@@ -69,15 +67,16 @@ class Card:
         return activity
 
 
-def id_of(known: Mapping[str, str], options: CardOptions) -> str:
-    """The id of a record's activity: the same whenever the same cells are read, in any encoding and order of columns.
+def id_of(values: Values, options: CardOptions) -> str:
+    """The id of a record's activity: the same whenever the cells say the same, in any encoding and order of columns.
 
     Tags and columns nobody knows stay out of it: a tool sets them anew at every export.
     """
-    if "tags" in known:
-        known = {name: text for name, text in known.items() if name != "tags"}
-    said = SEPARATOR.join((said_first(known, options), *known.values()))
-    return hashlib.sha256(said.encode()).hexdigest()
+    said = {name: meaning_of(name, text, options) for name, text in values.known.items() if name != "tags"}
+    for name, texts in sorted(values.more.items()):
+        if name != "tags":
+            said[f"{name}+"] = "\x1e".join(meaning_of(name, text, options) for text in texts)
+    return hashlib.sha256(SEPARATOR.join((said_first(said, options), *said.values())).encode()).hexdigest()
 
 
 def said_first(names: Iterable[str], options: CardOptions) -> str:
@@ -88,7 +87,7 @@ def said_first(names: Iterable[str], options: CardOptions) -> str:
 def read_card(values: Values, plan: Plan, options: CardOptions, now: datetime) -> Card:
     """Understand a record; what is not understood stays with it as text, and a note says so."""
     known = values.known
-    card = Card(id_of(_with_repeats(values), options), notes=values.notes)
+    card = Card(id_of(values, options), notes=values.notes)
     _who(card, known)
     _addresses(card, values, plan)
     _phones(card, values, plan, options.region)
@@ -96,17 +95,11 @@ def read_card(values: Values, plan: Plan, options: CardOptions, now: datetime) -
     if values.doubtful:
         _check_lost(card, known, plan)
     _when(card, known, plan, options, now)
-    _agreed(card, known, plan, options)
+    _agreed(card, values, plan, options)
     _name_it(card)
     if card.unread:
         card.properties["unread"] = card.unread
     return card
-
-
-def _with_repeats(values: Values) -> Mapping[str, str]:
-    if not values.more:
-        return values.known
-    return {**values.known, **{f"{name}+": "\x1e".join(texts) for name, texts in sorted(values.more.items())}}
 
 
 def _who(card: Card, known: Mapping[str, str]) -> None:
@@ -202,13 +195,13 @@ def _where(card: Card, known: Mapping[str, str], values: Values) -> None:
     if address := full_address(*(known.get(name, "") for name in ADDRESS)):
         card.attributes["address"] = cells.one_line(address) if "\n" in address else address
     tags = list(values.tags)
-    if text := known.get("tags"):
+    for text in filter(None, (known.get("tags"), *values.more.get("tags", ()))):
         tags += [tag.strip() for tag in text.replace("、", ",").replace(";", ",").replace("\n", ",").split(",")]
     if tags:
         card.properties["tags"] = list(dict.fromkeys(filter(None, tags)))
     if text := known.get("memo"):
         card.properties["memo"] = text
-    more = {name: texts for name, texts in values.more.items() if name not in ("email", "fax", *PHONES)}
+    more = {name: texts for name, texts in values.more.items() if name not in ("email", "tags", *NUMBERS)}
     if values.other or more:
         card.properties["columns"] = {**values.other, **more}
 
@@ -271,9 +264,9 @@ def _exchanged(card: Card, text: str, plan: Plan, options: CardOptions, now: dat
     return True
 
 
-def _agreed(card: Card, known: Mapping[str, str], plan: Plan, options: CardOptions) -> None:
-    if plan.consents and any(name in known for name in COLUMNS):
-        agreed = read_consent(known, plan.names, options.zone)
+def _agreed(card: Card, values: Values, plan: Plan, options: CardOptions) -> None:
+    if plan.consents and any(name in values.known for name in COLUMNS):
+        agreed = read_consent(values.known, plan.names, options.zone, values.more)
         card.consent = agreed.posted(options.consent, options.source)
         card.notes += agreed.notes
         card.unread |= agreed.unread

@@ -31,6 +31,7 @@ _FORMS = tuple(
         r"(?P<era>[RHS])(?P<count>\d{2})(?P<month>\d{2})(?P<day>\d{2})",
         r"(?:[a-z]{3,9},\s*)?" + _MONTH_NAME + r"\s*(?P<day>\d{1,2})(?:st|nd|rd|th)?,?\s*(?P<year>\d{4})",
         r"(?:[a-z]{3},\s*)?(?P<day>\d{1,2})(?:st|nd|rd|th)?[\s\-/]*" + _MONTH_NAME + r"[\s\-/,]*(?P<year>\d{4})",
+        r"(?P<day>\d{1,2})[\s\-/]*" + _MONTH_NAME + r"[\s\-/,]*'?(?P<short>\d{2})",
         r"(?P<first>\d{1,2})[-/.](?P<then>\d{1,2})[-/.](?P<year>\d{4})",
         r"'?(?P<short>\d{2})\s*[-/.年]\s*(?P<month>\d{1,2})\s*[-/.月]\s*(?P<day>\d{1,2})日?",
         r"(?P<year>\d{4})\s*[-/.年]\s*(?P<month>\d{1,2})月?",

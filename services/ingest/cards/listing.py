@@ -24,6 +24,8 @@ from shared.identity import EMAIL, PHONE, Identifier
 from shared.posted import ActivityFaults
 
 MOST_COLUMNS_TOLD = 40
+_SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+"""How .xlsx, .ods and other archives begin, and .xls."""
 
 
 class NoList(ValueError):
@@ -47,7 +49,14 @@ class Layout:
 
 
 def read_layout(file: BinaryIO, options: CardOptions) -> Layout:
-    """Find out encoding, delimiter and header. Raises NoList."""
+    """Find out encoding, delimiter and header. Raises NoList, whose text names options as `options.NAMES` does."""
+    file.seek(0)
+    if file.read(max(map(len, _SPREADSHEETS))).startswith(_SPREADSHEETS):
+        raise NoList(
+            "spreadsheet_file",
+            "This is a file of a spreadsheet program (such as .xlsx or .xls), not text: save it there as CSV (UTF-8),"
+            " and import that file.",
+        )
     found = encodings.detect(file)
     if options.encoding is not None:
         chosen = encodings.with_byte_order(file, options.encoding)

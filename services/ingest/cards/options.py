@@ -22,7 +22,7 @@ SOURCE, ACTIVITY = "business-cards", "card_exchanged"
 ReportEncoding = Literal["utf-8", "cp932"]
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off", ""})
 _DELIMITERS = {"comma": ",", ",": ",", "tab": "\t", "\t": "\t", "semicolon": ";", ";": ";"}
-LONGEST_SOURCE, LONGEST_TEXT = 128, 4_096
+LONGEST_SOURCE, LONGEST_TEXT, LONGEST_TOLD = 128, 4_096, 256
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class _Reading:
         at, text = self.instant("consent_at", zone), self.text("consent_text", LONGEST_TEXT)
         if purposes in ([], ["none"]):
             if at or text:
-                self.fault("consent", f"expected purposes ({', '.join(PURPOSES)}) with consent_at and consent_text")
+                self.fault("consent", f"expected purposes ({', '.join(PURPOSES)}) with `consent_at` and `consent_text`")
             return None
         if not set(purposes) <= set(PURPOSES):
             self.fault("consent", f"expected none, or some of {', '.join(PURPOSES)}")
@@ -195,10 +195,11 @@ class _Reading:
             told = orjson.loads(text)
         except orjson.JSONDecodeError:
             told = None
-        if not isinstance(told, dict) or not all(value in FIELDS for value in told.values() if isinstance(value, str)):
-            self.fault("columns", f"expected a JSON object of names to fields, which are {', '.join(sorted(FIELDS))}")
+        known = ", ".join(sorted(FIELDS))
+        if not isinstance(told, dict) or not all(isinstance(value, str) for value in told.values()):
+            self.fault("columns", f"expected a JSON object of names to fields, which are {known}")
             return {}
-        if not all(isinstance(value, str) for value in told.values()):
-            self.fault("columns", "expected texts as fields")
+        if unknown := [f"{value} (of {name})" for name, value in told.items() if value not in FIELDS]:
+            self.fault("columns", f"no such field: {', '.join(unknown)[:LONGEST_TOLD]}; fields are {known}")
             return {}
         return {fold_header(name): value for name, value in told.items()}

@@ -39,6 +39,8 @@ class Plan:
     width: int
     consents: bool
     """Whether any column tells of consent."""
+    tagged: frozenset[int] = frozenset()
+    """Places of columns of a field that are tags where they hold one of TAG_MARKS."""
 
     @classmethod
     def of(cls, columns: Sequence[Column], width: int) -> "Plan":
@@ -55,6 +57,7 @@ class Plan:
             {name: column.name[:LONGEST_NAME] for name, column in first.items()},
             width,
             any(name.startswith(("consent", "opt_out")) for name in first),
+            frozenset(column.index for column in columns if _may_be_tag(column)),
         )
 
     def name(self, field_name: str) -> str:
@@ -76,6 +79,8 @@ class Plan:
         values = Values(known, notes=notes, doubtful=any(sign in joined for sign in cells.UNREADABLE))
         if _FORMULA.search(joined):
             self._formulas(values)
+        if self.tagged:
+            self._tags(values)
         if self.repeats or self.unknown or len(texts) > self.width:
             self._rest(texts, values)
         if not (known or values.other or values.tags or values.more):
@@ -108,11 +113,19 @@ class Plan:
         for name in [name for name, text in values.known.items() if not text]:
             del values.known[name]
 
+    def _tags(self, values: Values) -> None:
+        for index, name in self.fields:
+            if index in self.tagged and values.known.get(name) in TAG_MARKS:
+                values.tags.append(self.name(name))
+                del values.known[name]
+
     def _rest(self, texts: Sequence[str], values: Values) -> None:
         for column in self.repeats:
             assert column.field is not None
             if text := texts[column.index].strip():
-                if column.field in values.known:
+                if column.index in self.tagged and text in TAG_MARKS:
+                    values.tags.append(column.name[:LONGEST_NAME])
+                elif column.field in values.known:
                     values.more.setdefault(column.field, []).append(text)
                 else:
                     values.known = dict(sorted({**values.known, column.field: text}.items()))
@@ -126,3 +139,8 @@ class Plan:
         for index in range(self.width, len(texts)):
             if text := texts[index].strip():
                 values.other[f"{NAMELESS}{index + 1}"] = text
+
+
+def _may_be_tag(column: Column) -> bool:
+    # No event is called 1; 展示会1 and メモ1 may be what a tool calls its tags.
+    return column.field == "event" or (column.numbered and column.field in ("memo", "tags"))

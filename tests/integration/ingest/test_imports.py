@@ -112,6 +112,7 @@ def test_silence_consent_and_event_stand_in_the_record(ingest: IngestProcess, to
     [
         (b"", {}, 422, "empty_file"),
         ("山田,太郎\n".encode(), {}, 422, "no_header"),
+        (b"PK\x03\x04\x14\x00\x06\x00", {}, 422, "spreadsheet_file"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", {}, 422, "no_header"),
         (card_list(), {"evnet": "x"}, 422, "invalid_fields"),
         (card_list(), {"occurred_at": "soon"}, 422, "invalid_fields"),

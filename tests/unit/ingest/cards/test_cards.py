@@ -216,7 +216,13 @@ def test_without_any_date_the_time_of_the_import_counts() -> None:
     [
         ("メール配信同意", ("○",), {"email": True}),
         ("メール配信同意,同意日", ("はい", "2024/05/27"), {"email": True, "at": AT}),
-        ("同意", ("2024/05/27",), {"profiling": True, "email": True, "phone": True, "at": AT}),
+        ("同意", ("2024/05/27",), {"profiling": True, "at": AT}),
+        ("同意", ("同意しない",), {"profiling": False, "email": False, "phone": False}),
+        ("個人情報の取扱いへの同意", ("○",), {"profiling": True}),
+        ("個人情報同意", ("同意する",), {"profiling": True}),
+        ("個人情報同意,メルマガ", ("同意する", "希望しない"), {"profiling": True, "email": False}),
+        ("オプトイン", ("1",), {"email": True}),
+        ("メール配信同意,メルマガ", ("○", "×"), {"email": False}),
         ("メール配信同意", ("×",), {"email": False}),
         ("配信停止", ("1",), {"email": False}),
         ("配信停止,オプトアウト日", ("停止", "2024/05/27"), {"email": False, "at": AT}),
@@ -225,9 +231,11 @@ def test_without_any_date_the_time_of_the_import_counts() -> None:
         ("電話同意,配信停止", ("可", "拒否"), {"phone": True, "email": False}),
         ("オプトアウト日", ("2024/05/27",), {"email": False, "at": AT}),
         ("同意日", ("2024/05/27",), None),
-        ("配信停止", ("いいえ",), None),
-        ("配信停止", ("0",), None),
+        ("オプトアウト日", ("なし",), None),
+        ("配信停止,メール配信停止", ("0", "1"), {"email": False}),
+        ("配信停止", ("2024/05/27",), {"email": False, "at": AT}),
         ("メール配信同意", ("未定",), None),
+        ("メール配信同意", ("NULL",), None),
         ("メール配信同意", ("",), None),
     ],
 )  # fmt: skip
@@ -238,6 +246,34 @@ def test_consent_and_opt_outs(header: str, cells: tuple[str, ...], consent: dict
     assert (found.posted()["properties"].get("consent") == "none") == (consent is None)
     assert found.summary.without_consent == (consent is None)
     assert found.summary.opt_outs == (consent is not None and False in consent.values())
+
+
+@pytest.mark.parametrize(
+    "cell",
+    "停止 配信停止 停止中 拒否 受信拒否 解除 退会 不可 配信不可 NG オプトアウト ○ 1 yes はい TRUE 済 レ 配信しない "
+    "受け取らない 配信不要 unsubscribed opted-out".split(),
+)
+def test_words_of_an_opt_out(cell: str) -> None:
+    assert one("氏名,メール,配信停止", "B", "b@example.jp", cell).posted()["consent"]["email"] is False
+
+
+@pytest.mark.parametrize(
+    "cell",
+    "配信可 可 オプトイン なし × 0 no いいえ FALSE 希望 受け取る 同意する 停止していない 拒否なし 停止解除 OK "
+    "subscribed ー 未".split(),
+)
+@pytest.mark.parametrize("column", ["配信停止", "オプトアウト"])
+def test_words_against_an_opt_out(column: str, cell: str) -> None:
+    found = one(f"氏名,メール,{column}", "B", "b@example.jp", cell)
+    assert "consent" not in found.posted()
+    assert (found.codes(), found.summary.opt_outs) == (set(), 0)
+
+
+@pytest.mark.parametrize("cell", ["未定", "不要", "希望しない", "有効", "営業部"])
+def test_an_opt_out_that_says_neither_is_told_and_no_default_stands_in_for_it(cell: str) -> None:
+    found = one("氏名,メール,配信停止", "B", "b@example.jp", cell, consent={"email": True, "source": "business-cards"})
+    assert (found.codes(), found.posted()["properties"]["unread"]) == ({"consent_unreadable"}, {"配信停止": cell})
+    assert "consent" not in found.posted()
 
 
 def test_a_default_consent_never_overrides_an_opt_out() -> None:
@@ -257,6 +293,66 @@ def test_silence_is_a_flag_of_the_record() -> None:
     assert found.outcomes[0].activity is not None
     assert "silent" in found.outcomes[0].activity.flags
     assert found.ids == one("氏名,メール", "B", "b@example.jp").ids
+
+
+WRITTEN = (
+    "㈱サンプル",
+    "山田　太郎",
+    "Taro@Example.co.jp",
+    "060-0001",
+    "090-1234-5678",
+    "03-1234-5678",
+    "2026/05/27",
+    "true",
+)
+AGAIN = "会社名,氏名,e-mail,郵便番号,携帯電話,TEL会社,名刺交換日,メール配信同意"
+
+
+@pytest.mark.parametrize(
+    ("place", "cell"),
+    [
+        *(
+            (6, date)
+            for date in ("2026/5/27", "2026-05-27", "２０２６年５月２７日", "5/27/2026", "46169", "2026/5/27 0:00")
+        ),
+        *((6, date) for date in ("27-May-26", "26/5/27", "令和8年5月27日")),
+        *(
+            (4, phone)
+            for phone in (
+                "09012345678",
+                "9012345678",
+                "０９０－１２３４－５６７８",
+                "+81 90-1234-5678",
+                "(090)1234-5678",
+            )
+        ),
+        *((5, phone) for phone in ("0312345678", "312345678", "03(1234)5678", "03-1234-5678（代表）")),
+        *((2, address) for address in ("taro@example.co.jp", "ＴＡＲＯ＠example.co.jp", "<taro@example.co.jp>")),
+        *((3, code) for code in ("0600001", "600001", "〒060-0001", "０６０－０００１")),
+        *((1, name) for name in ("山田 太郎", " 山田  太郎 ", "山田\n太郎")),
+        (0, "(株)サンプル"),
+        *((7, yes) for yes in ("TRUE", "○", "1")),
+    ],
+)
+def test_a_list_that_a_spreadsheet_saved_again_changes_nothing(place: int, cell: str) -> None:
+    cells = list(WRITTEN)
+    cells[place] = cell
+    assert one(AGAIN, *cells).ids == one(AGAIN, *WRITTEN).ids
+
+
+@pytest.mark.parametrize(
+    ("place", "cell"),
+    [
+        (6, "2026/05/28"), (6, "2026/05/27 10:00"), (6, "いつか"), (6, ""), (4, "090-1234-5679"), (4, "090"),
+        (4, "090-1234-5678 内線3"),
+        (2, "jiro@example.co.jp"), (2, "taro@example.co.jp;jiro@example.co.jp"), (2, "太郎 <taro@example.co.jp>"),
+        (3, "600-0001"), (1, "山田 次郎"), (0, "㈲サンプル"), (7, "×"), (7, "未定"), (7, "2026/05/27"),
+    ],
+)  # fmt: skip
+def test_what_says_something_else_is_another_record(place: int, cell: str) -> None:
+    cells = list(WRITTEN)
+    cells[place] = cell
+    assert one(AGAIN, *cells).ids != one(AGAIN, *WRITTEN).ids
 
 
 def test_nothing_of_a_record_is_lost() -> None:

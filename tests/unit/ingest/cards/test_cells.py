@@ -32,7 +32,7 @@ def told(text: str) -> tuple[datetime, str | None] | None:
         "令6.5.27", "R6.5.27", "R6/5/27", "r06-05-27", "R060527", "2024/05/27 00:00", "2024/5/27 0:00:00",
         "2024年5月27日 午前0時00分", "May 27, 2024", "27 May 2024", "27-May-2024", "May 27th 2024",
         "2024-05-27T00:00:00+09:00",
-        "2024-05-26T15:00:00Z", "27/5/2024", "27.5.2024", "2024/05/27 JST",
+        "2024-05-26T15:00:00Z", "27/5/2024", "27.5.2024", "2024/05/27 JST", "27-May-2024 0:00",
     ],
 )  # fmt: skip
 def test_dates_that_say_it_all(text: str) -> None:
@@ -62,6 +62,8 @@ def test_eras_and_times(text: str, day: str) -> None:
     [
         ("24/5/27", "century"),
         ("'24.5.27", "century"),
+        ("27-May-24", "century"),
+        ("27 May '24", "century"),
         ("45439", "day_number"),
         ("5/27/2024", None),
     ],
@@ -107,6 +109,10 @@ def test_every_day_is_read_in_every_form(at: datetime) -> None:
         ("03-1234-5678、内線123", "+81312345678", "123"),
         ("03-1234-5678 ext. 45", "+81312345678", "45"),
         ("03-1234-5678 x45", "+81312345678", "45"),
+        ("03-1234-5678 #12", "+81312345678", "12"),
+        ("03-1234-5678(#12)", "+81312345678", "12"),
+        ("09012345678(私用)", "+819012345678", None),
+        ("090-1234-5678 (会社)", "+819012345678", None),
         ("TEL:03-1234-5678", "+81312345678", None),
         ("03-1234-5678(代)", "+81312345678", None),
         ("090-1234-5678", "+819012345678", None),
@@ -128,7 +134,7 @@ def test_several_phones_and_other_text() -> None:
     assert rest == ("なし",)
 
 
-@given(st.from_regex(r"(\+81|0)[0-9]{8,10}", fullmatch=True), st.lists(st.integers(3, 9), max_size=3))
+@given(st.from_regex(r"(\+81|0|)[0-9]{8,10}", fullmatch=True), st.lists(st.integers(3, 9), max_size=3))
 def test_a_number_reads_as_the_library_reads_it(digits: str, hyphens: list[int]) -> None:
     text = "".join(f"-{sign}" if place in hyphens else sign for place, sign in enumerate(digits))
     numbers, _ = read_phones(text, "JP")

@@ -1,10 +1,13 @@
 """Options as form fields: what is taken, and that every fault is named."""
 
+import io
 from datetime import UTC, datetime
 
 import pytest
 
+from deploy.cli.importing import in_own_names, offline, told_faults
 from services.ingest.cards.options import NAMES, CardOptions, OptionFaults, read_options
+from shared.errors import KizashiError
 
 
 def test_nothing_given_gives_the_defaults() -> None:
@@ -82,6 +85,11 @@ def test_faults_are_named(name: str, text: str) -> None:
     assert where <= {f"/{name}", "/consent"}
 
 
+def test_a_field_that_is_none_is_named_with_those_that_are() -> None:
+    with pytest.raises(OptionFaults, match=r"no such field: nofield \(of 氏名\); fields are address, .*company"):
+        read_options({"columns": '{"氏名": "nofield", "会社": "company"}'}, region="JP")
+
+
 def test_every_option_is_described() -> None:
     for name in NAMES:
         with pytest.raises(OptionFaults) as caught:
@@ -91,3 +99,28 @@ def test_every_option_is_described() -> None:
 
 
 FIRST = "unknown field"
+
+
+@pytest.mark.parametrize(
+    ("data", "given", "told"),
+    [
+        ("nothing,known\n", {}, "--column tells what names of your own are, --from-encoding how the file is written"),
+        (None, {"columns": '{"氏名": "nofield"}'}, "--column: no such field: nofield (of 氏名); fields are address"),
+        (None, {"encoding": "latin-1"}, "--from-encoding: expected one of utf-8"),
+        (None, {"report_encoding": "utf-16"}, "--encoding: expected one of cp932"),
+        (None, {"consent_at": "2026-01-01"}, "with --consent-at and --consent-text"),
+    ],
+)
+def test_the_command_names_its_own_options(data: str | None, given: dict[str, str], told: str) -> None:
+    if data is not None:
+        with pytest.raises(KizashiError) as refused:
+            list(offline(io.BytesIO(data.encode()), CardOptions(), lambda *_: None))
+        assert told in str(refused.value)
+        return
+    with pytest.raises(OptionFaults) as caught:
+        read_options(given, region="JP")
+    assert told in told_faults(caught.value)
+
+
+def test_other_words_in_quotes_stay_as_they_are() -> None:
+    assert in_own_names("`unread` and `occurred_at`") == "`unread` and --occurred-at"
