@@ -21,9 +21,10 @@ from shared.kafka.dead_letter import Letter, letters_of
 from shared.kafka.reading import reading
 from shared.kafka.records import Record
 from shared.settings import KafkaSettings
-from shared.topics import REJECTED_WEBHOOKS
+from shared.topics import ALL, REJECTED_WEBHOOKS
 
 GROUP = "kizashi-dead-letters"
+COMPACTED = frozenset(topic.name for topic in ALL if topic.compacted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,15 @@ async def _send_back(
     kafka: KafkaSettings, topic: str, letters: Sequence[Letter], dry_run: bool, keep: bool
 ) -> list[Replayed]:
     """Send letters to where they came from; with `keep` the next replay begins after them."""
+    late = await _superseded(kafka, letters)
     if dry_run or not letters:
-        return [Replayed(letter.place, f"would go to {letter.origin_topic}", True) for letter in letters]
+        return [_told(letter, late, "would go to") for letter in letters]
     producer = AIOKafkaProducer(**client_options(kafka), acks="all", enable_idempotence=True)
     await producer.start()
     try:
         for letter in letters:
+            if letter.place in late:
+                continue
             raw = letter.raw
             # To the partition it came from, so that a lead's records stay in one.
             await producer.send_and_wait(
@@ -112,7 +116,33 @@ async def _send_back(
         async with _group_member(kafka) as member:
             member.assign(list(positions))
             await member.commit(positions)
-    return [Replayed(letter.place, f"sent to {letter.origin_topic}", True) for letter in letters]
+    return [_told(letter, late, "sent to") for letter in letters]
+
+
+def _told(letter: Letter, late: Collection[str], verb: str) -> Replayed:
+    if letter.place in late:
+        return Replayed(letter.place, f"left: {letter.origin_topic} has a later record of its key", False)
+    return Replayed(letter.place, f"{verb} {letter.origin_topic}", True)
+
+
+async def _superseded(kafka: KafkaSettings, letters: Sequence[Letter]) -> set[str]:
+    """Places of letters whose key has a later record, or a tombstone, on a compacted topic: the last record there is
+    what holds, and one that was erased must not come back.
+    """
+    late: set[str] = set()
+    for topic in sorted({letter.origin_topic for letter in letters} & COMPACTED):
+        concerned = [letter for letter in letters if letter.origin_topic == topic]
+        async with reading(kafka, topic) as opened:
+            for tp, begin in opened.begin.items():
+                after = [letter.origin_offset + 1 for letter in concerned if letter.origin_partition == tp.partition]
+                opened.seek({tp: max(begin, min(after, default=opened.end[tp]))})
+            last = {(raw.partition, raw.key): raw.offset async for found in opened.until_end() for raw in found}
+        late |= {
+            letter.place
+            for letter in concerned
+            if last.get((letter.origin_partition, letter.raw.key), -1) > letter.origin_offset
+        }
+    return late
 
 
 def _reread(stack: StackAddresses, letters: Sequence[Letter], wanted: set[str], dry_run: bool) -> list[Replayed]:

@@ -53,6 +53,11 @@ class Letter:
         return int(self._header(PARTITION))
 
     @property
+    def origin_offset(self) -> int:
+        """Where it stood in its partition."""
+        return int(self._header(OFFSET))
+
+    @property
     def origin(self) -> str:
         """Where it stood: `topic/partition/offset`, or the source of a webhook request."""
         if not self.origin_topic:

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -26,15 +27,15 @@ POISON: dict[str, bytes | None] = {
 }
 
 
-def places(client: Client, key: str) -> list[str]:
+def places(client: Client, key: str, topic: str = LETTERS) -> list[str]:
     """Where the dead letters with this record key lie."""
-    found = [record for record in client.records(LETTERS) if record.key == key.encode()]
-    return [f"{LETTERS}/{record.partition}/{record.offset}" for record in found]
+    found = [record for record in client.records(topic) if record.key == key.encode()]
+    return [f"{topic}/{record.partition}/{record.offset}" for record in found]
 
 
-def replay(stack: Stack, *arguments: str) -> list[dict[str, Any]]:
+def replay(stack: Stack, *arguments: str, topic: str = LETTERS) -> list[dict[str, Any]]:
     """`kizashi dead-letters replay` of this topic; what it says of each letter."""
-    done = kizashi(stack, "dead-letters", "replay", "--topic", LETTERS, "--json", *arguments)
+    done = kizashi(stack, "dead-letters", "replay", "--topic", topic, "--json", *arguments)
     assert done.returncode == 0, done.stderr
     said: list[dict[str, Any]] = orjson.loads(done.stdout)
     return said
@@ -111,6 +112,20 @@ def test_what_is_understood_by_now_counts_once_however_often_it_is_replayed(stac
     client.post({"id": f"{key}-2", "type": "page_viewed", "lead": {"email": email}})
     lead = wait_for(lambda: (found := client.lead(email)) and found["score"] != 10 and found)
     assert (lead["score"], lead["reasons"][0]["count"]) == (10.5, 1)
+
+
+def test_what_was_replaced_or_erased_since_is_not_brought_back(stack: Stack, client: Client) -> None:
+    letters = "lead-scores-dlq"
+    erased, standing = str(uuid.uuid4()), str(uuid.uuid4())
+    for key in (erased, standing):
+        write(stack, key, b"{", "lead-scores")
+    found = {key: wait_for(partial(places, client, key, letters), 60)[0] for key in (erased, standing)}
+    write(stack, erased, None, "lead-scores")
+    said = {one["place"]: one for one in replay(stack, topic=letters)}
+    assert said[found[standing]]["sent"]
+    assert not said[found[erased]]["sent"]
+    assert "later record" in said[found[erased]]["result"]
+    assert [record.value for record in client.records("lead-scores") if record.key == erased.encode()] == [b"{", None]
 
 
 def test_an_unknown_place_or_topic_is_named(stack: Stack) -> None:
