@@ -10,6 +10,8 @@ Clock = Callable[[], datetime]
 """Where a shell gets its time; tests pass their own."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FAR = datetime(9000, 1, 1, tzinfo=UTC)
+"""From here a span of a century, which configuration allows, may lead out of the calendar."""
 _MICROSECOND = timedelta(microseconds=1)
 # Section 5.6, with the space that it allows for T. Python reads much else of ISO 8601, such as weeks and +0900.
 _RFC3339 = re.compile(
@@ -52,6 +54,11 @@ def from_rfc3339(text: str) -> datetime:
         return instant.astimezone(UTC)
     except OverflowError as error:
         raise ValueError("is out of the calendar's range") from error
+
+
+def is_reckonable(instant: datetime) -> bool:
+    """Whether one can reckon with it. Tools write the ends of their calendars where they know no instant."""
+    return EPOCH <= instant < FAR
 
 
 def to_micros(instant: datetime) -> int:

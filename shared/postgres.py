@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, with the timeouts that keep a stopped process from holding up its successor."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -7,12 +8,15 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from shared.clock import EPOCH
 from shared.errors import TransientError
 from shared.settings import DatabaseSettings
 
 IDLE_IN_TRANSACTION_MS = 4_000
 """Below the consumer's session timeout, so that a stopped process loses its row locks before its partitions move."""
 LOCK_TIMEOUT_MS = 10_000
+ENDLESS = datetime(9999, 12, 31, tzinfo=UTC)
+"""What infinity is read as: a day short of the end, so that it has a local time everywhere."""
 
 TRANSIENT: tuple[type[BaseException], ...] = (
     asyncpg.PostgresConnectionError,
@@ -39,6 +43,15 @@ def is_transient(error: BaseException) -> bool:
         cause = error.orig.__cause__ if error.orig else None
         return error.connection_invalidated or (cause is not None and is_transient(cause))
     return isinstance(error, TRANSIENT)
+
+
+def finite(instant: datetime) -> datetime:
+    """An instant as read from the database. asyncpg stores the last second of the calendar as infinity and the first
+    one as minus infinity, and gives both back without a zone: they could be compared with nothing.
+    """
+    if instant.tzinfo is not None:
+        return instant
+    return EPOCH if instant.year == 1 else ENDLESS
 
 
 def _server_settings(name: str) -> dict[str, str]:

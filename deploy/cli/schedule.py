@@ -10,7 +10,7 @@ from deploy.local.paths import ROOT
 from services.handoff.config import FILE, read_handoff_file
 from services.handoff.core.file import Schedule
 from services.handoff.core.schedule import runs
-from shared.clock import from_rfc3339, system_clock
+from shared.clock import from_rfc3339, is_reckonable, system_clock
 from shared.durations import parse_duration
 
 SPAN = "31d"
@@ -48,6 +48,9 @@ def schedule(
 
 def _instant(text: str, option: str) -> datetime:
     try:
-        return from_rfc3339(text)
+        instant = from_rfc3339(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
+    if not is_reckonable(instant):
+        raise typer.BadParameter("expected an instant between 1970 and 9000", param_hint=option)
+    return instant

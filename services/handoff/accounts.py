@@ -37,10 +37,11 @@ class AccountHandler(StateHandler):
 
     async def _work(self, conn: asyncpg.Connection, records: Sequence[Record]) -> Done:
         arrived: list[tuple[AccountState, bool]] = []
+        ended: set[str] = set()
         published: list[OutboxRow] = []
         for record in records:
-            # An account that nobody belongs to any more keeps its cycles: it may come back.
             if record.value is None:
+                ended.add((record.key or b"").decode(errors="replace"))
                 continue
             try:
                 state = _read(record, record.value)
@@ -49,7 +50,9 @@ class AccountHandler(StateHandler):
                 continue
             before = self._first_start.was_there_before(record, state.evaluated_at)
             arrived.append((state, asks_for_silence(record) or before))
+            ended.discard(state.account_id)
         published += await _judge(conn, self._rules, arrived)
+        await forget_accounts(conn, ended)
         return Done(published)
 
 
@@ -102,6 +105,12 @@ async def put_accounts(conn: asyncpg.Connection, accounts: Mapping[str, AccountM
         [_packed(accounts[id_].last) for id_ in ordered],
         [pack_memories(accounts[id_].rules) for id_ in ordered],
     )
+
+
+async def forget_accounts(conn: asyncpg.Connection, ids: set[str]) -> None:
+    """Keep no name of accounts to which nobody belongs any more. Their cycles stay: they may come back."""
+    if ids:
+        await conn.execute("UPDATE handoff.account SET state = NULL WHERE id = ANY($1::text[])", sorted(ids))
 
 
 def _packed(state: AccountState | None) -> bytes | None:

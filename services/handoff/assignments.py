@@ -31,7 +31,11 @@ class Assignment(BaseModel):
 
     owner: Annotated[
         str | None,
-        Field(min_length=1, max_length=100, description="A name; null gives it back to the queue."),
+        Field(
+            min_length=1,
+            max_length=100,
+            description="A name, also of somebody who is no member; null gives it back to the queue.",
+        ),
     ] = None
     reason: Annotated[str | None, Field(max_length=2_000)] = None
     by: Annotated[str | None, Field(max_length=200, description="Who says so. Default: the key's name.")] = None

@@ -12,6 +12,7 @@ from services.handoff.core.rules import Rulebook
 from services.handoff.incoming import Arrived
 from services.handoff.notes import Notes
 from services.handoff.repository import HandoffRepository
+from services.handoff.traces import Traces
 
 
 async def judge_batch(
@@ -19,15 +20,18 @@ async def judge_batch(
 ) -> Ledger:
     """Judge states in order and store what follows; the ledger holds what is to be published.
 
-    Of `ended` leads, whose key has no value any more, the last state is forgotten.
+    `ended` leads, whose key has no value any more, were erased.
     """
     named = {id_ for item in arrived for id_ in (item.state.lead_id, *item.state.merged_from)}
-    judging = await load(conn, book, named | set(ended), (), now)
+    still_open = await Traces(conn).open_handoffs(ended) if ended else ()
+    judging = await load(conn, book, named | set(ended), still_open, now)
     for item in arrived:
         judging.take(item.state, silent=item.silent)
     for lead_id in ended:
         judging.forget(lead_id)
     await save(conn, judging)
+    if ended:
+        await Traces(conn).forget(ended)
     return judging.ledger
 
 

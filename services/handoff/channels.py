@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import httpcore2
+from pydantic import ValidationError
 
 from services.handoff.core.destination import FolderSpec, MailSpec, SlackSpec, WebhookSpec, read_spec
 from services.handoff.delivery_repository import Stored
@@ -38,7 +39,10 @@ class Channels:
         secrets = self._vault.open(stored.secrets)
         if secrets is None:
             return _Closed("its secrets were sealed with another KIZASHI_IDENTITY_SECRET; give them again")
-        spec = read_spec({**stored.spec, **secrets["hidden"]})
+        try:
+            spec = read_spec({**stored.spec, **secrets["hidden"]})
+        except ValidationError:
+            return _Closed("its fields are not as they must be any more; change them by PATCH")
         match spec:
             case WebhookSpec():
                 return WebhookChannel(spec, signing_secrets(secrets), self._outgoing())

@@ -6,13 +6,16 @@ from datetime import UTC, datetime
 import asyncpg
 import structlog
 
+from services.handoff.batch import judge_batch
 from services.handoff.core.delivery import Event, State, Wish, standing
 from services.handoff.core.rules import Rulebook
+from services.handoff.core.states import LAPSED
 from services.handoff.delivery_repository import DeliveryRepository
 from services.handoff.handlers import Handler
 from services.handoff.outcomes import Done
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
+from services.handoff.traces import Traces
 from shared import codec, offsets
 from shared.clock import Clock
 from shared.events import ERASED
@@ -53,12 +56,13 @@ class DeliveryHandler(Handler):
         wishes = await repository.wishes()
         events = [event for event in map(_read, records) if event is not None]
         erased = {lead_id for event in events if event.type == ERASED for lead_id in _erased_by(event)}
-        if erased:
-            await repository.forget_leads(erased)
-        made = [item for event in events for item in _wanted(wishes, event, erased)]
+        # The tombstone on `lead-scores` does the same; whichever is read first, and again should that have been missed.
+        published = (await judge_batch(conn, self._book, (), erased, self._clock())).published if erased else ()
+        made = [item for event in events for item in _wanted(wishes, event)]
         if made:
-            await repository.add(made, self._clock())
-        return Done([])
+            gone = erased | await Traces(conn).erased_among({event.lead_id for _, event, _ in made})
+            await repository.add([item for item in made if not _is_about(item[1], gone)], self._clock())
+        return Done(published)
 
     async def _bury(self, batch: Batch, reason: str) -> None:
         async with self._pool.acquire() as conn, conn.transaction():
@@ -75,9 +79,12 @@ def _erased_by(event: Event) -> set[str]:
     return {event.lead_id, *(one for one in (merged if isinstance(merged, list) else ()) if isinstance(one, str))}
 
 
-def _wanted(wishes: Sequence[Wish], event: Event, erased: set[str]) -> list[tuple[Wish, Event, State]]:
-    if event.lead_id in erased and event.type != ERASED:
-        return []
+def _is_about(event: Event, erased: set[str]) -> bool:
+    """Whether an event tells of a person who was erased; that it was, and that nobody is to answer, do not."""
+    return event.lead_id in erased and event.type != ERASED and event.data.get("outcome") != LAPSED
+
+
+def _wanted(wishes: Sequence[Wish], event: Event) -> list[tuple[Wish, Event, State]]:
     found = [(wish, event, standing(wish, event)) for wish in wishes]
     return [(wish, event, state) for wish, event, state in found if state is not None]
 

@@ -13,8 +13,9 @@ import asyncpg
 import orjson
 
 from services.handoff.core.delivery import Event, State, Wish, delivery_id
-from services.handoff.core.retry import DISABLE_AFTER
+from services.handoff.core.retry import DISABLE_AFTER, STILL_FAILING
 from services.handoff.destinations.base import Parcel
+from shared.events import DELIVERY_TEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,6 @@ class DeliveryRepository:
         )
         return int(status.rpartition(" ")[2])
 
-    async def forget_leads(self, lead_ids: Collection[str]) -> None:
-        """Remove every delivery about leads that were erased, with its attempts."""
-        await self._conn.execute("DELETE FROM handoff.delivery WHERE lead_id = ANY($1::text[])", list(lead_ids))
-
     async def destinations(self) -> list[Stored]:
         """The active ones."""
         rows = await self._conn.fetch(
@@ -182,7 +179,7 @@ class DeliveryRepository:
             " WHEN n.state = 'delivered' THEN n.state ELSE d.state END, tries = d.tries + n.made,"
             " due_at = CASE WHEN mine THEN n.due_at ELSE d.due_at END,"
             " claim = CASE WHEN mine THEN NULL ELSE d.claim END,"
-            " finished_at = CASE WHEN n.state IN ('delivered', 'failed') THEN $6::timestamptz END"
+            " finished_at = CASE WHEN n.state IN ('delivered', 'failed', 'skipped') THEN $6::timestamptz END"
             " FROM (SELECT w.*, c.claim IS NOT DISTINCT FROM w.claim AS mine FROM unnest($1::uuid[], $2::uuid[],"
             " $3::text[], $4::timestamptz[], $5::int[]) AS w(id, claim, state, due_at, made)"
             " JOIN handoff.delivery c ON c.id = w.id) n"
@@ -198,20 +195,24 @@ class DeliveryRepository:
     async def _finish_runs(self, outcomes: Sequence[Outcome], now: datetime) -> None:
         """The leads of a run are delivered with the message that told of them."""
         for one in outcomes:
-            if one.state == "delivered" and one.claimed.parcel.run is not None:
+            if one.state in ("delivered", "skipped") and one.claimed.parcel.run is not None:
                 await self._conn.execute(
-                    "UPDATE handoff.delivery SET state = 'delivered', finished_at = $3"
+                    "UPDATE handoff.delivery SET state = $4, finished_at = $3"
                     " WHERE destination_id = $1 AND extraction = $2 AND state = 'collected'",
                     one.claimed.destination_id,
                     one.claimed.extraction,
                     now,
+                    one.state,
                 )
 
     async def _judge(self, outcomes: Sequence[Outcome], now: datetime) -> list[tuple[Stored, str]]:
-        """Note since when destinations fail; disable those that are gone, or have failed for too long."""
+        """Note since when destinations fail; disable those that are gone, or have failed for too long. Tests that fail
+        change nothing: whoever makes them sees what comes of them.
+        """
         well = {one.claimed.destination_id for one in outcomes if one.state == "delivered"}
-        gone = {one.claimed.destination_id for one in outcomes if one.gone}
-        ill = {one.claimed.destination_id for one in outcomes} - well
+        failed = [one for one in outcomes if one.state in ("waiting", "failed") and not one.claimed.parcel.test]
+        gone = {one.claimed.destination_id for one in failed if one.gone}
+        ill = {one.claimed.destination_id for one in failed} - well
         if well - gone:
             await self._conn.execute(
                 "UPDATE handoff.destination SET failing_since = NULL WHERE id = ANY($1::uuid[])"
@@ -226,15 +227,19 @@ class DeliveryRepository:
             now,
         )
         rows = await self._conn.fetch(
-            "UPDATE handoff.destination SET state = 'disabled', disabled_at = $3, updated_at = $3,"
+            "UPDATE handoff.destination t SET state = 'disabled', disabled_at = $3, updated_at = $3,"
             " revision = revision + 1,"
             " reason = CASE WHEN id = ANY($2::uuid[]) THEN 'gone' ELSE 'failing' END"
-            " WHERE id = ANY($1::uuid[]) AND state = 'active' AND (id = ANY($2::uuid[]) OR failing_since <= $4)"
+            " WHERE id = ANY($1::uuid[]) AND state = 'active' AND (id = ANY($2::uuid[]) OR failing_since <= $4 AND"
+            "  EXISTS (SELECT 1 FROM handoff.attempt a JOIN handoff.delivery d ON d.id = a.delivery_id WHERE"
+            "   a.destination_id = t.id AND a.at BETWEEN $4 AND $5 AND a.outcome = 'failed' AND d.event_type <> $6))"
             " RETURNING id, name, kind, spec, secrets, state, revision, created_at, failing_since, reason",
             sorted(ill | gone),
             sorted(gone),
             now,
             now - DISABLE_AFTER,
+            now - STILL_FAILING,
+            DELIVERY_TEST,
         )
         return [(stored_of(row), row["reason"]) for row in rows]
 

@@ -70,13 +70,6 @@ class DestinationRepository:
         )
         return status.endswith(" 1")
 
-    async def name_taken(self, name: str, by_other_than: UUID) -> bool:
-        """Whether another destination has this name."""
-        found: bool = await self._conn.fetchval(
-            "SELECT EXISTS (SELECT 1 FROM handoff.destination WHERE name = $1 AND id <> $2)", name, by_other_than
-        )
-        return found
-
     async def update(self, changed: NewDestination, now: datetime) -> None:
         """Write a locked destination. One that is enabled again begins anew: what failed before is forgotten."""
         await self._conn.execute(
@@ -110,7 +103,7 @@ class DestinationRepository:
     async def attempts(
         self,
         destination_id: UUID,
-        outcome: Literal["delivered", "failed"] | None,
+        outcome: Literal["delivered", "failed", "skipped"] | None,
         after: tuple[datetime, UUID] | None,
         limit: int,
     ) -> Sequence[Mapping[str, Any]]:

@@ -1,10 +1,11 @@
 """HTTP of destinations, attempts and redelivery."""
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from services.handoff.core.destination import FolderSpec, MailSpec, SlackSpec, WebhookSpec
 from services.handoff.destination_repository import DestinationRepository
@@ -17,12 +18,12 @@ from services.handoff.destination_views import (
     RotatedView,
     attempt_view,
 )
-from services.handoff.managing import FORMER_KEPT, Destinations, check_match, etag, found
+from services.handoff.managing import FORMER_KEPT, FORMER_KEPT_AT_MOST, Destinations, check_match, etag, found
 from shared.backend import prepared
 from shared.clock import from_rfc3339, to_rfc3339
 from shared.codec import encode
 from shared.durations import parse_duration
-from shared.errors import FieldFault, ProblemError
+from shared.errors import ProblemError
 from shared.web import PageQuery, paginate, require
 
 router = APIRouter(tags=["destinations"])
@@ -38,13 +39,30 @@ def _body(schema: dict[str, Any], example: Any) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
 
 
+def _span(text: str) -> timedelta:
+    return parse_duration(text) if text else FORMER_KEPT
+
+
+def _is_short(text: str) -> str:
+    if _span(text) > FORMER_KEPT_AT_MOST:
+        raise ValueError("expected a span of 7d at most")
+    return text
+
+
 class Rotate(BaseModel):
     """A change of the signing secret."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"keep_former_for": "24h"}})
 
     secret: str | None = Field(default=None, max_length=200, description="Made if none is given.")
-    keep_former_for: str = Field(default="24h", max_length=20, description="A span such as 24h, 7 d at most.")
+    keep_former_for: Annotated[
+        str, Field(max_length=20, description="A span such as 24h, 7d at most."), AfterValidator(_is_short)
+    ] = "24h"
+
+    @property
+    def span(self) -> timedelta:
+        """How long the former secret stays valid."""
+        return _span(self.keep_former_for)
 
 
 class Redelivery(BaseModel):
@@ -141,14 +159,12 @@ async def remove_destination(request: Request, destination_id: str, if_match: If
     dependencies=[MayWrite],
     responses={200: {"model": RotatedView}},
 )
-async def rotate_secret(request: Request, destination_id: str, body: Annotated[Rotate, Body()]) -> Response:
+async def rotate_secret(
+    request: Request, destination_id: str, body: Annotated[Rotate | None, Body()] = None
+) -> Response:
     """Deliveries carry the signatures of both until the former one ends."""
-    try:
-        keep = parse_duration(body.keep_former_for) if body.keep_former_for else FORMER_KEPT
-    except ValueError as error:
-        fault = FieldFault("/keep_former_for", str(error))
-        raise ProblemError(422, "invalid_fields", "Some fields are not as expected.", [fault]) from None
-    secret, until = await _destinations(request).rotate(_id(destination_id), body.secret, keep)
+    asked = body or Rotate()
+    secret, until = await _destinations(request).rotate(_id(destination_id), asked.secret, asked.span)
     return _json({"secret": secret, "former_until": to_rfc3339(until)})
 
 
@@ -173,7 +189,7 @@ async def list_attempts(
     request: Request,
     destination_id: str,
     page: PageQuery,
-    outcome: Annotated[Literal["delivered", "failed"] | None, Query()] = None,
+    outcome: Annotated[Literal["delivered", "failed", "skipped"] | None, Query()] = None,
 ) -> Response:
     """What was sent, and what was answered."""
     id_ = _id(destination_id)

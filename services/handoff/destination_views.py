@@ -9,7 +9,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.handoff.core.delivery import message_id
-from services.handoff.destinations.base import MASK
+from services.handoff.core.destination import MASK
 from services.handoff.destinations.posting import host_of, without_query
 from shared.clock import to_rfc3339
 
@@ -93,13 +93,15 @@ class AttemptView(BaseModel):
     destination_id: str
     delivery_id: str
     webhook_id: str = Field(description="The id that all attempts of the delivery share.")
-    delivery_state: Literal["waiting", "collected", "delivered", "failed"]
+    delivery_state: Literal["waiting", "collected", "delivered", "failed", "skipped"]
     event: dict[str, str]
     lead_id: str
     number: int
     at: datetime
     took_ms: int
-    outcome: Literal["delivered", "failed"]
+    outcome: Literal["delivered", "failed", "skipped"] = Field(
+        description="`skipped`: there was nobody to send it to; `problem` says why."
+    )
     problem: str | None = None
     request: dict[str, Any]
     response: dict[str, Any] | None = None

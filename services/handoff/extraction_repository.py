@@ -1,17 +1,20 @@
 """All SQL of runs and lists: which are due, what each has taken so far, its rows."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import asyncpg
 
+from services.handoff.core.due_runs import RECORDS
 from services.handoff.core.handoff import Handoff
 from services.handoff.core.lifecycle import Extraction
 from services.handoff.core.state import LeadState, stored_state
-from services.handoff.repository import SELECTED
+from services.handoff.repository import SELECTED, handoff_of
 from shared import codec
+from shared.clock import EPOCH
 from shared.spreadsheet import Cell
 
+NO_ID = "00000000-0000-0000-0000-000000000000"
 _COLUMNS = "id::text, rule, key, kind, queue, state, at, count, lapsed, place"
 
 
@@ -21,13 +24,19 @@ class ExtractionRepository:
     def __init__(self, conn: asyncpg.Connection) -> None:
         self._conn = conn
 
-    async def marks(self, rules: Collection[str], now: datetime) -> dict[str, datetime]:
-        """Until when each rule's runs were looked for, locked; a rule that is new begins now."""
-        ordered = sorted(rules)
+    async def marks(self, recurring: Mapping[str, str], now: datetime) -> dict[str, datetime]:
+        """Until when each rule's runs were looked for, locked; a rule that is new begins now, and so does one that
+        named other times then. `recurring` has the times of each.
+        """
+        ordered = sorted(recurring)
         await self._conn.execute(
-            "INSERT INTO handoff.schedule_mark SELECT *, $2::timestamptz FROM unnest($1::text[])"
-            " ON CONFLICT DO NOTHING",
+            "INSERT INTO handoff.schedule_mark AS m (rule, recurring, checked_until)"
+            " SELECT *, $3::timestamptz FROM unnest($1::text[], $2::text[])"
+            " ON CONFLICT (rule) DO UPDATE SET recurring = excluded.recurring, checked_until ="
+            " CASE WHEN m.recurring IS NULL THEN m.checked_until ELSE excluded.checked_until END"
+            " WHERE m.recurring IS DISTINCT FROM excluded.recurring",
             ordered,
+            [recurring[name] for name in ordered],
             now,
         )
         rows = await self._conn.fetch(
@@ -36,6 +45,10 @@ class ExtractionRepository:
             ordered,
         )
         return {row[0]: row[1] for row in rows}
+
+    async def forget_marks(self, rules: Collection[str]) -> None:
+        """Of all but these rules: one that comes back begins anew."""
+        await self._conn.execute("DELETE FROM handoff.schedule_mark WHERE rule <> ALL($1::text[])", sorted(rules))
 
     async def mark(self, rule: str, checked_until: datetime) -> None:
         """Runs before that instant are known."""
@@ -84,26 +97,65 @@ class ExtractionRepository:
             [codec.encode(list(cells)) for _, cells in rows],
         )
 
-    async def waiting(self, rule: str, until: datetime, limit: int) -> list[Handoff]:
-        """Collected handoffs of a rule that wait for their run, crossed by `until`, earliest first. Not locked."""
+    async def waiting(
+        self, rule: str, until: datetime, limit: int, after: tuple[datetime, str] = (EPOCH, NO_ID)
+    ) -> list[Handoff]:
+        """Collected handoffs of a rule that wait for their run, crossed by `until`, earliest first, those behind the
+        place `after`. Not locked.
+        """
         rows = await self._conn.fetch(
             f"SELECT {SELECTED} FROM handoff.handoff WHERE rule = $1 AND crossed_at <= $2 AND handed_over_at IS NULL"
-            " AND state = 'qualified' ORDER BY crossed_at, id LIMIT $3",
+            " AND state = 'qualified' AND (crossed_at, id) > ($4, $5::uuid) ORDER BY crossed_at, id LIMIT $3",
             rule,
             until,
             limit,
+            *after,
         )
-        return [Handoff(*row) for row in rows]
+        return [handoff_of(row) for row in rows]
 
-    async def candidates(self, rule: str, enter: int, after: str, limit: int) -> list[LeadState]:
-        """States of the leads after `after` that may meet the rule; one it has not been judged with may too."""
+    async def latest_waiting(self) -> dict[str, datetime]:
+        """The rules that leads wait for, whatever stands in the file, and when the last one of each crossed."""
+        # One look into the index for each rule: there may be a hundred thousand who wait.
         rows = await self._conn.fetch(
-            "SELECT l.state FROM handoff.lead l LEFT JOIN handoff.crossing c ON c.lead_id = l.id AND c.rule = $1"
+            "WITH RECURSIVE one AS (SELECT min(rule) AS rule FROM handoff.handoff WHERE handed_over_at IS NULL"
+            " AND state = 'qualified' UNION ALL SELECT (SELECT min(h.rule) FROM handoff.handoff h"
+            " WHERE h.handed_over_at IS NULL AND h.state = 'qualified' AND h.rule > one.rule) FROM one"
+            " WHERE one.rule IS NOT NULL) SELECT rule, (SELECT max(h.crossed_at) FROM handoff.handoff h"
+            " WHERE h.handed_over_at IS NULL AND h.state = 'qualified' AND h.rule = one.rule) FROM one"
+            " WHERE rule IS NOT NULL"
+        )
+        return {row[0]: row[1] for row in rows}
+
+    async def is_running(self, rule: str, latest: datetime) -> bool:
+        """Whether a run of the rule that takes all who crossed by `latest` is being made."""
+        found: bool = await self._conn.fetchval(
+            "SELECT EXISTS (SELECT FROM handoff.extraction WHERE rule = $1 AND kind = $2 AND state = 'running'"
+            " AND at >= $3)",
+            rule,
+            RECORDS,
+            latest,
+        )
+        return found
+
+    async def candidates(
+        self, rule: str, follows: str | None, enter: int, after: str, limit: int
+    ) -> list[tuple[LeadState, str | None]]:
+        """States of the leads after `after` that may meet the rule; one it has not been judged with may too. None of
+        them is erased before the transaction ends. With each comes where its latest handoff of the rule `follows`
+        stands.
+        """
+        rows = await self._conn.fetch(
+            "SELECT l.state, coalesce(h.state, f.ended)"
+            " FROM handoff.lead l LEFT JOIN handoff.crossing c ON c.lead_id = l.id AND c.rule = $1"
+            " LEFT JOIN handoff.crossing f ON f.lead_id = l.id AND f.rule = $5"
+            " LEFT JOIN handoff.handoff h ON h.id = f.open_handoff"
             " WHERE l.id > $3 AND l.merged_into IS NULL AND l.state IS NOT NULL"
-            " AND (c.version IS DISTINCT FROM l.version OR c.previous >= $2) ORDER BY l.id LIMIT $4",
+            " AND (c.version IS DISTINCT FROM l.version OR c.previous >= $2) ORDER BY l.id LIMIT $4"
+            " FOR KEY SHARE OF l",
             rule,
             enter,
             after,
             limit,
+            follows,
         )
-        return [stored_state(row[0]) for row in rows]
+        return [(stored_state(row[0]), row[1]) for row in rows]

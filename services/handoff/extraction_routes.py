@@ -58,7 +58,12 @@ async def list_extractions(
     "/v1/extractions/{extraction_id}.csv",
     summary="The rows of a run or list",
     dependencies=[MayRead],
-    responses={200: {"content": {"text/csv": {}}, "description": "The same rows whenever it is asked for."}},
+    responses={
+        200: {
+            "content": {"text/csv": {}},
+            "description": "The same rows whenever it is asked for, save those of people erased since.",
+        }
+    },
 )
 async def get_rows(
     request: Request,

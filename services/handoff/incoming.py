@@ -53,9 +53,9 @@ class Incoming:
 def read_states(records: Iterable[Record], first_start: FirstStart) -> Incoming:
     """Read a batch of `lead-scores`.
 
-    A tombstone ends a lead that was erased. That of a lead that was merged says so and ends nothing yet: the survivor's
-    record, on another partition, takes the lead over. Until that is read the lead stands as it stood, as if a run in
-    between had come before the merge.
+    A tombstone ends a lead that was erased: its states before it are not judged any more. That of a lead that was
+    merged says so and ends nothing yet: the survivor's record, on another partition, takes the lead over. Until that is
+    read the lead stands as it stood, as if a run in between had come before the merge.
     """
     incoming = Incoming()
     for record in records:
@@ -70,7 +70,7 @@ def read_states(records: Iterable[Record], first_start: FirstStart) -> Incoming:
             continue
         silent = asks_for_silence(record) or first_start.was_there_before(record, state.evaluated_at)
         incoming.states.append(Arrived(state, silent))
-        incoming.ended.discard(state.lead_id)
+    incoming.states = [one for one in incoming.states if one.state.lead_id not in incoming.ended]
     return incoming
 
 
@@ -102,8 +102,11 @@ def _header(record: Record, name: str) -> bytes | None:
     return None
 
 
-def read_answer(record: Record) -> AnswerRecord:
-    """The answer a record of `handoff-answers` carries. Raises InvalidMessage."""
+def read_answer(record: Record, now: datetime) -> AnswerRecord:
+    """The answer a record of `handoff-answers` carries, taken at `now`. Raises InvalidMessage."""
     if record.value is None:
         raise InvalidMessage("has no value")
-    return parse_answer(record.value)
+    answer = parse_answer(record.value)
+    if faults := answer.untimely(now):
+        raise InvalidMessage("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults))
+    return answer

@@ -16,6 +16,7 @@ from services.handoff.core.destination import (
     MailSpec,
     SlackSpec,
     WebhookSpec,
+    masked,
     patched,
     read_spec,
     split,
@@ -37,7 +38,7 @@ from shared.outgoing import AddressRefused
 
 KINDS = ("webhook", "slack", "mail", "folder")
 SECRET_BYTES = 32
-FORMER_KEPT = timedelta(hours=24)
+FORMER_KEPT, FORMER_KEPT_AT_MOST = timedelta(hours=24), timedelta(days=7)
 TEST_LEASE = timedelta(minutes=1)
 
 
@@ -79,27 +80,29 @@ class Destinations:
             row = found(await repository.one(id_, lock=True))
             check_match(row, if_match, required=True)
             secrets = self._vault.open(row["secrets"]) or {"hidden": {}, "signing": []}
-            changed = self._patched(stored_of(row).spec, {**secrets["hidden"], "state": row["state"]}, patch)
-            if await repository.name_taken(changed.name, by_other_than=id_):
-                raise name_taken()
+            whole = {**stored_of(row).spec, **secrets["hidden"], "state": row["state"]}
+            changed = self._patched(whole, patch, self.view(row).get("url"))
             shown, hidden = split(changed)
             sealed = self._vault.seal({**secrets, "hidden": hidden})
             new = NewDestination(id_, changed.name, changed.kind, shown, sealed, changed.state)
-            await repository.update(new, self._clock())
+            try:
+                await repository.update(new, self._clock())
+            except asyncpg.UniqueViolationError:
+                raise name_taken() from None
             row = found(await repository.one(id_))
             waiting = await repository.counts([id_])
         return self.view(row, waiting.get(id_, 0)), etag(row)
 
     def _patched(
-        self, spec: Mapping[str, Any], more: Mapping[str, Any], patch: Mapping[str, Any]
+        self, whole: Mapping[str, Any], patch: Mapping[str, Any], shown_url: str | None
     ) -> WebhookSpec | SlackSpec | MailSpec | FolderSpec:
-        if patch.get("kind", spec["kind"]) != spec["kind"]:
+        if patch.get("kind", whole["kind"]) != whole["kind"]:
             raise _faulty(FieldFault("/kind", "a destination keeps its kind; make another one"))
         if "secret" in patch:
             raise _faulty(
                 FieldFault("/secret", "expected to be changed by POST …/rotate, so that both are valid for a while")
             )
-        return self._read(patched({**spec, **more}, patch))
+        return self._read(patched(whole, patch, shown_url))
 
     async def rotate(self, id_: UUID, secret: str | None, keep: timedelta) -> tuple[str, datetime]:
         """A new signing secret; the former ones stay valid for a while, and no longer than they would have."""
@@ -170,6 +173,8 @@ class Destinations:
         }
 
     def _read(self, body: Mapping[str, Any]) -> WebhookSpec | SlackSpec | MailSpec | FolderSpec:
+        if faults := masked(body):
+            raise _faulty(*faults)
         try:
             spec = read_spec(dict(body))
         except ValidationError as error:

@@ -14,12 +14,16 @@ from services.handoff.core.rules import Rulebook
 from services.handoff.core.states import IllegalStepError
 from services.handoff.incoming import read_answer
 from services.handoff.repository import HandoffRepository
-from shared.errors import InvalidMessage, ProblemError
+from shared.errors import InvalidMessage, KizashiError, ProblemError
 from shared.events import OutboxRow
 from shared.kafka.dead_letter import dead_letter
 from shared.kafka.records import Record
 
 BY_TOPIC = "handoff-answers"
+
+
+class UnusableAnswerError(KizashiError):
+    """An answer with values that no step can be made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,10 @@ async def give_answer(
 ) -> Done:
     """Move one handoff, inside the caller's transaction; its row is locked, so answers come one after the other.
 
-    Raises ProblemError 404 for an unknown id, 409 for an illegal step.
+    Raises ProblemError 422 for instants that no answer can have, 404 for an unknown id, 409 for an illegal step.
     """
+    if faults := answer.untimely(now):
+        raise ProblemError(422, "invalid_fields", "Some fields are not as expected.", faults)
     known_as = str(handoff_id)
     judging = await _load(conn, book, {known_as}, now)
     if known_as not in judging.ledger.handoffs:
@@ -57,14 +63,14 @@ async def take_answers(conn: asyncpg.Connection, book: Rulebook, records: Sequen
     letters: list[OutboxRow] = []
     for record in records:
         try:
-            answers.append((record, read_answer(record)))
+            answers.append((record, read_answer(record, now)))
         except InvalidMessage as error:
             letters.append(dead_letter(record, str(error)))
     judging = await _load(conn, book, {str(answer.handoff_id) for _, answer in answers}, now)
     for record, answer in answers:
         try:
             _take(judging, str(answer.handoff_id), answer, BY_TOPIC)
-        except IllegalStepError as error:
+        except (IllegalStepError, UnusableAnswerError) as error:
             letters.append(dead_letter(record, str(error)))
         except KeyError:
             letters.append(dead_letter(record, "there is no handoff with this id"))
@@ -80,7 +86,11 @@ async def _load(conn: asyncpg.Connection, book: Rulebook, handoff_ids: set[str],
 
 def _take(judging: Judging, handoff_id: str, answer: Answer, by: str) -> None:
     handoff = judging.ledger.handoffs[handoff_id]
-    taken = judging.ledger.answer(handoff_id, answer.step(by=by, now=judging.now), judging.now)
+    try:
+        taken = judging.ledger.answer(handoff_id, answer.step(by=by, now=judging.now), judging.now)
+    except (OverflowError, ValueError) as error:
+        # It would be tried again for ever, and hold up everybody else's.
+        raise UnusableAnswerError(f"cannot be reckoned with: {error}") from error
     if taken and handoff.lead_id in judging.leads:
         judging.reconsider(handoff.lead_id)
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.handoff.tables import handoff, history
 from shared.clock import to_rfc3339
+from shared.postgres import finite
 
 FIELDS = (
     "id lead_id rule cycle state queue owner mode crossed_at handed_over_at respond_by decide_by breaches routing"
@@ -72,5 +73,5 @@ def _step(row: Row[Any]) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """A column's value as JSON shows it."""
     if isinstance(value, datetime):
-        return to_rfc3339(value)
+        return to_rfc3339(finite(value))
     return str(value) if isinstance(value, UUID) else value

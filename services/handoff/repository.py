@@ -1,6 +1,6 @@
 """All SQL of consumers and answers: set-wise on plain asyncpg. Locks: leads first, sorted; then handoffs, sorted."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from services.handoff.core.judging import LeadMemory
 from services.handoff.core.ledger import Entry, Ledger
 from services.handoff.core.state import LeadState, encode_state, stored_state
 from services.handoff.core.triggers import pack_triggers, unpack_triggers
+from shared.postgres import finite
 
 _NAMES = tuple(field.name for field in fields(Handoff))
 _TYPES = (
@@ -23,7 +24,7 @@ COLUMNS = ", ".join(_NAMES)
 SELECTED = COLUMNS.replace("id", "id::text", 1)
 """Columns of a handoff in the order of the class's fields."""
 ARRAYS = ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(_TYPES, 1))
-_BORN_WITH = frozenset("lead_id rule cycle mode model model_version crossed_at rules_version source campaign".split())
+_BORN_WITH = frozenset("lead_id rule cycle mode crossed_at rules_version source campaign".split())
 _CHANGING = tuple((name, type_) for name, type_ in zip(_NAMES, _TYPES, strict=True) if name not in _BORN_WITH)
 """The id, and what the steps of a handoff change."""
 UPDATE = (
@@ -36,6 +37,12 @@ MEMORY = (
     " triggers, cooling_due, cooling_told"
 )
 NEW_MEMORY = ", ".join(f"{name} = excluded.{name}" for name in MEMORY.split(", "))
+
+
+def handoff_of(row: Sequence[Any]) -> Handoff:
+    """A row of SELECTED."""
+    values: list[Any] = [finite(value) if isinstance(value, datetime) else value for value in row]
+    return Handoff(*values)
 
 
 class HandoffRepository:
@@ -113,7 +120,7 @@ class HandoffRepository:
         rows = await self._conn.fetch(
             f"SELECT {SELECTED} FROM handoff.handoff WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE", sorted(ids)
         )
-        return [Handoff(*row) for row in rows]
+        return [handoff_of(row) for row in rows]
 
     async def due_handoffs(self, now: datetime, limit: int) -> list[Handoff]:
         """Handoffs without an answer whose time is over, locked; those in other hands are left for later."""
@@ -123,7 +130,7 @@ class HandoffRepository:
             now,
             limit,
         )
-        return [Handoff(*row) for row in rows]
+        return [handoff_of(row) for row in rows]
 
     async def overdue_handoffs(self, now: datetime, limit: int) -> list[Handoff]:
         """Handoffs whose next deadline has passed, locked; those in other hands are left for later."""
@@ -140,7 +147,7 @@ class HandoffRepository:
             now,
             limit,
         )
-        return [Handoff(*row) for row in rows]
+        return [handoff_of(row) for row in rows]
 
     async def postpone(self, queue: str, now: datetime, until: datetime) -> None:
         """The queue is full: look for owners of all that is due there when it has capacity again."""

@@ -17,11 +17,12 @@ from services.handoff.core.rows import cells
 from services.handoff.core.rules import Rule, Rulebook
 from services.handoff.core.schedule import Run
 from services.handoff.extraction_repository import ExtractionRepository
+from services.handoff.leftovers import Leftovers
 from services.handoff.repository import HandoffRepository
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
 from shared import outbox
-from shared.clock import Clock
+from shared.clock import Clock, from_rfc3339, to_rfc3339
 from shared.events import OutboxRow
 from shared.spreadsheet import Cell
 from shared.telemetry import QUALIFIED
@@ -37,7 +38,8 @@ log = structlog.get_logger()
 class Runs:
     """Makes due runs and finishes what is not complete; several processes may do so at once.
 
-    No run is begun before `caught_up`: what crossed while nobody was there to judge it belongs to the missed run.
+    No run is begun before `caught_up`: what crossed while nobody was there to judge it belongs to the missed run. Then
+    first comes what waits for rules that have changed.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Runs:
         self._clock = clock
         self._book = book
         self._caught_up = caught_up
+        self._cleared = False
 
     async def run(self) -> None:
         """Make runs until cancelled."""
@@ -64,19 +67,23 @@ class Runs:
         """Note what is due and do one batch; returns whether there was one to do."""
         if not self._caught_up():
             return False
+        if not self._cleared:
+            await Leftovers(self._pool, self._settings, self._clock, self._book).clear()
+            self._cleared = True
         await self.plan()
         return await self.step()
 
     async def plan(self) -> None:
         """Note the runs that are due."""
-        rules = {rule.id: rule for rule in self._book.rules if rule.timetable is not None}
-        if not rules:
+        rules = {rule.id: rule for rule in self._book.rules}
+        recurring = {rule.id: rule.timetable.recurring for rule in self._book.rules if rule.timetable is not None}
+        if not recurring:
             return
         section = self._settings.handoff
         async with self._pool.acquire() as conn, conn.transaction():
             repository, now = ExtractionRepository(conn), self._clock()
             until = now - timedelta(seconds=section.run_after_s)
-            for name, mark in (await repository.marks(rules, until)).items():
+            for name, mark in (await repository.marks(recurring, until)).items():
                 runs = _between(rules[name], mark, until)
                 if runs or until - mark > MARK_EVERY:
                     late = timedelta(seconds=section.run_missed_after_s)
@@ -118,8 +125,10 @@ class Runs:
     async def _collect(
         self, conn: asyncpg.Connection, extraction: Extraction, rule: Rule, now: datetime
     ) -> tuple[Ledger, list[Row], Extraction]:
-        """Hand over what waits. What was handed over waits no more, so that every batch begins at the beginning."""
-        waiting = await ExtractionRepository(conn).waiting(rule.id, extraction.at, BATCH)
+        """Hand over what waits. What was handed over waits no more, so that a batch begins at the beginning, or behind
+        those who go on waiting.
+        """
+        waiting = await ExtractionRepository(conn).waiting(rule.id, extraction.at, BATCH, *_place(extraction))
         if not waiting:
             return Ledger((), self._book), [], replace(extraction, state=COMPLETED)
         repository = HandoffRepository(conn)
@@ -134,20 +143,32 @@ class Runs:
         await save_handoffs(conn, ledger, now)
         rows: list[Row] = [
             (handoff.lead_id, cells(rule, state, state.models[handoff.model], ledger.handoffs[handoff.id]))
-            for handoff, state in collected
+            for handoff, state in collected.handed_over
         ]
-        lapsed = len(current) - len(collected)
-        counted = replace(extraction, count=extraction.count + len(rows), lapsed=extraction.lapsed + lapsed)
+        counted = replace(extraction, count=extraction.count + len(rows), lapsed=extraction.lapsed + collected.lapsed)
+        if collected.left:
+            log.warning("no_model_to_hand_over_by", rule=rule.id, key=extraction.key, waiting=collected.left)
+            counted = replace(counted, place=f"{to_rfc3339(waiting[-1].crossed_at)} {waiting[-1].id}")
         return ledger, rows, counted
 
     async def _list(self, conn: asyncpg.Connection, extraction: Extraction, rule: Rule) -> tuple[list[Row], Extraction]:
         """Look through leads by id for those who meet the rule."""
-        found = await ExtractionRepository(conn).candidates(rule.id, rule.enter, extraction.place or "", BATCH)
+        follows = rule.after.rule if rule.after is not None else None
+        place = extraction.place or ""
+        found = await ExtractionRepository(conn).candidates(rule.id, follows, rule.enter, place, BATCH)
         if not found:
             return [], replace(extraction, state=COMPLETED)
-        hot = [(state, model) for state in found if (model := is_hot(rule, state)) is not None]
+        hot = [(state, model) for state, stands in found if (model := is_hot(rule, state, stands)) is not None]
         rows: list[Row] = [(state.lead_id, cells(rule, state, model, None)) for state, model in hot]
-        return rows, replace(extraction, count=extraction.count + len(rows), place=found[-1].lead_id)
+        return rows, replace(extraction, count=extraction.count + len(rows), place=found[-1][0].lead_id)
+
+
+def _place(extraction: Extraction) -> list[tuple[datetime, str]]:
+    """Behind which a run goes on, if not at the beginning."""
+    if extraction.place is None:
+        return []
+    crossed_at, _, handoff_id = extraction.place.partition(" ")
+    return [(from_rfc3339(crossed_at), handoff_id)]
 
 
 def _between(rule: Rule, start: datetime, end: datetime) -> list[Run]:

@@ -145,9 +145,11 @@ class Sender:
             self._put_off(claimed, now + RUN_LOOK_EVERY)
             return
         made = await make_attempt(lane.channel, replace(claimed, parcel=parcel), self._clock, self._jitter())
-        delivered = made.state == "delivered"
-        lane.breaker = lane.breaker.after(delivered=delivered, begun_at=now, now=self._clock())
-        HANDOFF_ATTEMPTS.labels(self._labels(lane.stored.name), "delivered" if delivered else "failed").inc()
+        assert made.attempt is not None
+        outcome = made.attempt.outcome
+        if outcome != "skipped":
+            lane.breaker = lane.breaker.after(delivered=outcome == "delivered", begun_at=now, now=self._clock())
+        HANDOFF_ATTEMPTS.labels(self._labels(lane.stored.name), outcome).inc()
         self._results.put_nowait(made)
 
     async def _completed(self, claimed: Claimed, now: datetime, spec: Mapping[str, Any]) -> Parcel | None:
@@ -204,7 +206,7 @@ async def make_attempt(channel: Channel, claimed: Claimed, clock: Clock, jitter:
         number=claimed.attempts + 1,
         at=begun_at,
         took_ms=took_ms,
-        outcome="delivered" if report.delivered else "failed",
+        outcome="skipped" if report.skipped else "delivered" if report.delivered else "failed",
         problem=report.problem,
         request=report.request,
         response=report.response,
@@ -212,6 +214,8 @@ async def make_attempt(channel: Channel, claimed: Claimed, clock: Clock, jitter:
     now = clock()
     if report.delivered:
         return Outcome(claimed, attempt, "delivered", now)
+    if report.skipped:
+        return Outcome(claimed, attempt, "skipped", now)
     log.info(
         "attempt_failed", delivery=str(attempt.delivery_id), destination=str(attempt.destination_id), why=report.problem
     )

@@ -166,6 +166,7 @@ schedule_mark = Table(
     metadata,
     Column("rule", Text, primary_key=True),
     Column("checked_until", DateTime(timezone=True), nullable=False),
+    Column("recurring", Text),
 )
 
 extraction = Table(

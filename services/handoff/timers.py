@@ -109,9 +109,10 @@ class Timers:
         if not due:
             return 0, Ledger((), self._book)
         assigner = await assigner_of(conn, Ledger(due, self._book), now)
+        tried = await repository.owners_of([handoff.id for handoff in due])
         states = await repository.last_states({handoff.lead_id for handoff in due})
         for handoff in due:
-            assigner.waiting(handoff, states.get(handoff.lead_id))
+            assigner.waiting(handoff, states.get(handoff.lead_id), tried.get(handoff.id, set()))
         await _save(conn, assigner)
         for name, until in assigner.full.items():
             await repository.postpone(name, now, until)

@@ -88,7 +88,9 @@ EXTRACTION: dict[str, Any] = {
 
 
 class ExtractionView(BaseModel):
-    """A run of a scheduled rule, or a list of who is hot now. Its rows stay as they are once it is completed."""
+    """A run of a scheduled rule, or a list of who is hot now. Once it is completed its rows stay as they are, but
+    for those of people who were erased; `count` counts them too.
+    """
 
     model_config = ConfigDict(json_schema_extra={"example": EXTRACTION})
 

@@ -10,6 +10,7 @@ from functools import partial
 import asyncpg
 
 from services.scoring.account_repository import BREATH, AccountRepository, AccountRow, Told
+from services.scoring.core.account_events import account_changed, account_gone
 from services.scoring.core.accounts import (
     Contact,
     account_state,
@@ -18,7 +19,6 @@ from services.scoring.core.accounts import (
     describe,
     next_inactive,
 )
-from services.scoring.core.events import account_changed, account_gone
 from services.scoring.core.lead import LeadState, Models, is_current
 from services.scoring.core.timing import evaluations_at
 from services.scoring.models import ModelsInForce

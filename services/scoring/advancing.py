@@ -4,7 +4,7 @@ Plain data in and out, so that it can be done in a process of its own.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import orjson
@@ -12,6 +12,7 @@ import orjson
 from services.scoring.core.engine import signals_of
 from services.scoring.core.entries import Entry
 from services.scoring.core.events import Change, SignalFired, told
+from services.scoring.core.late import late_ones
 from services.scoring.core.lead import LeadState, Models, advance, refold
 from services.scoring.core.verdicts import Key, Verdict
 from services.scoring.lead_row import LeadRow
@@ -97,10 +98,14 @@ def bring_up(
     now: datetime,
     merged_from: Mapping[str, int] = NOBODY,
 ) -> Change:
-    """As `renew`, for a lead to which the activities `fresh` have come: with the signals they give."""
+    """As `renew`, for a lead to which the activities `fresh` have come: with the signals they give, and with those that
+    came late.
+    """
     # Beside anything else, history raises what it raises: a crossing is not lost.
     silent = True if fresh and all(SILENT in one.flags for one in fresh) else None
-    return renew(row, state, models, cause, now, merged_from, _signals(models, state, fresh), silent=silent)
+    change = renew(row, state, models, cause, now, merged_from, _signals(models, state, fresh), silent=silent)
+    late = late_ones(state.profile, fresh, state.judgement.unpaid)
+    return replace(change, late=late) if late else change
 
 
 def _signals(models: Models, state: LeadState, fresh: Sequence[Activity]) -> list[SignalFired]:

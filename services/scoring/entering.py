@@ -55,6 +55,11 @@ async def give_points(work: Work, lead_id: str, wanted: GivePoints, author: str)
     return await _take(work, row, [given])
 
 
+async def give_again(work: Work, lead_id: str, given: Entry) -> list[OutboxRow]:
+    """Take in points that were given before this database was put back; nothing where they are known."""
+    return await _take(work, await lock_lead(work, lead_id), [given])
+
+
 def _check_same(known: tuple[str | None, Entry], lead_id: str, wanted: GivePoints) -> None:
     owner, entry = known
     given = manual_of([entry])[0]

@@ -13,6 +13,7 @@ from services.scoring.core.links import PARTED, Link
 from services.scoring.core.openings import OPENING
 from services.scoring.core.verdicts import DETECTOR, Verdict
 from shared.identity import ANONYMOUS, EXTERNAL, PHONE
+from shared.postgres import finite
 
 
 class EntryRepository:
@@ -89,14 +90,16 @@ class EntryRepository:
             list(moves.values()),
         )
 
-    async def add_link(self, link: Link, author: str) -> None:
-        """Store what somebody said about two leads."""
+    async def add_link(self, link: Link, author: str, at: datetime | None = None) -> None:
+        """Store what somebody said about two leads: now, or `at` an instant before."""
         await self._conn.execute(
-            "INSERT INTO scoring.link (kind, survivor, other, author) VALUES ($1, $2::uuid, $3::uuid, $4)",
+            "INSERT INTO scoring.link (kind, survivor, other, author, recorded_at)"
+            " VALUES ($1, $2::uuid, $3::uuid, $4, coalesce($5, now()))",
             link.kind,
             link.survivor,
             link.other,
             author,
+            at,
         )
 
     async def any_links(self) -> bool:
@@ -112,6 +115,31 @@ class EntryRepository:
             list(anchors),
         )
         return [Link(*row) for row in rows]
+
+    async def take_turns(self) -> None:
+        """Two that each bring one half of what somebody joined must not both miss the other's."""
+        await self._conn.execute("SELECT pg_advisory_xact_lock(hashtext('scoring.link'))")
+
+    async def standing(self, anchors: Collection[str]) -> dict[str, tuple[str, int]]:
+        """The lead that each anchor leads to, with its epoch; not locked. Those that lead to none are missing."""
+        rows = await self._conn.fetch(
+            "WITH RECURSIVE way AS (SELECT id AS asked, id, merged_into, epoch, state FROM scoring.lead"
+            " WHERE id = ANY($1::uuid[]) UNION SELECT way.asked, l.id, l.merged_into, l.epoch, l.state"
+            " FROM scoring.lead l JOIN way ON l.id = way.merged_into)"
+            " SELECT asked::text, id::text, epoch FROM way WHERE merged_into IS NULL AND state <> ''",
+            list(anchors),
+        )
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    async def lead_to(self, targets: Mapping[str, str]) -> None:
+        """Let anchors that are no leads of their own lead to the lead that owns what they stand for."""
+        await self._conn.execute(
+            "INSERT INTO scoring.lead AS l (id, merged_into, state)"
+            " SELECT id, target, ''::bytea FROM unnest($1::uuid[], $2::uuid[]) AS t(id, target) WHERE id <> target"
+            " ORDER BY id ON CONFLICT (id) DO UPDATE SET merged_into = excluded.merged_into WHERE l.state = ''",
+            list(targets),
+            list(targets.values()),
+        )
 
     async def any_parted(self, anchors: Collection[str]) -> bool:
         """Whether somebody ever took a lead apart that one of these anchors names."""
@@ -168,4 +196,4 @@ class EntryRepository:
 
 def _entry(row: Any) -> Entry:
     kind, id_, anchor, at, body = row
-    return Entry(kind, id_, anchor, at, orjson.loads(body))
+    return Entry(kind, id_, anchor, finite(at), orjson.loads(body))

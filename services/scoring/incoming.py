@@ -11,7 +11,7 @@ from uuid import UUID
 from services.scoring.core.entries import RECYCLED, Entry, factor_of
 from shared import codec
 from shared.activity import Activity
-from shared.clock import from_rfc3339
+from shared.clock import from_micros, from_rfc3339, is_reckonable
 from shared.errors import InvalidMessage
 from shared.events import OutboxRow
 from shared.kafka.dead_letter import dead_letter
@@ -114,6 +114,9 @@ def _read_recycling(record: Record) -> Entry | None:
         policy = raw.get("recycle")
         factor_of(policy, Fraction(1))
         lead_id, handoff_id = str(UUID(raw["lead_id"])), str(UUID(raw["handoff_id"]))
-        return Entry(RECYCLED, handoff_id, lead_id, from_rfc3339(raw["at"]), {"policy": policy})
+        at = from_rfc3339(raw["at"])
+        # What cannot be reckoned with took effect when it was told.
+        at = at if is_reckonable(at) else from_micros(record.timestamp_ms * 1_000)
+        return Entry(RECYCLED, handoff_id, lead_id, at, {"policy": policy})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidMessage(f"expected lead_id, handoff_id, at and a policy of a recycled handoff ({error})") from None

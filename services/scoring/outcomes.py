@@ -9,7 +9,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from services.scoring.offline import Text, read_lines
-from shared.clock import from_rfc3339
+from shared.clock import from_micros, from_rfc3339, is_reckonable
 from shared.codec import MESSAGE_DEPTH, JsonFault, decode
 from shared.errors import FieldFault
 from shared.identity import normalise_email
@@ -53,6 +53,8 @@ def _outcome(raw: Any) -> Outcome:
         at = from_rfc3339(line.at)
     except ValueError as error:
         raise ActivityFaults([FieldFault("/at", str(error))]) from None
+    if not is_reckonable(at):
+        raise ActivityFaults([FieldFault("/at", "expected an instant between 1970 and 9000")])
     try:
         lead = normalise_email(line.lead)
     except ValueError:
@@ -66,18 +68,21 @@ async def topic_outcomes(kafka: KafkaSettings) -> list[Outcome]:
     async with reading(kafka, HANDOFF_OUTCOMES.name) as opened:
         async for records in opened.until_end():
             for record in records:
-                outcome = _of_record(record.value)
+                outcome = _of_record(record.value, record.timestamp)
                 if outcome is not None:
                     found.append(outcome)
     return found
 
 
-def _of_record(value: bytes | None) -> Outcome | None:
+def _of_record(value: bytes | None, timestamp_ms: int) -> Outcome | None:
     try:
         body = decode(value or b"null", MESSAGE_DEPTH)
         if not isinstance(body, Mapping) or body["outcome"] not in FINAL:
             return None
-        return Outcome(body["lead_id"], from_rfc3339(body["at"]), body["outcome"] == CONVERTED)
+        at = from_rfc3339(body["at"])
+        # What cannot be reckoned with was decided when it was told.
+        at = at if is_reckonable(at) else from_micros(timestamp_ms * 1_000)
+        return Outcome(body["lead_id"], at, body["outcome"] == CONVERTED)
     except (JsonFault, KeyError, TypeError, ValueError, orjson.JSONDecodeError):
         return None  # not one of ours; handoff alone writes here
 

@@ -18,6 +18,7 @@ from shared.activity import Activity, parse_stored
 from shared.clock import to_rfc3339
 from shared.errors import ProblemError
 from shared.identity import EMAIL, MAILBOX
+from shared.postgres import finite
 
 LIKE_ESCAPE = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
 
@@ -159,7 +160,7 @@ async def _entries_of(conn: AsyncConnection, lead_ids: Collection[str]) -> dict[
     columns = (entry.c.lead_id, entry.c.kind, entry.c.id, entry.c.anchor, entry.c.at, entry.c.body)
     query = select(*columns).where(entry.c.lead_id.in_([UUID(item) for item in lead_ids]))
     for lead_id, kind, id_, anchor, at, body in (await conn.execute(query)).all():
-        found[str(lead_id)].append(Entry(kind, id_, str(anchor), at, body))
+        found[str(lead_id)].append(Entry(kind, id_, str(anchor), finite(at), body))
     return found
 
 

@@ -19,6 +19,7 @@ from services.scoring.reading import LeadReader, StoredActivity, StoredLead
 from services.scoring.tables import activity, entry, lead_merge, link, verdict
 from shared.activity import parse_stored
 from shared.clock import to_rfc3339
+from shared.postgres import finite
 
 
 class SubjectReader:
@@ -125,7 +126,7 @@ def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(row: Mapping[str, Any], *without: str) -> dict[str, Any]:
     return {
-        str(name): to_rfc3339(value)
+        str(name): to_rfc3339(finite(value))
         if isinstance(value, datetime)
         else str(value)
         if isinstance(value, UUID)

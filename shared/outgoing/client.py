@@ -13,6 +13,7 @@ import httpcore2
 
 from shared.errors import KizashiError, TransientError
 from shared.outgoing.rules import AddressRefused, Rules, Target
+from shared.outgoing.words import why_unanswered
 
 MAX_CONNECTIONS = 20
 KEPT_OPEN_S = 15.0
@@ -137,7 +138,7 @@ class Outgoing:
             httpcore2.ProtocolError,
             httpcore2.ConnectionNotAvailable,
         ) as error:
-            raise Unanswered(type(error).__name__) from error
+            raise Unanswered(why_unanswered(error)) from error
 
     async def aclose(self) -> None:
         """Close what is open."""

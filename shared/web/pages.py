@@ -2,15 +2,16 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
 from fastapi import Depends, Query, Request, Response
+from fastapi.dependencies.models import Dependant
 
 from shared.codec import encode, has_nul
-from shared.errors import FieldFault, ProblemError
+from shared.errors import FieldFault, ProblemError, pointer
 
 MAX_LIMIT = 1_000
 DEFAULT_LIMIT = 100
@@ -37,11 +38,29 @@ class Page:
 
 
 def page_of(
+    request: Request,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="At most so many items.")] = DEFAULT_LIMIT,
     after: Annotated[str | None, Query(max_length=1_024, description="From the `next` link of a page.")] = None,
 ) -> Page:
-    """Dependency: the page a request asks for. Raises ProblemError 422 for a cursor this service did not give out."""
+    """Dependency: the page a request asks for. Raises ProblemError 422 for a cursor this service did not give out, and
+    for a parameter the list does not know: a filter misspelt would otherwise answer with everything.
+    """
+    _refuse_unknown(request)
     return Page(limit, decode_cursor(after) if after else None)
+
+
+def _parameters(dependant: Dependant) -> Iterator[str]:
+    yield from (one.alias for one in dependant.query_params)
+    for inner in dependant.dependencies:
+        yield from _parameters(inner)
+
+
+def _refuse_unknown(request: Request) -> None:
+    known = sorted(_parameters(request.scope["route"].dependant))
+    if unknown := [name for name in request.query_params if name not in known]:
+        detail = f"expected one of {', '.join(known)}"
+        faults = [FieldFault(pointer(["query", name]), detail) for name in unknown]
+        raise ProblemError(422, "invalid_parameter", "A parameter cannot be used.", faults)
 
 
 PageQuery = Annotated[Page, Depends(page_of)]

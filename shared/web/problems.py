@@ -102,5 +102,5 @@ def _faults(found: Sequence[Any]) -> list[FieldFault]:
     for item in found:
         where, *path = item["loc"] or ("",)
         steps = path if where == "body" else [where, *path]
-        faults.append(FieldFault(pointer(steps), str(item["msg"])))
+        faults.append(FieldFault(pointer(steps), str(item["msg"]).removeprefix("Value error, ")))
     return faults

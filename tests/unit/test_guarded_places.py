@@ -20,6 +20,7 @@ CALLS_OUT = re.compile(
 OPENS = frozenset({"open_connection", "create_connection", "urlopen", "getaddrinfo", "open_unix_connection"})
 GUARDED = {
     "shared/outgoing/client.py": "the guard itself",
+    "shared/outgoing/words.py": "knows errors by their kinds, and opens nothing",
     "services/handoff/channels.py": "makes the TLS settings that the guard uses",
     "services/handoff/destinations/mail.py": "speaks to the one mail server of the configuration",
 }

@@ -16,7 +16,7 @@ from services.handoff.core.file import AccountEntry
 from services.handoff.core.gates import Gate
 from services.handoff.core.queues import ReadyQueue
 from services.handoff.core.rules import DEFAULT_LEAVE, Rule
-from services.handoff.core.state import Body, Instant, LeadId, LeadState, ModelState, faults_text
+from services.handoff.core.state import Body, Judged, LeadId, LeadState, ModelState, faults_text
 from shared import codec
 from shared.clock import from_rfc3339, to_rfc3339
 from shared.conditions import compile_block
@@ -43,7 +43,7 @@ class AccountState(Body):
 
     account_id: LeadId
     version: Annotated[int, Field(ge=1)]
-    evaluated_at: Instant
+    evaluated_at: Judged
     cause: str = "activity"
     silent: bool | None = None
     name: str | None = None

@@ -1,5 +1,6 @@
 """What sales answers: the body of `POST …/outcome`, and of a record on `handoff-answers`."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -10,8 +11,10 @@ from services.handoff.core.handoff import Step
 from services.handoff.core.state import faults_text
 from services.handoff.core.states import NEED_REASON
 from shared import codec
-from shared.clock import from_rfc3339
-from shared.errors import InvalidMessage
+from shared.activity import MAX_AHEAD
+from shared.clock import EPOCH, from_rfc3339
+from shared.durations import LONGEST
+from shared.errors import FieldFault, InvalidMessage
 
 
 def _instant(value: Any) -> Any:
@@ -39,9 +42,15 @@ class Answer(BaseModel):
     reason: Annotated[
         str | None, Field(max_length=2_000, validate_default=True, description="Required for rejected and recycled.")
     ] = None
-    until: Annotated[Instant | None, Field(description="RFC 3339; until when a recycled lead rests.")] = None
+    until: Annotated[
+        Instant | None,
+        Field(description="RFC 3339, from 1970 to a hundred years from now; until when a recycled lead rests."),
+    ] = None
     by: Annotated[str | None, Field(max_length=200, description="Who answered. Default: the key's name.")] = None
-    at: Annotated[Instant | None, Field(description="RFC 3339; when it was decided. Default: now.")] = None
+    at: Annotated[
+        Instant | None,
+        Field(description="RFC 3339, from 1970 to five minutes from now; when it was decided. Default: now."),
+    ] = None
 
     @field_validator("reason")
     @classmethod
@@ -49,6 +58,20 @@ class Answer(BaseModel):
         if not reason and info.data.get("outcome") in NEED_REASON:
             raise ValueError("a reason is required for rejected and recycled")
         return reason or None
+
+    def untimely(self, now: datetime) -> Sequence[FieldFault]:
+        """What is wrong with its instants: tools write the ends of their calendars where they know no better, and
+        neither a deadline nor a row can be made of those.
+        """
+        bounds = (
+            ("/until", self.until, LONGEST, "a hundred years from now"),
+            ("/at", self.at, MAX_AHEAD, "five minutes from now"),
+        )
+        return [
+            FieldFault(pointer, f"expected an instant from 1970 to {latest}")
+            for pointer, instant, ahead, latest in bounds
+            if instant is not None and not EPOCH <= instant <= now + ahead
+        ]
 
     def step(self, *, by: str, now: datetime) -> Step:
         """The step this answer asks for."""

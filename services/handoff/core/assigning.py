@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from services.handoff.core.handoff import SELF, Handoff, Step
 from services.handoff.core.ledger import BREACH, Ledger
@@ -11,6 +11,7 @@ from services.handoff.core.queues import ReadyQueue
 from services.handoff.core.routing import Choice, choose
 from services.handoff.core.state import LeadState
 from services.handoff.core.states import WAITING
+from services.handoff.core.values import WorkSpan
 
 REMINDED, REASSIGNED, RETURNED = "reminded", "reassigned", "returned"
 
@@ -76,29 +77,29 @@ class Assigner:
         return self._openings[queue.name]
 
     def _with(self, handoff: Handoff, choice: Choice) -> Handoff:
-        assign_at = self.later(self.ledger.book.queue(handoff.queue)) if choice.later else None
+        assign_at = self._assign_at(handoff, choice)
         return replace(handoff, owner=choice.owner, routing=routing_text(choice), assign_at=assign_at)
 
-    def waiting(self, handoff: Handoff, lead: LeadState | None) -> None:
-        """Look for an owner once more for a handoff that found all capacity used up."""
-        choice = self.choose(handoff, lead)
+    def _assign_at(self, handoff: Handoff, choice: Choice) -> datetime | None:
+        return self.later(self.ledger.book.queue(handoff.queue)) if choice.later else None
+
+    def waiting(self, handoff: Handoff, lead: LeadState | None, tried: Collection[str] = ()) -> None:
+        """Look for an owner once more for a handoff that found all capacity used up; not among those who had it."""
+        choice = self.choose(handoff, lead, without=tried)
         if choice.owner is None:
-            later = self.later(self.ledger.book.queue(handoff.queue)) if choice.later else None
-            if later is not None:
+            later = self._assign_at(handoff, choice)
+            # That those who are left for one lead are full says nothing of the others.
+            if later is not None and not tried:
                 self.full[handoff.queue] = later
             self._keep(replace(handoff, assign_at=later))
             return
         given = self.ledger.give(handoff.id, choice.owner, SELF, routing_text(choice), self.now)
-        # Its deadline runs since the hand-over; that nobody was free is no reason to let the lead wait longer.
-        self._keep(
-            replace(
-                given,
-                routing=routing_text(choice),
-                respond_by=handoff.respond_by,
-                due_at=handoff.due_at,
-                breaches=handoff.breaches,
-            )
-        )
+        given = replace(given, routing=routing_text(choice))
+        # Its deadline runs since the hand-over; that nobody was free is no reason to let the lead wait longer. Where
+        # that has passed twice and nothing runs any more, time begins anew as for everybody who is given such a lead.
+        if handoff.due_at is not None:
+            given = replace(given, respond_by=handoff.respond_by, due_at=handoff.due_at, breaches=handoff.breaches)
+        self._keep(given)
 
     def give(self, handoff: Handoff, owner: str | None, by: str, reason: str) -> None:
         """Give it to whom somebody named, whatever the capacity; it counts all the same."""
@@ -110,11 +111,14 @@ class Assigner:
     def reassign(
         self, handoff: Handoff, lead: LeadState | None, by: str, reason: str | None, tried: Collection[str]
     ) -> Handoff:
-        """Give it to somebody who has not had it yet, or back to the queue."""
+        """Give it to somebody who has not had it yet, or back to the queue; there it waits for a day on which one of
+        them has capacity.
+        """
         choice = self.choose(handoff, lead, without=tried)
         why = f"{reason}: {routing_text(choice)}" if reason else routing_text(choice)
         given = self.ledger.give(handoff.id, choice.owner, by, why, self.now)
-        return self._keep(replace(given, routing=routing_text(choice)))
+        assign_at = self._assign_at(handoff, choice)
+        return self._keep(replace(given, routing=routing_text(choice), assign_at=assign_at))
 
     def breach(self, handoff: Handoff, lead: LeadState | None, tried: Collection[str]) -> None:
         """A deadline has passed: the first time people are reminded, the second time somebody else gets the lead."""
@@ -140,7 +144,7 @@ class Assigner:
         self.ledger.put(after, Step(after.state, self.now, SELF, text), BREACH)
         return after
 
-    def _second_deadline(self, queue: ReadyQueue, first: datetime, span: timedelta | None) -> datetime | None:
+    def _second_deadline(self, queue: ReadyQueue, first: datetime, span: WorkSpan | None) -> datetime | None:
         """It follows the first one; where that was noticed so late that this has passed too, it counts from now."""
         punctual = queue.deadline(first, span)
         return punctual if punctual is not None and punctual > self.now else queue.deadline(self.now, span)

@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfo
 
 from services.handoff.core.file import Calendar
 from services.handoff.core.schedule import closed_days, instant
-from services.handoff.core.values import hours_of, weekdays_of
+from services.handoff.core.values import WorkSpan, hours_of, weekdays_of
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 FARTHEST = 4_000
 """So many days are looked through for business time; who is closed for longer gets plain time."""
+FIRST, LAST = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
+"""Between these every zone has a local time, of the day after too; what lies beyond is taken for the nearer one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,30 +30,27 @@ class BusinessCalendar:
     spans: tuple[tuple[int, int], ...]
     closed: Callable[[date], bool]
 
-    def add(self, start: datetime, span: timedelta) -> datetime:
-        """The instant at which `span` of business time has passed since `start`, in UTC.
-
-        Of whole days each is one working day, as long as its opening hours.
-        """
-        return _add(self, start, span)
+    def add(self, start: datetime, within: WorkSpan) -> datetime:
+        """The instant at which so much business time has passed since `start`, in UTC."""
+        return _add(self, start, within)
 
     def working_day(self, at: datetime) -> date:
         """The local day on which work that comes in at `at` is done: that day, or the next one that is not over."""
-        return next((day for day, _, end in self._openings(at) if end > at), at.astimezone(self.zone).date())
+        return next((day for day, _, end in self._openings(at) if end > at), _inside(at).astimezone(self.zone).date())
 
     def opening(self, day: date) -> datetime:
         """When the first working day after `day` begins."""
         after = self._midnight(day + DAY)
         return next((begin for _, begin, _ in self._openings(after) if begin >= after), after)
 
-    def in_business(self, span: timedelta) -> timedelta:
+    def in_business(self, within: WorkSpan) -> timedelta:
         """How much business time a configured span means."""
-        days, rest = divmod(span, DAY)
-        return span if rest else days * sum((timedelta(minutes=end - begin) for begin, end in self.spans), timedelta())
+        working_day = sum((timedelta(minutes=end - begin) for begin, end in self.spans), timedelta())
+        return within.span // DAY * working_day if within.in_days else within.span
 
     def _openings(self, start: datetime) -> Iterator[tuple[date, datetime, datetime]]:
-        first = start.astimezone(self.zone).date()
-        for number in range(FARTHEST):
+        first = _inside(start).astimezone(self.zone).date()
+        for number in range(min(FARTHEST, (LAST.date() - first).days + 1)):
             day = first + number * DAY
             if day.weekday() in self.weekdays and not self.closed(day):
                 for since, until, midnight in self._even_parts(day):
@@ -86,16 +85,26 @@ class BusinessCalendar:
 
 
 @lru_cache(maxsize=4_096)
-def _add(calendar: BusinessCalendar, start: datetime, span: timedelta) -> datetime:
+def _add(calendar: BusinessCalendar, start: datetime, within: WorkSpan) -> datetime:
     """Kept, as a run hands thousands of leads over at one instant."""
     # Sums of instants in a local zone would go by its wall clock.
-    start, left = start.astimezone(UTC), calendar.in_business(span)
+    start, left = _inside(start).astimezone(UTC), calendar.in_business(within)
     for _, begin, end in calendar._openings(start):
         begin = max(begin, start)  # noqa: PLW2901
         if end - begin >= left:
             return begin + left
         left -= max(end - begin, timedelta())
-    return start + span
+    return plainly_after(start, within.span)
+
+
+def plainly_after(start: datetime, span: timedelta) -> datetime:
+    """So much plain time after `start`, as far as the calendar goes."""
+    start = _inside(start)
+    return start + span if span <= LAST - start else LAST
+
+
+def _inside(at: datetime) -> datetime:
+    return min(max(at, FIRST), LAST)
 
 
 def calendar_of(calendar: Calendar) -> BusinessCalendar:

@@ -24,10 +24,10 @@ class RuleMemory:
 
     `version` is the state it was last judged with, `score` (cents, None: not scored) the score of that state, `cycle`
     the last one raised and `crossed_at` when; `handoff` is the one that may still be open, `ended` where the last one
-    stood when it was closed. `hot`: the score was met and has not fallen below `leave` since. `noted_at` is the last
-    silent state. A crossing that waits for the verdict on a mail click was met at `settling_since`; the clock of
-    whoever waits for it ends at `settle_due`. That the lead will cool is to be told at `cooling_due`; the last one that
-    was told was due at `cooling_told`.
+    stood when it was closed. `hot`: the rule was met by its score, which has not fallen below `leave` since. `noted_at`
+    is the last silent state. A crossing that waits for the verdict on a mail click was met at `settling_since`; the
+    clock of whoever waits for it ends at `settle_due`. That the lead will cool is to be told at `cooling_due`; the last
+    one that was told was due at `cooling_told`.
     """
 
     armed: bool = True
@@ -81,7 +81,7 @@ def judge(
     judged = _triggers(rule, memory, state, model.cents, silent=silent)
     met = _met(rule, judged, state, model, standing)
     waits = met and armed and not silent and not settled and _waits(rule, memory, state)
-    hot = _hot(rule, memory, model.cents)
+    hot = _hot(rule, memory, model.cents, met=met)
     cooling_due, cooling_told = cooling(rule, memory, state, model if hot else None, silent=silent)
     judged = replace(
         judged,
@@ -158,8 +158,9 @@ def _waits(rule: Rule, memory: RuleMemory, state: LeadState) -> bool:
     return bool(rule.settle) and latest.get("type") == MAIL_CLICK
 
 
-def _hot(rule: Rule, memory: RuleMemory, cents: int | None) -> bool:
-    return cents is not None and (cents >= rule.enter or (memory.hot and cents >= rule.leave))
+def _hot(rule: Rule, memory: RuleMemory, cents: int | None, *, met: bool) -> bool:
+    """Of a rule that its gates, or an instant qualifier alone, decided about, a falling score tells nobody anything."""
+    return cents is not None and ((met and cents >= rule.enter) or (memory.hot and cents >= rule.leave))
 
 
 def cooling(

@@ -56,7 +56,7 @@ class Wish:
     since: datetime
 
 
-State = Literal["waiting", "collected", "delivered", "failed"]
+State = Literal["waiting", "collected", "delivered", "failed", "skipped"]
 
 
 def standing(wish: Wish, event: Event) -> State | None:

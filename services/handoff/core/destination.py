@@ -5,10 +5,20 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, TypeAdapter, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+)
 
 from services.handoff.core.signing import secret_key
 from services.handoff.core.values import Email, Name
+from shared.errors import FieldFault, pointer
 from shared.events import (
     ACCOUNT_QUALIFIED,
     COOLED,
@@ -24,6 +34,8 @@ from shared.events import (
 )
 
 EVERY = "*"
+MASK = "***"
+"""Shown instead of what is secret."""
 EVENTS = (
     QUALIFIED,
     HANDOFF_OUTCOME,
@@ -144,14 +156,15 @@ class MailSpec(_ForPeople):
     """
 
     kind: Literal["mail"]
-    to: Annotated[list[Email], Field(max_length=50)] = []
     to_owner: bool = False
+    to: Annotated[list[Email], Field(max_length=50, validate_default=True)] = []
 
-    @model_validator(mode="after")
-    def _has_reader(self) -> "MailSpec":
-        if not self.to and not self.to_owner:
+    @field_validator("to")
+    @classmethod
+    def _has_reader(cls, to: list[str], info: ValidationInfo) -> list[str]:
+        if not to and not info.data.get("to_owner", True):
             raise ValueError("expected addresses in `to`, or `to_owner`")
-        return self
+        return to
 
 
 class FolderSpec(_ForPeople):
@@ -161,11 +174,12 @@ class FolderSpec(_ForPeople):
     folder: Annotated[str, BeforeValidator(_folder)]
     encoding: Annotated[Literal["utf-8", "cp932"], Field(description="utf-8 begins with a BOM, for Excel.")] = "utf-8"
 
-    @model_validator(mode="after")
-    def _only_leads(self) -> "FolderSpec":
-        if self.events != [QUALIFIED]:
+    @field_validator("events")
+    @classmethod
+    def _only_leads(cls, events: list[str]) -> list[str]:
+        if events != [QUALIFIED]:
             raise ValueError(f"expected `events` to be [{QUALIFIED}]: only leads become rows")
-        return self
+        return events
 
 
 Spec = Annotated[WebhookSpec | SlackSpec | MailSpec | FolderSpec, Discriminator("kind")]
@@ -184,7 +198,37 @@ def split(spec: WebhookSpec | SlackSpec | MailSpec | FolderSpec) -> tuple[dict[s
     return whole, hidden
 
 
-def patched(whole: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON merge patch (RFC 7396) of the top level: null takes a field back to its default."""
+def patched(whole: Mapping[str, Any], patch: Mapping[str, Any], shown_url: str | None = None) -> dict[str, Any]:
+    """A JSON merge patch (RFC 7396): null removes a header, and takes a field back to its default.
+
+    What is shown with a mask may come back as it was shown: it stays what it is. `shown_url` is the URL as shown.
+    """
     changed = {**whole, **patch}
+    if "url" in whole and patch.get("url") == shown_url is not None:
+        changed["url"] = whole["url"]
+    if isinstance(patch.get("headers"), Mapping):
+        changed["headers"] = _merged(whole.get("headers") or {}, patch["headers"])
     return {name: value for name, value in changed.items() if value is not None}
+
+
+def _merged(known: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Headers; their names are the same in capitals and small letters."""
+    merged = dict(known)
+    for name, text in patch.items():
+        same = [old for old in merged if old.lower() == name.lower()]
+        values = [merged.pop(old) for old in same]
+        if text is not None:
+            merged[name] = values[0] if values and text == MASK else text
+    return merged
+
+
+def masked(whole: Mapping[str, Any]) -> list[FieldFault]:
+    """Where a mask would be taken for a value: it stands for one that is not there."""
+    url, headers = whole.get("url"), whole.get("headers")
+    faults = []
+    if isinstance(url, str) and MASK in url:
+        faults.append(FieldFault("/url", f"expected the whole address; {MASK} stands for a part that is not shown"))
+    for name, text in headers.items() if isinstance(headers, Mapping) else ():
+        if text == MASK:
+            faults.append(FieldFault(pointer(["headers", name]), f"expected a value; {MASK} keeps one that is there"))
+    return faults

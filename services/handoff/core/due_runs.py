@@ -36,6 +36,13 @@ def _extraction(rule: Rule, run: Run, state: str) -> Extraction:
     return Extraction(extraction_id(rule.id, RECORDS, run.key), rule.id, run.key, RECORDS, rule.to.name, state, at)
 
 
+def last_run(rule: Rule, latest: datetime, now: datetime) -> Extraction:
+    """What a rule that collects no more has collected by `latest`."""
+    key = f"{rule.id}/{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    at = max(latest, now)
+    return Extraction(extraction_id(rule.id, RECORDS, key), rule.id, key, RECORDS, rule.to.name, RUNNING, at)
+
+
 def hot_list(rule: Rule, key: str, now: datetime) -> Extraction:
     """A list of who meets the rule now, under a key of the asker's."""
     return Extraction(extraction_id(rule.id, LIST, key), rule.id, key, LIST, rule.to.name, RUNNING, now)

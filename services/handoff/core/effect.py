@@ -9,6 +9,7 @@ from services.handoff.core.states import (
     ACCEPTED,
     CONVERTED,
     EXPIRED,
+    LAPSED,
     LOST,
     MERGED,
     RECYCLED,
@@ -43,6 +44,8 @@ class Effect:
 
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    unanswered: int = 0
+    """Of those that were erased."""
 
     def add(self, standing: Standing) -> None:
         """Count handoffs that stand alike."""
@@ -52,13 +55,15 @@ class Effect:
             self.counts["waiting"] += standing.count
         elif standing.state != ACCEPTED:
             self.counts[standing.state] += standing.count
+        if standing.state == LAPSED and not standing.accepted:
+            self.unanswered += standing.count
         if standing.state == REJECTED:
             self.reasons[standing.reason or ""] += standing.count
 
     @property
     def acceptance(self) -> Share:
         """Accepted, of those that sales answered."""
-        never = self.counts["waiting"] + self.counts[EXPIRED] + self.counts[MERGED]
+        never = self.counts["waiting"] + self.counts[EXPIRED] + self.counts[MERGED] + self.unanswered
         return Share(self.counts["accepted"], max(self.counts["qualified"] - never, self.counts["accepted"]))
 
     @property

@@ -19,6 +19,7 @@ from services.handoff.core.values import (
     Name,
     Purpose,
     SpanOrNone,
+    Within,
     Zone,
 )
 from shared.conditions import Block, Duration, Schema
@@ -71,7 +72,7 @@ class Calendar(_WithZone):
     holidays: list[Day] = Field(default_factory=list)
 
 
-class Queue(Schema):
+class Queue(_WithZone):
     """A team that leads are handed to. `head` is told of what is overdue; `owners` names who has an account, by e-mail
     domain or account id; `language`, `region` and `account` are the attributes of the lead that tell these.
     """
@@ -83,8 +84,8 @@ class Queue(Schema):
     region: Name = "region"
     account: Name = "account_id"
     calendar: Calendar | None = None
-    respond_within: Duration | None = None
-    decide_within: Duration | None = None
+    respond_within: Within | None = None
+    decide_within: Within | None = None
 
 
 class Schedule(_WithZone):

@@ -21,9 +21,10 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "https://kizashi.invalid/handoff")
 class Handoff:
     """A handoff as stored.
 
-    `expires_at` (from the crossing) decides whether it was closed at a judged instant, so that a late consumer judges
-    as a punctual one would have; `close_at` (from the hand-over, never earlier) is when sales can no longer answer.
-    `revision` counts the entries of its history. One that is collected has no `handed_over_at` until its run.
+    `expires_at` (from the crossing, or from the answer that made it one) decides whether it was closed at a judged
+    instant, so that a late consumer judges as a punctual one would have; `close_at` (from the hand-over, never earlier)
+    is when sales can no longer answer. `revision` counts the entries of its history. One that is collected has no
+    `handed_over_at` until its run.
 
     `due_at` is when the next deadline is looked at and `breaches` how many were missed under it; `assign_at` is when a
     member is looked for again, `routing` why the owner is the owner; until `rests_until` a recycled lead is not asked
@@ -76,9 +77,15 @@ def crossing_key(lead_id: str, rule: str, cycle: int) -> str:
     return f"{lead_id}:{rule}:{cycle}"
 
 
-def new_handoff(rule: Rule, state: LeadState, crossing: Crossing, now: datetime, version: int = 0) -> Handoff:
-    """The handoff of a crossing: handed over at `now`, or waiting for the rule's next run."""
+def new_handoff(
+    rule: Rule, state: LeadState, crossing: Crossing, now: datetime, version: int = 0, *, answered: bool = False
+) -> Handoff:
+    """The handoff of a crossing: handed over at `now`, or waiting for the rule's next run.
+
+    `answered`: the answer to another handoff has made it one, which may be long after the state it was judged on.
+    """
     origin = origin_of(state.recent_activities)
+    begin = max(crossing.crossed_at, now)
     collected = Handoff(
         id=str(uuid5(_NAMESPACE, crossing_key(state.lead_id, rule.id, crossing.cycle))),
         lead_id=state.lead_id,
@@ -93,8 +100,8 @@ def new_handoff(rule: Rule, state: LeadState, crossing: Crossing, now: datetime,
         crossed_at=crossing.crossed_at,
         handed_over_at=None,
         respond_by=None,
-        expires_at=_first_chance(rule, crossing.crossed_at) + rule.close_after,
-        close_at=_first_chance(rule, max(crossing.crossed_at, now)) + rule.close_after,
+        expires_at=_first_chance(rule, begin if answered else crossing.crossed_at) + rule.close_after,
+        close_at=_first_chance(rule, begin) + rule.close_after,
         revision=1,
         rules_version=version,
         score=state.models[crossing.model].cents,

@@ -5,13 +5,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from services.handoff.core.crossing import RuleMemory, judge, union
-from services.handoff.core.handoff import new_handoff
+from services.handoff.core.handoff import SELF, Step, new_handoff
 from services.handoff.core.ledger import Ledger
 from services.handoff.core.lifecycle import cooled, cooling
 from services.handoff.core.rules import Rule
 from services.handoff.core.state import LeadState
+from services.handoff.core.states import LAPSED, is_closed
 
 Rules = Sequence[Rule]
+ERASED = "erased"
+"""Why the handoffs of an erased lead end."""
+LAST_VERSION = 2**63 - 1
+"""Of an erased lead: no state is newer, so none that is read late, or again, is judged. Its id is never used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +102,16 @@ class Judging:
         memory = self.leads[survivor]
         followers = [rule for rule in self.rules if rule.after is not None]
         if memory.last is not None and followers:
-            judged = judge_lead(followers, memory, memory.last, self.ledger, silent=False, now=self.now)
+            judged = judge_lead(followers, memory, memory.last, self.ledger, silent=False, now=self.now, answered=True)
             self.leads[survivor] = replace(memory, rules={**memory.rules, **judged.rules})
             self.changed.add(survivor)
 
     def forget(self, lead_id: str) -> None:
-        """A lead's key ended: it was erased, or merged into another. Of itself nothing is kept."""
-        self.leads[lead_id] = replace(self.leads[lead_id], last=None)
+        """A lead was erased: nothing of it is kept or judged again, and nobody is to answer for it."""
+        for handoff in list(self.ledger.handoffs.values()):
+            if handoff.lead_id == lead_id and not is_closed(handoff.state):
+                self.ledger.step(handoff.id, Step(LAPSED, self.now, SELF, ERASED))
+        self.leads[lead_id] = replace(self.leads[lead_id], version=LAST_VERSION, last=None)
         self.changed.add(lead_id)
 
     def _stands_again(self, state: LeadState, merged_id: str) -> bool:
@@ -149,16 +157,28 @@ def _for_another(lead: LeadMemory) -> Mapping[str, RuleMemory]:
 
 
 def judge_lead(
-    rules: Rules, memory: LeadMemory, state: LeadState, ledger: Ledger, *, silent: bool, now: datetime
+    rules: Rules,
+    memory: LeadMemory,
+    state: LeadState,
+    ledger: Ledger,
+    *,
+    silent: bool,
+    now: datetime,
+    answered: bool = False,
 ) -> LeadMemory:
-    """Judge the next state of a lead, or its last one again; what it raises is opened in `ledger`."""
+    """Judge the next state of a lead, or its last one again after a handoff was `answered`; what it raises is opened in
+    `ledger`.
+    """
     memory = _settle(rules, memory, ledger, now, by=state.evaluated_at)
     memory = _cool(rules, memory, ledger, by=state.evaluated_at)
     judged = dict(memory.rules)
     known = {rule.id: _up_to_date(rule, memory, ledger) for rule in rules}
     standing = _standing(memory, known, ledger, state.evaluated_at)
+    silent = silent or state.quiet
     for rule in rules:
-        judged[rule.id] = _judge(rule, known[rule.id], state, ledger, standing, silent=silent or state.quiet, now=now)
+        judged[rule.id] = _judge(
+            rule, known[rule.id], state, ledger, standing, silent=silent, now=now, answered=answered
+        )
     return LeadMemory(state.version, None, state, judged)
 
 
@@ -172,6 +192,7 @@ def _judge(
     silent: bool,
     now: datetime,
     settled: bool = False,
+    answered: bool = False,
 ) -> RuleMemory:
     closed = ledger.closed(before.handoff, state.evaluated_at)
     ended = (ledger.state_of(before.handoff) if closed else None) or before.ended
@@ -181,7 +202,7 @@ def _judge(
     if after.settling_since is not None and before.settling_since is None:
         after = replace(after, settle_due=max(now, state.evaluated_at) + rule.settle)
     if crossing is not None:
-        handoff = new_handoff(rule, state, crossing, now, ledger.book.version)
+        handoff = new_handoff(rule, state, crossing, now, ledger.book.version, answered=answered)
         ledger.open(handoff, rule, state)
         after = replace(after, handoff=handoff.id)
     if before.hot and not after.hot and not silent and (name := state.model_name(rule.model)) is not None:

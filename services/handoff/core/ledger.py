@@ -82,11 +82,14 @@ class Ledger:
         if handoff.handed_over_at is not None:
             self._publish(handoff, rule, state)
 
-    def collect(self, handoff_id: str, rule: Rule, state: LeadState, now: datetime, extraction: str) -> Handoff:
-        """Hand a waiting handoff over in a run."""
-        before = self.handoffs[handoff_id]
-        score, revision = state.models[before.model].cents, before.revision + 1
-        after = hand_over(before, rule, now, extraction, score=score, revision=revision)
+    def collect(
+        self, handoff_id: str, rule: Rule, state: LeadState, model: str, now: datetime, extraction: str
+    ) -> Handoff:
+        """Hand a waiting handoff over in a run, as the lead stands under `model` now."""
+        before, standing = self.handoffs[handoff_id], state.models[model]
+        version = before.model_version if model == before.model else standing.version
+        before = replace(before, model=model, model_version=version)
+        after = hand_over(before, rule, now, extraction, score=standing.cents, revision=before.revision + 1)
         self.put(after, Step(after.state, now, SELF, "collected"))
         self._publish(after, rule, state)
         return after

@@ -48,13 +48,13 @@ class Extraction:
 
 
 def cooled(rule: Rule, state: LeadState, model: str, cycle: int) -> OutboxRow:
-    """The lead fell below `leave` of a rule whose score it had met."""
+    """The lead fell below `leave` of a rule that it had met by its score."""
     body = {**_standing(rule, state, model, cycle), "at": to_rfc3339(state.evaluated_at)}
     return _row(COOLED, f"{state.lead_id}:{rule.id}:{state.version}:cooled", state.lead_id, state.evaluated_at, body)
 
 
 def cooling(rule: Rule, state: LeadState, model: str, cycle: int, cools_at: datetime, at: datetime) -> OutboxRow:
-    """The lead will fall below `leave` of a rule whose score it meets, if nothing else happens."""
+    """The lead will fall below `leave` of a rule that it met by its score, if nothing else happens."""
     standing = _standing(rule, state, model, cycle)
     body = {**standing, "cools_at": to_rfc3339(cools_at), "at": to_rfc3339(at)}
     return _row(COOLING, f"{state.lead_id}:{rule.id}:{state.version}:cooling", state.lead_id, at, body)

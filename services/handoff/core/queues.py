@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from services.handoff.core.business import BusinessCalendar, calendar_of
+from services.handoff.core.business import BusinessCalendar, calendar_of, plainly_after
 from services.handoff.core.file import Member, Queue
+from services.handoff.core.values import WorkSpan
 from shared.identity import fold_text
 
 
@@ -21,14 +22,14 @@ class ReadyQueue:
     region: str = "region"
     account: str = "account_id"
     calendar: BusinessCalendar | None = None
-    respond_within: timedelta | None = None
-    decide_within: timedelta | None = None
+    respond_within: WorkSpan | None = None
+    decide_within: WorkSpan | None = None
 
-    def deadline(self, start: datetime, span: timedelta | None) -> datetime | None:
-        """When `span` of the queue's time is over; None where there is no such span."""
-        if span is None:
+    def deadline(self, start: datetime, within: WorkSpan | None) -> datetime | None:
+        """When so much of the queue's time is over; None where there is no such span."""
+        if within is None:
             return None
-        return start + span if self.calendar is None else self.calendar.add(start, span)
+        return plainly_after(start, within.span) if self.calendar is None else self.calendar.add(start, within)
 
     def working_day(self, at: datetime) -> date:
         """The day whose capacity a lead takes up that comes in at `at`."""

@@ -17,7 +17,9 @@ JITTER = 0.1
 LONGEST_ASKED = timedelta(hours=24)
 """A receiver that asks for more than this is asked again all the same."""
 DISABLE_AFTER = timedelta(days=5)
-"""A destination at which every attempt has failed for this long is disabled."""
+"""A destination at which every attempt has failed for this long is disabled,"""
+STILL_FAILING = timedelta(hours=12)
+"""provided that failures of that time lie at least so far apart: where nothing was sent, nothing is known to fail."""
 
 OPEN_AFTER = 5
 FIRST_REST, LONGEST_REST = timedelta(seconds=5), timedelta(minutes=5)
@@ -90,8 +92,3 @@ class Breaker:
             return failed
         doubled = FIRST_REST * 2 ** min(failed.failures - OPEN_AFTER, 10)
         return replace(failed, resting_until=now + min(doubled, LONGEST_REST))
-
-
-def is_lasting(failing_since: datetime | None, now: datetime) -> bool:
-    """Whether a destination has failed for so long that it is disabled."""
-    return failing_since is not None and now - failing_since >= DISABLE_AFTER

@@ -23,7 +23,9 @@ _RANGE = 2**64
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Who was chosen (None: nobody), from which seed, why; `later`: somebody may be found on another day."""
+    """Who was chosen (None: nobody), from which seed, why; `later`: somebody who may be asked may be found on another
+    day.
+    """
 
     owner: str | None
     seed: str
@@ -47,7 +49,8 @@ def choose(
     there = [one for one in queue.members if one.name not in without and not _away(one, day)]
     if not there:
         why = "nobody else is there" if without else "nobody is there"
-        return Choice(None, seed, why if queue.members else "the queue names no members", later=bool(queue.members))
+        later = any(one.name not in without for one in queue.members)
+        return Choice(None, seed, why if queue.members else "the queue names no members", later=later)
     account, owner = _account(queue, lead)
     if owner is not None and any(one.name == owner for one in there):
         return Choice(owner, seed, f"owns the account {account}")

@@ -50,6 +50,13 @@ class Timetable:
         self.schedule = schedule
         self._known: dict[int, list[Run]] = {}
 
+    @property
+    def recurring(self) -> str:
+        """The times it names, as a text: the same where nothing but holidays differ, and what they move."""
+        every = self.schedule.every
+        days = [*sorted(every.weekdays), "/", *sorted(every.month_days), *(["LAST"] if every.last else [])]
+        return f"{' '.join(map(str, days))} {every.clock:%H:%M} {self.schedule.timezone.key}"
+
     def between(self, start: datetime, end: datetime) -> list[Run]:
         """The runs from `start` inclusive to `end` exclusive."""
         return runs(self.rule, self.schedule, start, end)

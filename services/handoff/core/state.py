@@ -5,10 +5,10 @@ from fractions import Fraction
 from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, ValidationError
 
 from shared import codec
-from shared.clock import from_rfc3339, to_rfc3339
+from shared.clock import from_rfc3339, is_reckonable, to_rfc3339
 from shared.errors import InvalidMessage
 
 SILENT_CAUSES = frozenset({"model", "repair"})
@@ -24,7 +24,14 @@ def _instant(value: Any) -> Any:
     return from_rfc3339(value) if isinstance(value, str) else value
 
 
+def _judgeable(at: datetime) -> datetime:
+    if not is_reckonable(at):
+        raise ValueError("expected an instant between 1970 and 9000")
+    return at
+
+
 Instant = Annotated[datetime, BeforeValidator(_instant)]
+Judged = Annotated[Instant, AfterValidator(_judgeable)]
 Object = InstanceOf[dict[str, Any]]
 """A JSON object that is handed on as it is. Not looked into: that would take longer than all the rest of a state."""
 LeadId = Annotated[str, Field(min_length=1, max_length=200)]
@@ -66,12 +73,12 @@ class ModelState(Body):
 
 class LeadState(Body):
     """One `lead.score-changed.v1`. `version` rises for ever within a lead; `merged_versions` are the last ones of the
-    leads it took over.
+    leads it took over; `late_activities` came with this state and are older than `recent_activities`.
     """
 
     lead_id: LeadId
     version: Annotated[int, Field(ge=1)]
-    evaluated_at: Instant
+    evaluated_at: Judged
     cause: str = "activity"
     silent: bool | None = None
     merged_from: list[LeadId] = Field(default_factory=list)
@@ -84,6 +91,7 @@ class LeadState(Body):
     models: dict[str, ModelState]
     signal_activities: list[Object] = Field(default_factory=list)
     recent_activities: list[Object] = Field(default_factory=list)
+    late_activities: list[Object] = Field(default_factory=list)
 
     def model_name(self, wanted: str | None) -> str | None:
         """The model a rule asks for: by name, else the primary, else the first. None where the state lacks it."""

@@ -1,8 +1,8 @@
 """Where a handoff stands, and which steps it may take.
 
 Source: CONTRACT, HTTP of handoff: qualified → assigned | accepted | rejected | recycled | expired; assigned → the same;
-accepted → converted | lost | recycled | rejected; merges and lapsed runs close what is open. A handoff that goes back
-to its queue is `qualified` again, which is no step of sales and so stands in no list here.
+accepted → converted | lost | recycled | rejected; merges, lapsed runs and erasures close what is open. A handoff that
+goes back to its queue is `qualified` again, which is no step of sales and so stands in no list here.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _WITHOUT_ANSWER = frozenset({ASSIGNED, ACCEPTED, REJECTED, RECYCLED, EXPIRED, ME
 STEPS: Mapping[str, frozenset[str]] = {
     QUALIFIED: _WITHOUT_ANSWER,
     ASSIGNED: _WITHOUT_ANSWER,
-    ACCEPTED: frozenset({CONVERTED, LOST, RECYCLED, REJECTED, MERGED}),
+    ACCEPTED: frozenset({CONVERTED, LOST, RECYCLED, REJECTED, MERGED, LAPSED}),
     REJECTED: frozenset(),
     RECYCLED: frozenset(),
     CONVERTED: frozenset(),

@@ -39,7 +39,7 @@ def used(known: Iterable[Instant]) -> tuple[Instant, ...]:
 
 
 def _standing_in(state: LeadState, named: frozenset[str]) -> Iterator[Instant]:
-    for activity in state.recent_activities:
+    for activity in (*state.recent_activities, *state.late_activities):
         if activity.get("type") in named and activity.get("verdict") not in UNTRUSTED:
             yield from _instant(activity)
     for activity in state.signal_activities:

@@ -22,6 +22,7 @@ _TIMES_EXPECTED = (
     'expected days and a time, such as "FRI 09:00" or "MON-WED,FRI 17:30"; monthly: "1,15 09:00" or "LAST 09:00"'
 )
 _NO_SPAN = re.compile(r"0{1,9}[smhdw]", re.ASCII)
+_WHOLE_DAYS = ("d", "w")
 _CLOCK = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 _MIDNIGHT = "24:00"
 
@@ -45,7 +46,9 @@ def _name(value: Any) -> str:
 
 def _email(value: Any) -> str:
     try:
-        return validate_email(value, check_deliverability=False).normalized
+        checked = validate_email(value, check_deliverability=False, allow_smtputf8=False)
+        # Few mail servers take anything but ASCII, and none of them before they have been asked.
+        return checked.ascii_email or checked.normalized
     except (EmailNotValidError, TypeError, AttributeError):
         raise ValueError("expected an e-mail address") from None
 
@@ -109,6 +112,14 @@ def _span_or_none(value: Any) -> timedelta:
     return parse_duration(value)
 
 
+def _work_span(value: Any) -> "WorkSpan":
+    if isinstance(value, WorkSpan):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("expected a span of time such as 4h or 3d")
+    return WorkSpan(parse_duration(value), in_days=value.endswith(_WHOLE_DAYS))
+
+
 def _every(value: Any) -> "Times":
     days, space, at = value.partition(" ") if isinstance(value, str) else ("", "", "")
     if not (space and _CLOCK.fullmatch(at)):
@@ -142,6 +153,16 @@ def _country(value: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkSpan:
+    """A span of a queue's time. One that is written in days or weeks (`in_days`) means working days, each as long as
+    its opening hours; one that is written in hours means so many open hours, however many these are.
+    """
+
+    span: timedelta
+    in_days: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Times:
     """When in a week or a month, in local time: at `clock` on `weekdays` (Monday 0), or on `month_days` and the last
     day of the month where `last`. A month that has no such day is passed over.
@@ -160,6 +181,7 @@ class Times:
 
 
 SpanOrNone = Annotated[timedelta, BeforeValidator(_span_or_none)]
+Within = Annotated[WorkSpan, BeforeValidator(_work_span)]
 Cents = Annotated[int, BeforeValidator(_cents)]
 """Points in hundredths, so that thresholds compare exactly."""
 Name = Annotated[str, BeforeValidator(_name)]

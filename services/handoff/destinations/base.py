@@ -11,7 +11,6 @@ from shared.events import DELIVERY_TEST
 
 MAX_REQUEST_TEXT = 16_384
 MAX_ANSWER_TEXT = 4_096
-MASK = "***"
 
 
 class Run(Protocol):
@@ -55,7 +54,8 @@ class Parcel:
 class Report:
     """What came of one attempt. `request` and `response` are kept and shown: bounded, and without secrets.
 
-    `gone`: the receiver says that it wants nothing more. `asked` is its `Retry-After`.
+    `gone`: the receiver says that it wants nothing more. `asked` is its `Retry-After`. `skipped`: there is nobody to
+    send it to, which no repetition changes and which says nothing about the destination; `problem` says why.
     """
 
     request: Mapping[str, Any]
@@ -63,6 +63,7 @@ class Report:
     problem: str | None = None
     asked: timedelta | None = None
     gone: bool = False
+    skipped: bool = False
 
     @property
     def delivered(self) -> bool:

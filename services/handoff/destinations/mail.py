@@ -34,9 +34,8 @@ class MailChannel:
         readers = self._readers(parcel)
         request: dict[str, Any] = {"method": "MAIL", "to": list(readers), "server": self._smtp.host}
         if not readers:
-            return Report(
-                request, problem="nobody to write to: the event names no member with an address, `to` is empty"
-            )
+            why = "nobody to write to: the event names no member with an address, `to` is empty"
+            return Report(request, problem=why, skipped=True)
         if self._smtp.host is None or self._smtp.sender is None:
             return Report(request, problem="no mail server: KIZASHI_SMTP__HOST and KIZASHI_SMTP__SENDER are not set")
         mail = await self._mail(parcel, readers, now)

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from services.handoff.core.destination import MASK
 from services.handoff.core.retry import retry_after
-from services.handoff.destinations.base import MASK, MAX_ANSWER_TEXT, MAX_REQUEST_TEXT, Report, shown_text
+from services.handoff.destinations.base import MAX_ANSWER_TEXT, MAX_REQUEST_TEXT, Report, shown_text
 from shared.outgoing import AddressRefused, Answer, Call, Outgoing, TooLong, Unanswered
 
 GONE = 410

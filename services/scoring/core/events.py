@@ -10,12 +10,13 @@ import orjson
 from services.scoring.core.entries import Entry
 from services.scoring.core.evaluation import Evaluation, as_points
 from services.scoring.core.forecast import Fall
+from services.scoring.core.late import late_out
 from services.scoring.core.lead import LiveModel, Models
 from services.scoring.core.links import PARTED, Link
 from services.scoring.core.profile import Profile
+from shared.activity import Activity
 from shared.clock import to_rfc3339
 from shared.events import (
-    ACCOUNT_CHANGED,
     ERASED,
     MERGED,
     NO_HEADERS,
@@ -28,7 +29,7 @@ from shared.events import (
     cloud_event_headers,
     pack_headers,
 )
-from shared.topics import ACCOUNT_SCORES, LEAD_LIFECYCLE, LEAD_SCORES, SHADOW_SCORES
+from shared.topics import LEAD_LIFECYCLE, LEAD_SCORES, SHADOW_SCORES
 
 SOURCE = "kizashi/scoring"
 MAX_RECORD_BYTES = 700_000
@@ -69,7 +70,7 @@ class Word:
 class Change:
     """One new state of a lead, to be published; no one writes to it. `merged_from` has the last versions of leads it
     took over, `falls` the forecasts of models that have them told; `shadows` are its evaluations by shadow versions, by
-    their keys.
+    their keys; `late` are activities that came with it and that the recent ones do not show.
 
     `silent` says whether a crossing is raised by it, None leaves that to its cause.
     """
@@ -87,6 +88,7 @@ class Change:
     shadows: Mapping[str, Evaluation] = field(default_factory=dict)
     falls: Mapping[str, Sequence[Fall]] = field(default_factory=dict)
     silent: bool | None = None
+    late: Sequence[Activity] = ()
 
     @property
     def unmerged_from(self) -> str | None:
@@ -137,6 +139,7 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
             for fired in change.signals
         ],
         "recent_activities": orjson.Fragment(change.profile.latest_listed),
+        **({"late_activities": late_out(change.late)} if change.late else {}),
         "evaluated_at": moment,
     }
     headers = cloud_event_headers(
@@ -282,23 +285,3 @@ def lead_erased(lead_id: str, ids: Sequence[str], hashes: Sequence[str], at: dat
 def _said(word: Word) -> dict[str, Any]:
     """Who said it, and about which identifiers: with it a database that is filled again from Kafka knows it too."""
     return {"author": word.author, "anchors": {"survivor": word.link.survivor, "other": word.link.other}}
-
-
-def account_changed(account_id: str, version: int, state: Mapping[str, Any], cause: str, at: datetime) -> OutboxRow:
-    """The `account-scores` record of an account; `state` is what `account_state` gave."""
-    body = {
-        "account_id": account_id,
-        "version": version,
-        **state,
-        "cause": cause,
-        "evaluated_at": to_rfc3339(at),
-    }
-    headers = cloud_event_headers(
-        id_=f"{account_id}:{version}", source=SOURCE, type_=ACCOUNT_CHANGED, time=to_rfc3339(at), key=account_id
-    )
-    return OutboxRow(ACCOUNT_SCORES.name, account_id.encode(), orjson.dumps(body), headers)
-
-
-def account_gone(account_id: str) -> OutboxRow:
-    """Ends the key of an account that nobody belongs to any more."""
-    return OutboxRow(ACCOUNT_SCORES.name, account_id.encode(), None)

@@ -40,6 +40,10 @@ def test_wrong_use_and_faulty_files(folder: Path) -> None:
     assert CliRunner().invoke(app, [*options, "--from", "tomorrow"]).exit_code == 2
     back = ["--from", "2026-12-31T00:00:00Z", "--to", "2026-12-30T00:00:00Z"]
     assert CliRunner().invoke(app, [*options, *back]).exit_code == 2
+    for ends in (["--from", "0001-01-01T00:00:00Z"], ["--to", "9999-12-31T23:59:59Z"]):
+        done = CliRunner().invoke(app, [*options, *ends])
+        assert done.exit_code == 2
+        assert "expected an instant between" in done.output
     (folder / "handoff.yaml").write_text(FILE.replace("FRI 09:00", "FRI 9"), encoding="utf-8")
     done = CliRunner().invoke(app, options)
     assert done.exit_code == 1

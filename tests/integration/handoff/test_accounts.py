@@ -64,6 +64,7 @@ async def test_an_account_that_nobody_belongs_to_keeps_its_cycles(desk: Desk) ->
     await judge(desk, body(72, 1, 1))
     batch = await desk.batch([(ACCOUNT, None)], TOPIC)
     await handler(desk).handle(batch)
+    assert await desk.pool.fetchval("SELECT state FROM handoff.account WHERE id = $1", ACCOUNT) is None
     await judge(desk, body(72, 2, 3))
     assert await cycles(desk) == [1]
 

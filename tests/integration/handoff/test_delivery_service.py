@@ -126,6 +126,14 @@ async def test_bad_requests_are_told_where(stack: Stack) -> None:
         assert stack.request("POST", f"/v1/attempts/{uuid.uuid4()}/redeliver", "writer").status_code == 404
         rotate = f"/v1/destinations/{made['id']}/rotate"
         assert stack.request("POST", rotate, "writer", {"secret": "x"}).status_code == 422
+        long = stack.request("POST", rotate, "writer", {"keep_former_for": "36525d"})
+        assert (long.status_code, long.json()["errors"]) == (
+            422,
+            [{"pointer": "/keep_former_for", "detail": "expected a span of 7d at most"}],
+        )
+        assert stack.request("POST", rotate, "writer", {"keep_former_for": "soon"}).status_code == 422
+        assert stack.request("POST", rotate, "writer", {"keep_former_for": "7d"}).status_code == 200
+        assert stack.request("POST", rotate, "writer").status_code == 200
 
 
 async def test_killed_between_sending_and_writing_down_it_is_delivered_again_under_the_same_id(stack: Stack) -> None:

@@ -109,8 +109,13 @@ async def check_lists(stack: Stack, leads: list[str]) -> None:
         stack.request("GET", "/v1/extractions/x"),
         stack.request("GET", f"{csv_path}?encoding=ebcdic"),
         stack.request("GET", "/v1/extractions?after=zz"),
+        stack.request("GET", "/v1/extractions?rules=weekly"),
+        stack.request("GET", "/v1/handoffs?rule=weekly"),
     ]
-    assert [answer.status_code for answer in refused] == [404, 403, 422, 422, 404, 404, 422, 422]
+    assert [answer.status_code for answer in refused] == [404, 403, 422, 422, 404, 404, 422, 422, 422, 422]
+    assert refused[-1].json()["errors"] == [
+        {"pointer": "/query/rule", "detail": "expected one of after, lead, limit, queue, state"}
+    ]
     assert refused[0].json()["code"] == "rule_not_found"
     page = stack.request("GET", "/v1/extractions?limit=1", "reader")
     assert len(page.json()["items"]) == 1

@@ -92,7 +92,7 @@ async def test_unreadable_records_become_dead_letters_and_the_rest_is_judged(des
         ("a", good.replace(b"2026-", b"26-")),
         ("a", other_key),
     ]
-    await desk.states(*poison, ("a", None), ("a", good))
+    await desk.states(*poison, ("b", None), ("a", good))
     assert await desk.cycles() == [("a", "hot", 1)]
     rows = await desk.pool.fetch(
         "SELECT value, headers FROM handoff.outbox WHERE topic = 'lead-scores-dlq' ORDER BY id"
@@ -142,7 +142,8 @@ async def test_a_rule_added_later_does_not_hand_over_who_was_above_before(desk: 
 
 async def test_of_two_open_handoffs_the_older_stays_when_leads_merge(desk: Desk) -> None:
     await desk.states(desk.published("a", 52, 1), desk.published("b", 52, 2))
-    await desk.states(desk.published("b", 80, 3, cause="merge", merged_from=["a"]), ("a", None))
+    await desk.states(desk.published("b", 80, 3, cause="merge", merged_from=["a"]))
+    await desk.merged_away("a", into="b")
     await desk.states(desk.published("a", 99, 50))
     assert await desk.pool.fetch("SELECT lead_id, state FROM handoff.handoff ORDER BY lead_id") == [
         ("a", "qualified"),

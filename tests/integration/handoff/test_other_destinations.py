@@ -235,3 +235,29 @@ async def test_a_test_mail_says_that_it_is_one(
         assert (await office.destinations.test(id_))["outcome"] == "delivered"
     ((_, mail),) = box.mails
     assert mail["Subject"].startswith("【テスト】有望リード")
+
+
+async def test_a_test_file_is_told_from_leads_by_its_name(migrated: str, tmp_path: Path) -> None:
+    async with opened(migrated, tmp_path) as office:
+        id_ = await office.make(kind="folder", name="files", folder="leads")
+        await office.destinations.test(id_)
+    (path,) = list((tmp_path / "exports" / "leads").iterdir())
+    assert path.name.startswith("test-")
+
+
+async def test_a_lead_that_is_nobodys_is_skipped_and_says_nothing_about_the_destination(
+    migrated: str, tmp_path: Path, mailbox: tuple[Mailbox, SmtpSection]
+) -> None:
+    box, smtp = mailbox
+    async with opened(migrated, tmp_path, smtp=smtp) as office:
+        id_ = await office.make(kind="mail", name="owners", to_owner=True)
+        nobodys = {**LEAD["handoff"], "owner": None}
+        await office.publish(*(qualified(number, handoff=nobodys) for number in range(6)))
+        attempts = await office.until_attempts(id_, 6)
+        await office.settled(id_, *["skipped"] * 6)
+        assert {attempt["outcome"] for attempt in attempts} == {"skipped"}
+        assert "nobody to write to" in attempts[0]["problem"]
+        assert await office.pool.fetchval("SELECT failing_since FROM handoff.destination") is None
+        await office.publish(qualified(7, handoff={**nobodys, "owner": "sato"}))
+        await office.settled(id_, "delivered", *["skipped"] * 6)
+    assert [readers for readers, _ in box.mails] == [["sato@example.co.jp"]]

@@ -3,12 +3,19 @@
 import asyncio
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from services.handoff.core.answers import Answer
+from services.handoff.core.queues import ReadyQueue
 from services.handoff.core.rules import load_rules
 from services.handoff.notes import Notes
+from services.handoff.outcomes import give_answer
+from services.handoff.reading import HandoffReader
 from shared.clock import to_rfc3339
+from shared.errors import ProblemError
+from shared.postgres import create_engine
 from tests.integration.handoff.desk import Desk
 from tests.unit.handoff.builders import day
 
@@ -115,19 +122,80 @@ async def test_a_recycled_outcome_carries_what_the_rule_says(office: Desk) -> No
 
 async def test_out_of_order_answers_and_those_for_merged_and_erased_leads(office: Desk) -> None:
     await office.states(office.published("a", 52, 1), office.published("b", 55, 2), office.published("e", 52))
-    await office.states(office.published("b", 80, 3, cause="merge", merged_from=["a"]), ("a", None), ("e", None))
+    await office.states(office.published("b", 80, 3, cause="merge", merged_from=["a"]), ("e", None))
+    await office.merged_away("a", into="b")
     query = "SELECT lead_id, id::text, state FROM handoff.handoff WHERE rule = 'hot' ORDER BY lead_id"
     rows = await office.pool.fetch(query)
     (_, older, _), (_, younger, _), (_, erased, _) = rows
-    assert [row["state"] for row in rows] == ["qualified", "merged", "qualified"]
+    assert [row["state"] for row in rows] == ["qualified", "merged", "lapsed"]
     await office.answers(
         {"handoff_id": older, "outcome": "converted"},
         {"handoff_id": younger, "outcome": "accepted"},
         {"handoff_id": erased, "outcome": "accepted"},
         {"handoff_id": older, "outcome": "accepted"},
     )
-    assert [row["state"] for row in await office.pool.fetch(query)] == ["accepted", "merged", "accepted"]
-    assert len(await office.outbox("handoff-answers-dlq")) == 2
+    assert [row["state"] for row in await office.pool.fetch(query)] == ["accepted", "merged", "lapsed"]
+    assert len(await office.outbox("handoff-answers-dlq")) == 3
+
+
+ENDS = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999Z")
+
+
+async def test_an_answer_at_an_end_of_the_calendar_stops_nobody(office: Desk) -> None:
+    await office.states(office.published("a", 52), office.published("b", 52))
+    handoff, other = [str(row[0]) for row in await office.pool.fetch("SELECT id FROM handoff.handoff ORDER BY lead_id")]
+    strange = [
+        {"handoff_id": handoff, "outcome": outcome, "reason": "x", field: instant}
+        for outcome in ("accepted", "recycled")
+        for field in ("at", "until")
+        for instant in ENDS
+    ]
+    await office.answers(*strange, {"handoff_id": other, "outcome": "accepted"})
+    assert sorted(await office.standing()) == ["accepted", "qualified"]
+    assert len(await office.outbox("handoff-answers-dlq")) == len(strange)
+    for one in strange:
+        answer = Answer.model_validate({name: value for name, value in one.items() if name != "handoff_id"})
+        async with office.pool.acquire() as conn, conn.transaction():
+            with pytest.raises(ProblemError) as refused:
+                await give_answer(conn, office.book, UUID(handoff), answer, "sato", office.now)
+        assert refused.value.status == 422
+        assert [fault.pointer.removeprefix("/") in one for fault in refused.value.errors] == [True]
+
+
+async def test_an_answer_that_cannot_be_reckoned_with_is_a_letter(
+    office: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.states(office.published("a", 52), office.published("b", 52))
+    ids = [str(row[0]) for row in await office.pool.fetch("SELECT id FROM handoff.handoff ORDER BY lead_id")]
+    monkeypatch.setattr(ReadyQueue, "deadline", _overflowing)
+    await office.answers(
+        {"handoff_id": ids[0], "outcome": "accepted"}, {"handoff_id": ids[1], "outcome": "rejected", "reason": "x"}
+    )
+    assert sorted(await office.standing()) == ["qualified", "rejected"]
+    assert len(await office.outbox("handoff-answers-dlq")) == 1
+
+
+def _overflowing(*_: Any) -> None:
+    raise OverflowError("date value out of range")
+
+
+@pytest.mark.parametrize("end", ["infinity", "-infinity"])
+async def test_rows_at_an_end_of_the_calendar_can_be_judged_and_shown(office: Desk, end: str) -> None:
+    await office.states(office.published("a", 52))
+    handoff = (await one(office))["id"]
+    await office.answers({"handoff_id": str(handoff), "outcome": "recycled", "reason": "x"})
+    await office.pool.execute("UPDATE handoff.handoff SET rests_until = $1::text::timestamptz", end)
+    await office.pool.execute(
+        "UPDATE handoff.history SET (until, at) = ($1::text::timestamptz, $1::text::timestamptz)", end
+    )
+    await office.states(office.published("a", 10, 10), office.published("a", 52, 11))
+    assert len(await office.cycles()) == (2 if end == "-infinity" else 1)
+    engine = create_engine(office.settings.database, name="test")
+    shown = await HandoffReader(engine).one(handoff)
+    await engine.dispose()
+    assert shown is not None
+    expected = "1970-01-01T00:00:00.000000Z" if end == "-infinity" else "9999-12-31T00:00:00.000000Z"
+    assert shown["history"][-1]["until"] == expected
 
 
 def click(at: float) -> list[dict[str, Any]]:

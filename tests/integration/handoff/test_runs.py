@@ -14,9 +14,10 @@ from services.handoff.core.rules import load_rules
 from services.handoff.extraction_reading import ExtractionReader
 from services.handoff.extraction_repository import ExtractionRepository
 from services.handoff.recovery import _handoff, _note_collected
+from shared.clock import to_rfc3339
 from shared.postgres import create_engine
 from tests.integration.handoff.desk import Desk
-from tests.unit.handoff.builders import day
+from tests.unit.handoff.builders import body, day
 
 FRIDAY = day(5)  # 09:00 on Friday 6 November 2026 in Tokyo
 AFTER = timedelta(seconds=3)
@@ -31,6 +32,14 @@ rules:
     cooldown: 1d
     to: desk
     when: {every: "FRI 09:00", timezone: Asia/Tokyo, missed: MISSED}
+"""
+
+LEVELS = """
+queues: {inside: {}, field: {}}
+rules:
+  - {id: inside, enter: 30, to: inside, when: immediately}
+  - {id: field, enter: 60, to: field, when: {every: "FRI 09:00", timezone: Asia/Tokyo},
+     require: {handoff: {rule: inside, state: [accepted, converted]}}}
 """
 
 
@@ -175,7 +184,8 @@ async def test_no_run_begins_before_the_backlog_is_judged(weekly: Desk) -> None:
 async def test_a_lead_that_was_merged_while_it_waited_is_handed_over_with_the_survivors_state(weekly: Desk) -> None:
     await started(weekly)
     await weekly.states(weekly.published("a", 52))
-    await weekly.states(weekly.published("b", 70, 2, cause="merge", merged_from=["a"]), ("a", None))
+    await weekly.states(weekly.published("b", 70, 2, cause="merge", merged_from=["a"]))
+    await weekly.merged_away("a", into="b")
     await weekly.run_at(FRIDAY + AFTER)
     (event,) = await weekly.outbox("qualified-leads")
     assert (event["lead"]["id"], event["score"]) == ("a", 70.0)
@@ -227,7 +237,102 @@ async def test_a_rule_that_is_gone_ends_its_run_as_it_stands(weekly: Desk) -> No
     weekly.book = replace(weekly.book, rules=())
     await weekly.run_at(FRIDAY + AFTER)
     assert await extractions(weekly) == [(KEY, "completed", 0, 0)]
-    assert await weekly.standing() == ["qualified"]
+
+
+async def test_who_waits_for_a_rule_that_is_gone_lapses_and_may_cross_again(
+    weekly: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.handoff.leftovers.BATCH", 2)
+    await started(weekly)
+    await weekly.states(*(weekly.published(f"l{number}", 52) for number in range(5)))
+    rules, weekly.book = weekly.book, replace(weekly.book, rules=())
+    await asyncio.gather(*(weekly.runs().tick() for _ in range(3)))
+    assert await weekly.standing() == ["lapsed"] * 5
+    told = await weekly.outbox("handoff-outcomes")
+    assert [(one["outcome"], one["reason"]) for one in told] == [("lapsed", "its rule is no longer there")] * 5
+    assert await extractions(weekly) == []
+    weekly.book = rules
+    await weekly.states(weekly.published("l0", 10, 2.5), weekly.published("l0", 52, 3))
+    assert await weekly.pool.fetchval("SELECT max(cycle) FROM handoff.handoff WHERE lead_id = 'l0'") == 2
+
+
+async def test_who_waits_for_a_rule_that_hands_over_at_once_by_now_comes_in_a_last_run(
+    weekly: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.handoff.runs.BATCH", 3)
+    await started(weekly)
+    await weekly.states(*(weekly.published(f"l{number}", 52) for number in range(10)))
+    await weekly.states(weekly.published("l9", 20, 1.5))
+    use(weekly, **{'{every: "FRI 09:00", timezone: Asia/Tokyo, missed: run_once}': "immediately"})
+    assert weekly.book.rules[0].timetable is None
+    weekly.now = day(2)
+
+    async def work() -> None:
+        runs = weekly.runs()
+        while await runs.tick():
+            pass
+
+    await asyncio.gather(work(), work(), work())
+    await weekly.run_at(day(2))
+    found = await weekly.cycles()
+    assert len(found) == len(set(found)) == 9
+    assert await extractions(weekly) == [("weekly/2026-11-03T00:00:00Z", "completed", 9, 1)]
+    event = (await weekly.outbox("qualified-leads"))[0]
+    assert (event["handoff"]["mode"], event["handed_over_at"]) == ("scheduled", to_rfc3339(day(2)))
+    await weekly.states(weekly.published("new", 52, 2.1))
+    assert len(await weekly.cycles()) == 10
+    await weekly.run_at(day(2.2))
+    assert len(await extractions(weekly)) == 1
+
+
+async def test_a_run_goes_on_behind_those_that_go_on_waiting(weekly: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.handoff.runs.BATCH", 2)
+    use(weekly, **{"leave: 45": "leave: 45\n    model: test"})
+    await started(weekly)
+    for number in range(6):
+        await weekly.states(weekly.published(f"l{number}", 52, 1 + number / 100))
+    other = {"models": {"other": body(52)["models"]["test"]}, "primary": "other"}
+    await weekly.states(*(weekly.published(f"l{number}", 52, 2, **other) for number in (0, 1, 3)))
+    await weekly.run_at(FRIDAY + AFTER)
+    assert sorted(lead for lead, _, _ in await weekly.cycles()) == ["l2", "l4", "l5"]
+    assert await extractions(weekly) == [(KEY, "completed", 3, 0)]
+    use(weekly, **{"leave: 45": "leave: 45\n    model: other"})
+    await weekly.run_at(FRIDAY + timedelta(days=7) + AFTER)
+    assert len(await weekly.cycles()) == 6
+    models = await weekly.pool.fetch("SELECT lead_id FROM handoff.handoff WHERE model = 'other' ORDER BY lead_id")
+    assert [row[0] for row in models] == ["l0", "l1", "l3"]
+
+
+async def test_a_rule_that_comes_back_or_names_other_times_has_no_missed_runs(weekly: Desk) -> None:
+    await started(weekly)
+    rules = weekly.book
+    weekly.book = replace(rules, rules=())
+    await weekly.run_at(day(2))
+    weekly.book = rules
+    await weekly.run_at(FRIDAY + timedelta(hours=2))
+    assert await extractions(weekly) == []
+    use(weekly, **{"FRI 09:00": "FRI 10:00"})
+    await weekly.run_at(FRIDAY + timedelta(hours=3))
+    assert await extractions(weekly) == []
+    use(weekly, **{"FRI 09:00": "FRI 10:00", "Asia/Tokyo": "Asia/Tokyo, country: JP, if_holiday: skip"})
+    await weekly.run_at(FRIDAY + timedelta(days=7, hours=3))
+    assert [key for key, *_ in await extractions(weekly)] == ["weekly/2026-11-13T10:00"]
+
+
+async def test_a_list_holds_who_meets_a_level(weekly: Desk) -> None:
+    weekly.book = load_rules(LEVELS).rulebook(4)
+    await weekly.states(*(weekly.published(lead, 70) for lead in ("a", "b", "c")))
+    ids = {row[0]: row[1] for row in await weekly.pool.fetch("SELECT lead_id, id::text FROM handoff.handoff")}
+    await weekly.pool.execute("UPDATE handoff.handoff SET state = 'accepted' WHERE id = $1", ids["a"])
+    await weekly.pool.execute("UPDATE handoff.handoff SET state = 'converted' WHERE id = $1", ids["b"])
+    await weekly.states(weekly.published("b", 71, 2))
+    wanted = hot_list(weekly.book.rules[1], "k", weekly.now)
+    async with weekly.pool.acquire() as conn, conn.transaction():
+        await ExtractionRepository(conn).begin([wanted], weekly.now)
+    while await weekly.runs().step(wanted.id):
+        pass
+    rows = await weekly.pool.fetch("SELECT lead_id FROM handoff.extraction_row ORDER BY lead_id")
+    assert [row[0] for row in rows] == ["a", "b"]
 
 
 async def test_who_is_hot_now_is_a_list_and_no_record(weekly: Desk, database: str) -> None:

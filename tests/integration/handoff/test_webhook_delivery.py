@@ -170,20 +170,6 @@ async def test_410_disables_and_says_so(office: PostOffice, receiver: StandIn) -
         await office.settled(id_, "delivered", "delivered")
 
 
-async def test_five_days_of_failure_disable(office: PostOffice, receiver: StandIn) -> None:
-    receiver.plan[:] = [answer(500)]
-    id_ = await office.make(**hook(receiver))
-    await office.publish(qualified())
-    async with office.sending():
-        await office.until_attempts(id_, 1)
-        await office.pass_time(timedelta(days=5))
-        await office.until_attempts(id_, 2)
-        ((_, event),) = await office.until(office.outbox)
-    assert (event["reason"], event["name"]) == ("failing", "crm")
-    state = await office.pool.fetchrow("SELECT state, reason FROM handoff.destination")
-    assert tuple(state) == ("disabled", "failing")
-
-
 async def test_both_secrets_sign_while_one_is_replaced(office: PostOffice, receiver: StandIn) -> None:
     id_ = await office.make(**hook(receiver))
     new, _ = await office.destinations.rotate(id_, None, timedelta(hours=1))

@@ -142,6 +142,31 @@ async def test_without_a_policy_the_model_decides_and_by_default_nothing_is_lost
     assert await desk.score_of(TARO) == 5
 
 
+@pytest.mark.parametrize("end", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+async def test_a_lead_sent_back_at_an_end_of_the_calendar_counts_from_when_it_was_told(desk: Desk, end: str) -> None:
+    await desk.receive(download("a1"))
+    await desk.return_lead(TARO, recycle="reset", at=end)
+    await desk.receive(download("a2", days=1))
+    assert await desk.score_of(TARO) == 10, "told in 1970, by the clock of the record"
+    assert (await desk.replayed()).differences == []
+
+
+@pytest.mark.parametrize("end", ["infinity", "-infinity"])
+async def test_entries_stored_at_an_end_of_the_calendar_can_be_folded_and_shown(desk: Desk, end: str) -> None:
+    await desk.receive(download("a1"))
+    await desk.return_lead(TARO, days=2, recycle="keep")
+    await desk.return_lead(TARO, days=1, recycle={"factor": 0.5}, number=2)
+    await desk.pool.execute("UPDATE scoring.entry SET at = $1::text::timestamptz WHERE id LIKE '%2'", end)
+    await desk.receive(download("late", days=9))
+    async with desk.http() as http:
+        export = await http.get(f"/v1/leads/{TARO}/export")
+        explained = await http.get(f"/v1/leads/{TARO}/explanation")
+    assert (export.status_code, explained.status_code) == (200, 200)
+    expected = "9999-12-31T00:00:00.000000Z" if end == "infinity" else "1970-01-01T00:00:00.000000Z"
+    assert expected in [one["at"] for one in export.json()["entries"]]
+    assert (await desk.replayed()).differences == []
+
+
 async def test_an_outcome_that_cannot_be_read_becomes_a_dead_letter(desk: Desk) -> None:
     await desk.receive(download("a1"))
     await desk.return_lead(TARO, recycle={"factor": 2})

@@ -51,6 +51,39 @@ async def test_the_same_activity_in_another_batch_counts_once(desk: Desk) -> Non
     assert [value["version"] for _, value in await desk.published() if value] == [1]
 
 
+async def test_one_that_comes_after_ten_later_ones_is_told_once_and_a_change_of_another_kind_tells_none(
+    desk: Desk,
+) -> None:
+    await desk.receive(*(download(f"v{number}", occurred_at=at(3 - number / 100)) for number in range(12)))
+    await desk.receive({**download("wanted"), "type": "demo_requested", "occurred_at": at(4)})
+    await desk.receive({**download("wanted"), "type": "demo_requested", "occurred_at": at(4)})
+    await desk.receive(download("last", occurred_at=at(1)))
+    async with desk.http() as http:
+        await http.post(f"/v1/leads/{TARO}/points", json={"points": 3, "reason": "met"})
+    told = [value.get("late_activities") for _, value in await desk.published() if value]
+    late = {"id": "wanted", "source": "api", "type": "demo_requested", "occurred_at": at(4)}
+    first = [
+        {**late, "id": f"v{number}", "type": "document_downloaded", "occurred_at": at(3 - number / 100)}
+        for number in (1, 0)
+    ]
+    assert told == [first, [late], None, None]
+    states = [value for _, value in await desk.published() if value]
+    assert all("wanted" not in {one["id"] for one in state["recent_activities"]} for state in states)
+
+
+async def test_of_leads_that_merge_only_what_is_new_is_told(desk: Desk) -> None:
+    def view(id_: str, days: float, **lead: str) -> dict[str, Any]:
+        return {**download(id_), "type": "page_viewed", "occurred_at": at(days), "lead": lead}
+
+    await desk.receive(*(view(f"b{number}", 9 + number, anonymous_id="b1") for number in range(3)))
+    await desk.receive(*(view(f"t{number}", 2 + number / 100, email="taro@example.co.jp") for number in range(11)))
+    await desk.receive(view("both", 5, email="taro@example.co.jp", anonymous_id="b1"))
+    _, state = [pair for pair in await desk.published() if pair[1]][-1]
+    assert state is not None
+    assert state["merged_from"]
+    assert [one["id"] for one in state["late_activities"]] == ["both"]
+
+
 async def test_another_body_under_a_known_id_leaves_the_first(desk: Desk) -> None:
     await desk.receive(download("a1", "d1"))
     await desk.receive(download("a1", "d2"), download("a2", "d2"))

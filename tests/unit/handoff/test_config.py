@@ -8,6 +8,7 @@ import pytest
 
 from services.handoff.config import read_handoff_file, watched_totals
 from services.handoff.core.rules import Rule, RuleFaults, load_rules
+from services.handoff.core.values import WorkSpan
 from services.handoff.core.watch import unwatched
 from shared.errors import ConfigError
 
@@ -47,7 +48,7 @@ def test_the_shipped_file_has_one_rule_without_gates() -> None:
 def test_the_full_example_is_understood() -> None:
     hot, weekly = load_rules(FULL).file.rules
     assert (hot.scheduled, weekly.scheduled) == (False, True)
-    assert load_rules(FULL).rules()[0].to.respond_within == timedelta(hours=4)
+    assert load_rules(FULL).rules()[0].to.respond_within == WorkSpan(timedelta(hours=4))
 
 
 def test_defaults() -> None:

@@ -1,7 +1,7 @@
 """Records to values, and what cannot be read."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -10,6 +10,7 @@ import pytest
 from services.handoff.core.answers import parse_answer
 from services.handoff.core.state import parse_state
 from services.handoff.incoming import FirstStart, read_answer, read_states
+from shared.clock import EPOCH, to_rfc3339
 from shared.errors import InvalidMessage
 from shared.kafka.records import Record
 from tests.unit.handoff.builders import LEAD, body, day
@@ -63,7 +64,7 @@ def test_another_key_or_type_is_put_aside_and_tombstones_say_nothing() -> None:
     records = [
         record(published(), key=b"other"),
         record(published(), headers=[("ce_type", b"lead.merged.v1")]),
-        record(None),
+        record(None, headers=[("merged_into", b"other")]),
         record(published(), headers=[("ce_type", b"lead.score-changed.v1")]),
     ]
     incoming = read_states(records, NEVER)
@@ -71,7 +72,8 @@ def test_another_key_or_type_is_put_aside_and_tombstones_say_nothing() -> None:
 
 
 def test_an_erased_lead_ends_and_a_merged_one_waits_for_its_survivor() -> None:
-    assert read_states([record(None)], NEVER).ended == {LEAD}
+    ended = read_states([record(published()), record(None), record(published())], NEVER)
+    assert (ended.ended, ended.states) == ({LEAD}, []), "nobody is told of it any more"
     assert read_states([record(None, headers=[("merged_into", b"other")])], NEVER).ended == set()
 
 
@@ -115,8 +117,31 @@ def test_what_is_no_answer(answer: Any) -> None:
 
 def test_an_answer_asks_for_a_step() -> None:
     raw = {"handoff_id": HANDOFF, "outcome": "recycled", "reason": " later ", "until": "2027-01-30T09:00:00+09:00"}
-    answer = read_answer(record(orjson.dumps(raw)))
+    answer = read_answer(record(orjson.dumps(raw)), day(1))
     step = answer.step(by="topic", now=day(1))
     assert (step.state, step.at, step.by, step.reason, step.until) == ("recycled", day(1), "topic", "later", day(90))
     with pytest.raises(InvalidMessage, match="no value"):
-        read_answer(record(None))
+        read_answer(record(None), day(1))
+
+
+ENDS = ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z"]
+
+
+@pytest.mark.parametrize("field", ["at", "until"])
+@pytest.mark.parametrize("instant", ENDS)
+def test_an_answer_at_an_end_of_the_calendar_is_none(field: str, instant: str) -> None:
+    raw = {"handoff_id": HANDOFF, "outcome": "recycled", "reason": "later", field: instant}
+    with pytest.raises(InvalidMessage, match=f"^/{field}: expected an instant from 1970 to "):
+        read_answer(record(orjson.dumps(raw)), day(1))
+
+
+def test_clocks_may_be_a_little_ahead_and_leads_may_rest_for_long() -> None:
+    def untimely(**instants: datetime) -> list[str]:
+        texts = {name: to_rfc3339(instant) for name, instant in instants.items()}
+        raw = {"handoff_id": HANDOFF, "outcome": "recycled", "reason": "later", **texts}
+        return [fault.pointer for fault in parse_answer(orjson.dumps(raw)).untimely(day(1))]
+
+    century, second = timedelta(days=36_525), timedelta(seconds=1)
+    assert untimely(at=day(1) + timedelta(minutes=5), until=day(1) + century) == []
+    assert untimely(at=EPOCH, until=EPOCH) == []
+    assert untimely(at=day(1) + timedelta(minutes=5) + second, until=day(1) + century + second) == ["/until", "/at"]

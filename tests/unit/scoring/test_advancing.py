@@ -106,3 +106,32 @@ def test_the_records_tell_of_signals_and_of_history() -> None:
         assert (body["signals"], body["silent"], body["cause"]) == (signals, is_silent, "activity")
         assert [one["id"] for one in body["signal_activities"]] == [activity.id]
         assert LeadState.unpack(lead.row.state).profile.count == 2
+
+
+def late_ids(lead: Advanced) -> list[str]:
+    body = orjson.loads(lead.published[0].value or b"")
+    assert len(body["recent_activities"]) <= 10
+    shown = {one["id"] for one in body["recent_activities"]}
+    late = body.get("late_activities", [])
+    assert shown.isdisjoint(one["id"] for one in late)
+    assert all(one.keys() == {"id", "source", "type", "occurred_at"} for one in late)
+    return [one["id"] for one in late]
+
+
+def test_what_comes_with_more_than_ten_later_ones_is_told_beside_them() -> None:
+    many = [download(f"d{number}", 3 - number / 100) for number in range(2, 15)]
+    machines = download("d2", 2.98, type="email_clicked", properties={"bot_signals": ["machine_click"]})
+    for arrival, expected in (
+        (Arrival(known(), many[:10]), []),
+        (Arrival(known(), many), ["d4", "d3", "d2"]),
+        (Arrival(known(), [machines, *many[1:]]), ["d4", "d3"]),
+        (Arrival(new_row(LEAD), [download("d1"), *many], [TARO]), ["d4", "d3", "d2", "d1"]),
+    ):
+        (here,), (there,) = advance_all(MODELS, copies([arrival]), NOW), elsewhere(copies([arrival]))
+        assert late_ids(here) == late_ids(there) == expected
+
+
+def test_so_many_that_a_record_has_room_for_are_told_the_latest_of_them() -> None:
+    crowd = [download(f"d{number:03}", 3 - number / 1000) for number in range(2, 400)]
+    (lead,) = advance_all(MODELS, [Arrival(known(), crowd)], NOW)
+    assert late_ids(lead) == [f"d{number:03}" for number in range(389, 289, -1)]

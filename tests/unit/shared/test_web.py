@@ -232,6 +232,12 @@ async def test_a_list_is_walked_by_its_links(service: Service, client: httpx2.As
     assert seen == [[1, 2], [3, 4], [5]]
 
 
+async def test_a_parameter_that_a_list_does_not_know_is_refused(client: httpx2.AsyncClient) -> None:
+    body = check_problem(await client.get("/v1/items?limit=2&ltd=x&utm=y"), 422, "invalid_parameter")
+    assert [fault["pointer"] for fault in body["errors"]] == ["/query/ltd", "/query/utm"]
+    assert body["errors"][0]["detail"] == "expected one of after, limit"
+
+
 def test_a_cursor_survives_and_others_are_refused() -> None:
     assert decode_cursor(encode_cursor(["2026-11-20T01:15:00Z", "a/b"])) == ("2026-11-20T01:15:00Z", "a/b")
     for text in ("zzz", "e30", "ä", "a b"):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from services.handoff.core.rows import COLUMNS, cells
 from services.handoff.core.rules import Rule, load_rules
 from services.handoff.core.states import IllegalStepError
 from shared.spreadsheet import header, lines
-from tests.unit.handoff.builders import day, rule, state
+from tests.unit.handoff.builders import body, day, rule, state
 from tests.unit.handoff.room import Room
 
 WEEKLY = """
@@ -106,7 +107,8 @@ def test_the_run_hands_over_who_is_still_at_leave_and_lets_the_others_lapse() ->
     states = {of_lead["a"].id: state(45, 2), of_lead["b"].id: state(44.99, 2), of_lead["c"].id: None}
     run = hot_list(of, "k", FRIDAY)
     collected = collect(room.ledger, of, run, list(of_lead.values()), states, FRIDAY)
-    assert [handoff.lead_id for handoff, _ in collected] == ["a"]
+    assert [handoff.lead_id for handoff, _ in collected.handed_over] == ["a"]
+    assert (collected.lapsed, collected.left) == (2, 0)
     after = {handoff.lead_id: handoff for handoff in room.ledger.handoffs.values()}
     assert [after[lead].state for lead in "abc"] == ["qualified", "lapsed", "lapsed"]
     assert (after["a"].handed_over_at, after["a"].respond_by) == (FRIDAY, FRIDAY + timedelta(hours=4))
@@ -115,6 +117,27 @@ def test_the_run_hands_over_who_is_still_at_leave_and_lets_the_others_lapse() ->
     assert (body["score"], body["handoff"]["mode"], body["handoff"]["extraction"]) == (45.0, "scheduled", run.id)
     reasons = [line.step.reason for line in room.ledger.history[-2:]]
     assert reasons == ["cooled before the run", "the lead is no longer there"]
+
+
+def test_under_a_model_that_was_renamed_the_run_hands_over_all_the_same() -> None:
+    room, of = waiting(), weekly()
+    (first, *_) = handoffs = list(room.ledger.handoffs.values())
+    renamed = {**body(52, 2)["models"]["test"], "version": 1}
+    states = {one.id: state(52, 2, primary="new", models={"new": renamed}) for one in handoffs}
+    collected = collect(room.ledger, of, hot_list(of, "k", FRIDAY), handoffs, states, FRIDAY)
+    assert (len(collected.handed_over), collected.lapsed, collected.left) == (3, 0, 0)
+    after = room.ledger.handoffs[first.id]
+    assert (after.model, after.model_version, after.score) == ("new", 1, 5_200)
+    assert orjson.loads(room.ledger.published[0].value or b"")["model"] == {"name": "new", "version": 1}
+
+
+def test_who_has_no_score_under_a_model_of_the_rule_goes_on_waiting() -> None:
+    room, of = waiting(), replace(weekly(), model="test")
+    handoffs = list(room.ledger.handoffs.values())
+    states = {one.id: state(52, 2, primary="new", models={"new": body(52)["models"]["test"]}) for one in handoffs}
+    collected = collect(room.ledger, of, hot_list(of, "k", FRIDAY), handoffs, states, FRIDAY)
+    assert (collected.handed_over, collected.lapsed, collected.left) == ([], 0, 3)
+    assert {one.state for one in room.ledger.handoffs.values()} == {"qualified"}
 
 
 def test_a_lapsed_cycle_may_be_raised_again() -> None:
@@ -193,7 +216,7 @@ def test_a_handed_over_row_has_its_handoff() -> None:
     room = waiting()
     handoff: Handoff = next(iter(room.ledger.handoffs.values()))
     published = state(52, 1)
-    after = room.ledger.collect(handoff.id, weekly(), published, FRIDAY, "e")
+    after = room.ledger.collect(handoff.id, weekly(), published, "test", FRIDAY, "e")
     written = dict(zip(COLUMNS, cells(weekly(), published, published.models["test"], after), strict=True))
     assert (written["handoff_id"], written["lead_id"]) == (handoff.id, "a")
     assert written["handed_over_at"] == "2026-11-06T00:00:00.000000Z"

@@ -29,6 +29,11 @@ def test_who_was_not_answered_says_nothing_about_acceptance() -> None:
     assert (found.acceptance.hits, found.acceptance.of) == (0, 1)
 
 
+def test_who_was_erased_before_an_answer_says_nothing_about_acceptance_either() -> None:
+    found = effect_of(("lapsed", False, 5), ("lapsed", True, 2), ("rejected", False, 1))
+    assert (found.acceptance.hits, found.acceptance.of) == (2, 3)
+
+
 def test_groups_come_largest_first_and_few_is_said() -> None:
     standings = [
         Standing(("hot", 50), "accepted", True, None, 2),

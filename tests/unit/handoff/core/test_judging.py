@@ -250,3 +250,29 @@ def test_a_merge_with_itself_or_again_changes_nothing() -> None:
     before = room.judging.leads["b"].rules
     room.take("b", 10, 1, merged_from=["a"])
     assert room.judging.leads["b"].rules["hot"].cycle == before["hot"].cycle == 1
+
+
+@pytest.mark.parametrize("answer", [None, "accepted"])
+def test_of_an_erased_lead_nothing_stays_open(answer: str | None) -> None:
+    room = Room(HOT, WARM)
+    room.take("a", 35, 0)
+    room.take("a", 55, 1)
+    room.take("b", 55, 1)
+    if answer is not None:
+        room.answer(1, answer)
+    before = len(room.ledger.published)
+    room.judging.forget("a")
+    room.judging.forget("a")
+    assert {key: state for key, state in room.standing().items() if key[0] == "a"} == {("a", 1): "lapsed"}
+    assert {one.state for one in room.ledger.handoffs.values() if one.lead_id == "b"} == {"qualified"}
+    told = [orjson.loads(row.value or b"") for row in room.ledger.published[before:]]
+    assert [(one["outcome"], one["reason"], one["by"]) for one in told] == [("lapsed", "erased", "kizashi")] * 2
+    assert room.judging.leads["a"].last is None
+
+
+def test_a_handoff_that_sales_has_closed_stays_closed_as_it_was() -> None:
+    room = Room()
+    room.take("a", 55, 1)
+    room.answer(1, "rejected")
+    room.judging.forget("a")
+    assert room.standing() == {("a", 1): "rejected"}

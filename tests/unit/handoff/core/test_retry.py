@@ -12,7 +12,6 @@ from services.handoff.core.retry import (
     GiveUp,
     RetryAt,
     after_failure,
-    is_lasting,
     retry_after,
 )
 from tests.unit.handoff.builders import day
@@ -95,9 +94,3 @@ def test_attempts_that_fail_together_are_one_failure() -> None:
     for _ in range(16):
         breaker = breaker.after(delivered=False, begun_at=NOW, now=NOW + 15 * SECOND)
     assert breaker.failures == 1
-
-
-def test_five_days_of_failure_are_enough() -> None:
-    assert not is_lasting(None, NOW)
-    assert not is_lasting(NOW, NOW + timedelta(days=5) - SECOND)
-    assert is_lasting(NOW, NOW + timedelta(days=5))

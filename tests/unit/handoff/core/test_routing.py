@@ -216,6 +216,50 @@ def test_two_breaches_remind_and_then_reassign_and_at_last_it_goes_back() -> Non
     assert of.ledger.breached == 4
 
 
+def test_who_found_no_capacity_is_given_to_somebody_though_both_deadlines_passed() -> None:
+    of = room()
+    for lead in "abc":
+        of.take(lead, 52, 1)
+    of.route()
+    (left,) = [handoff for handoff in of.ledger.handoffs.values() if handoff.owner is None]
+    full = {("desk", day(1).date()): {"sato": 1, "suzuki": 1}}
+    for _ in range(2):
+        left = of.ledger.handoffs[left.id]
+        assert left.due_at is not None
+        Assigner(of.ledger, Workload(full), left.due_at).breach(left, None, set())
+    left = of.ledger.handoffs[left.id]
+    assert (left.owner, left.state, left.assign_at, left.due_at) == (None, "qualified", day(2), None)
+    Assigner(of.ledger, Workload(), day(2)).waiting(left, None)
+    now = of.ledger.handoffs[left.id]
+    assert (now.state, now.assign_at) == ("assigned", None)
+    assert now.respond_by == now.due_at == day(2) + timedelta(hours=4)
+
+
+def test_one_that_went_back_waits_for_whom_it_has_not_been_with() -> None:
+    of = room()
+    first = handed_over(of)
+    other = next(name for name in ("sato", "suzuki") if name != first.owner)
+    breach(of)
+    due_at = of.only.due_at
+    assert due_at is not None
+    full = Workload({("desk", due_at.date()): {other: 1}})
+    Assigner(of.ledger, full, due_at).breach(of.only, None, ())
+    assert (of.only.owner, of.only.assign_at) == (None, day(2))
+    busy = Workload({("desk", day(2).date()): {other: 1}})
+    later = Assigner(of.ledger, busy, day(2))
+    later.waiting(of.only, None, {str(first.owner)})
+    assert (of.only.owner, of.only.assign_at, later.full) == (None, day(3), {})
+    Assigner(of.ledger, Workload(), day(3)).waiting(of.only, None, {str(first.owner)})
+    assert (of.only.owner, of.only.assign_at) == (other, None)
+
+
+def test_one_that_everybody_has_had_waits_for_nobody() -> None:
+    of = room()
+    handed_over(of)
+    breach(of)
+    assert breach(of, tried={"sato", "suzuki"}).assign_at is None
+
+
 def test_a_decision_has_its_own_deadline_and_an_accepted_lead_stays_accepted() -> None:
     of = room()
     first = handed_over(of)

@@ -46,6 +46,26 @@ def test_a_signal_does_so_too_and_the_gate_may_pass_when_it_is_no_longer_told() 
     assert room.raised() == [("a", "hot", 1)]
 
 
+def test_one_that_came_late_counts_once_too() -> None:
+    pages = [did("page_viewed", 1 + number / 100, f"p{number}") for number in range(10)]
+    room = Room(INSTANT)
+    room.take("a", 5, 2, recent_activities=pages)
+    room.take("a", 5, 2.1, recent_activities=pages, late_activities=[did("demo_requested", 0.5)])
+    assert room.raised() == [("a", "hot", 1)]
+    room.answer(1, "rejected")
+    room.take("a", 5, 29, recent_activities=pages, late_activities=[did("demo_requested", 0.5)])
+    room.take("a", 5, 40, recent_activities=pages, late_activities=[did("demo_requested", 9, "old")])
+    assert room.raised() == [("a", "hot", 1)]
+
+
+def test_one_that_came_late_waits_for_its_gate() -> None:
+    room = Room(rule(f"instant: [demo_requested], {NEEDS_COMPANY}"))
+    room.take("a", 5, 1, late_activities=[did("demo_requested", 0.5)], attributes={})
+    room.keep()
+    room.take("a", 5, 2)
+    assert room.raised() == [("a", "hot", 1)]
+
+
 def test_once_per_activity() -> None:
     room = Room(INSTANT)
     asked = [did("demo_requested", 1)]
@@ -222,6 +242,23 @@ def test_the_next_state_does_it_too_and_a_closed_handoff_is_remembered() -> None
     assert room.raised() == [("a", "inside", 1), ("a", "field", 1)]
 
 
+@pytest.mark.parametrize("when", ["immediately", '{every: "FRI 09:00", timezone: Asia/Tokyo}'])
+def test_who_is_handed_over_by_an_answer_is_not_expired_by_it(when: str) -> None:
+    """The lead did nothing for a year; then inside sales accepted it."""
+    text = LEVELS.replace("to: field, when: immediately", f"to: field, when: {when}, close_after: 30d")
+    room = Room(*load_rules(text).rules(), now=day(365))
+    room.take("a", 70, 1)
+    room.answer(1, "accepted")
+    room.judging.reconsider("a")
+    followed = next(one for one in room.ledger.handoffs.values() if one.rule == "field")
+    assert followed.crossed_at == day(1)
+    assert followed.expires_at == followed.close_at >= day(395)
+    room.take("a", 71, 366)
+    assert room.ledger.handoffs[followed.id].state == "qualified"
+    room.take("a", 71, 410)
+    assert room.ledger.handoffs[followed.id].state == ("expired" if when == "immediately" else "lapsed")
+
+
 def test_a_rejected_one_is_not_followed() -> None:
     room = Room(*levels())
     room.take("a", 35, 1)
@@ -244,6 +281,21 @@ def test_cooling_is_told_once_and_never_while_silent() -> None:
     (row,) = [row for row in room.ledger.published if dict(unpack_headers(row.headers))["ce_type"] == b"lead.cooled.v1"]
     body = orjson.loads(row.value or b"")
     assert (body["lead_id"], body["cycle"], body["score"], row.topic) == ("a", 1, 44.0, "lead-lifecycle")
+
+
+def test_of_a_rule_that_was_never_met_no_cooling_is_told() -> None:
+    room = Room(rule(NEEDS_COMPANY))
+    room.take("a", 52, 1, attributes={})
+    room.take("a", 40, 2, attributes={})
+    assert room.types() == []
+    room.take("a", 52, 3, attributes={})
+    room.take("a", 48, 4)
+    room.take("a", 40, 5)
+    assert room.types() == []
+    room.take("b", 52, 1)
+    room.take("b", 48, 2, attributes={})
+    room.take("b", 40, 3, attributes={})
+    assert room.types() == ["lead.qualified.v1", "lead.cooled.v1"]
 
 
 def test_a_recycled_lead_rests_until_the_day_that_sales_named() -> None:
