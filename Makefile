@@ -37,7 +37,7 @@ check: dev ## format, lint, types, layers
 bench: setup ## the performance table
 	@.venv/bin/kizashi bench
 
-chaos: setup ## the fault campaign
+chaos: dev ## the fault campaign
 	@.venv/bin/kizashi chaos
 
 test-long: dev ## the long property, fuzz and fault runs

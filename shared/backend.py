@@ -20,6 +20,7 @@ from shared.garbage import settle
 from shared.kafka.admin import ClusterView, ensure_topics, topics_ready
 from shared.kafka.consumer import ConsumerLoop
 from shared.postgres import TRANSIENT, create_engine, create_pool, is_transient
+from shared.recovery import check_not_due
 from shared.relay import Relay
 from shared.schema import is_migrated
 from shared.settings import Settings
@@ -82,6 +83,7 @@ class Backend(ABC):
 
     async def _prepare(self, app: FastAPI, pool: asyncpg.Pool) -> None:
         async with pool.acquire() as conn:
+            await check_not_due(conn, self.name)
             migrated = await is_migrated(conn, self.migrations, self.name)
         if not migrated:
             # Alembic takes 8 MiB and a third of a second: only the start that migrates pays for it.

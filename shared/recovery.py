@@ -1,17 +1,28 @@
-"""After a server was restored: what the outbox and the relay of a schema must forget, since Kafka knows better."""
+"""After a server was restored: what keeps the services from starting too soon, and what the outbox and the relay of a
+schema must forget, since Kafka knows better.
+"""
 
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from contextlib import aclosing, asynccontextmanager
 
 import asyncpg
 from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaError
 
-from shared.errors import KizashiError
+from shared.errors import KizashiError, TransientError
 from shared.events import unpack_headers
+from shared.kafka.admin import view_cluster
 from shared.kafka.reading import reading
 from shared.settings import DatabaseSettings, KafkaSettings
 
 ID_HEADER = "ce_id"
+GUIDE = "docs/backup.md"
+RESTORE = "kizashi restore --database-is-restored"
+BEGIN_ANEW = "kizashi restore --new-kafka"
+
+
+class RecoveryDue(KizashiError):
+    """A database was put back, and must not be worked with before it knows what Kafka holds."""
 
 
 @asynccontextmanager
@@ -20,7 +31,7 @@ async def alone(database: DatabaseSettings, schema: str) -> AsyncIterator[asyncp
 
     Raises KizashiError while a process of that service runs.
     """
-    conn = await asyncpg.connect(database.url.get_secret_value(), timeout=10)
+    conn = await connect(database)
     try:
         if not await conn.fetchval("SELECT pg_try_advisory_lock(hashtext($1), 0)", schema):
             raise KizashiError(f"{schema} is running; end the services first")
@@ -29,7 +40,74 @@ async def alone(database: DatabaseSettings, schema: str) -> AsyncIterator[asyncp
         await conn.close()
 
 
-async def records_of(kafka: KafkaSettings, topic: str) -> AsyncIterator["ConsumerRecord[bytes, bytes]"]:
+async def connect(database: DatabaseSettings) -> asyncpg.Connection:
+    """One connection. Raises TransientError where PostgreSQL is away, KizashiError where it refuses."""
+    try:
+        return await asyncpg.connect(database.url.get_secret_value(), timeout=10)
+    except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as error:
+        raise TransientError(f"PostgreSQL does not answer: {error or type(error).__name__}") from error
+    except asyncpg.PostgresError as error:
+        raise KizashiError(f"PostgreSQL refuses: {error}") from error
+
+
+def due_sql(schema: str, command: str) -> str:
+    """Statements after which the service of `schema` does not start before `command` has come to its end."""
+    return (
+        f"CREATE SCHEMA IF NOT EXISTS {schema};"
+        f" CREATE TABLE IF NOT EXISTS {schema}.recovery_due (command text NOT NULL);"
+        f" DELETE FROM {schema}.recovery_due; INSERT INTO {schema}.recovery_due VALUES ('{command}');"
+    )
+
+
+async def end_due(conn: asyncpg.Connection, schema: str) -> None:
+    """Take back what `due_sql` says, in the transaction that does what was due."""
+    await conn.execute(f"SET LOCAL client_min_messages = warning; DROP TABLE IF EXISTS {schema}.recovery_due")
+
+
+async def check_not_due(conn: asyncpg.Connection, schema: str) -> None:
+    """Raises RecoveryDue where a recovery of `schema` has begun and not ended."""
+    if await conn.fetchval("SELECT to_regclass($1) IS NOT NULL", f"{schema}.recovery_due"):
+        command = await conn.fetchval(f"SELECT command FROM {schema}.recovery_due LIMIT 1") or RESTORE
+        raise RecoveryDue(
+            f"the database was put back and does not know yet what Kafka holds: run `{command}` ({GUIDE})"
+        )
+
+
+async def check_not_emptied(conn: asyncpg.Connection, kafka: KafkaSettings, schema: str, topic: str) -> None:
+    """Raises RecoveryDue where `schema` knows nothing at all although `topic`, which its service writes, holds records:
+    the service would count everything anew, and publish it under versions that were there before.
+    """
+    if await _knows_anything(conn, schema) or not await _holds_anything(kafka, topic):
+        return
+    # Another process may have begun meanwhile, which stores before it publishes.
+    if not await _knows_anything(conn, schema):
+        raise RecoveryDue(
+            f"the database knows nothing, but {topic} in Kafka holds what was published from it: put a backup back"
+            f" (`kizashi restore FOLDER`) or count again what Kafka holds (`kizashi replay --from-topic`; {GUIDE})."
+            " To begin from nothing, take an empty Kafka too."
+        )
+
+
+async def _knows_anything(conn: asyncpg.Connection, schema: str) -> bool:
+    tables = [f"{schema}.lead", f"{schema}.consumer_offset"]
+    there = [name for name in tables if await conn.fetchval("SELECT to_regclass($1) IS NOT NULL", name)]
+    return any([await conn.fetchval(f"SELECT EXISTS (SELECT FROM {name})") for name in there])
+
+
+async def _holds_anything(kafka: KafkaSettings, topic: str) -> bool:
+    if topic not in (await view_cluster(kafka, [topic])).partitions:
+        return False
+    try:
+        async with aclosing(records_of(kafka, topic)) as records:
+            async for record in records:
+                if record.value is not None:
+                    return True
+    except KafkaError as error:
+        raise TransientError(f"Kafka at {kafka.bootstrap_servers} does not answer: {error}") from error
+    return False
+
+
+async def records_of(kafka: KafkaSettings, topic: str) -> AsyncGenerator["ConsumerRecord[bytes, bytes]", None]:
     """Every committed record of a topic, each partition's in order."""
     async with reading(kafka, topic) as opened:
         async for records in opened.until_end():

@@ -1,7 +1,10 @@
 """The `kizashi` command: a list of sub-commands, each in a module of its own that is imported only when it is used."""
 
 import importlib
+import io
+import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -9,6 +12,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from shared.errors import KizashiError
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
 # One line per command: its name, the module whose `app` it is, and what `kizashi --help` says of it.
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("deploy.cli.up", "Start Kafka, PostgreSQL and the services."),
@@ -76,11 +81,32 @@ def _root() -> None:
 
 def main() -> None:
     """The console script. Exit codes: 0 done, 1 failed, 2 wrong use."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A locale that lacks a letter shows it escaped, rather than nothing at all.
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(prog_name="kizashi")
-    except KizashiError as error:
-        print(f"kizashi: {error}", file=sys.stderr)
+        try:
+            app(prog_name="kizashi")
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except (KizashiError, OSError) as error:
+        # Whoever closed the pipe has seen enough.
+        if not isinstance(error, BrokenPipeError):
+            with suppress(OSError):
+                print(f"kizashi: {str(error) or type(error).__name__}", file=sys.stderr)
+        _give_up_output()
         sys.exit(1)
+
+
+def _give_up_output() -> None:
+    """What could not be written is not tried once more when Python ends, which would be an error of its own."""
+    with suppress(OSError):
+        sys.stdout.flush()
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

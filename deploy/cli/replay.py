@@ -75,7 +75,7 @@ def _rebuild(data_dir: Path, config_dir: Path | None, *, as_json: bool) -> None:
 
 async def _fill(scoring: ScoringSettings, handoff: HandoffSettings, report: Report) -> int:
     await prepare_servers(scoring, handoff)
-    await handoff_recovery.recover(handoff, read_handoff_file(handoff.config_dir / FILE).rules())
+    await handoff_recovery.recover(handoff, read_handoff_file(handoff.config_dir / FILE).rulebook(), system_clock)
     with report.part("Activities", "read again", 1) as part:
         return await rebuild(scoring, system_clock, part.advance)
 

@@ -14,16 +14,22 @@ from deploy.local.report import Report
 from services.handoff import recovery as handoff_recovery
 from services.handoff.config import FILE, read_handoff_file
 from services.handoff.settings import HandoffSettings
+from services.handoff.tables import SCHEMA as HANDOFF
 from services.scoring import models as model_store
 from services.scoring import recovery as scoring_recovery
 from services.scoring.settings import ScoringSettings
+from services.scoring.tables import SCHEMA as SCORING
 from shared.clock import system_clock
 from shared.postgres import create_pool
+from shared.recovery import BEGIN_ANEW, RESTORE, alone
 
 SAID = {
     "leads_behind": "{:,} leads were published under later versions; theirs go on from there",
     "handoffs": "{:,} hand-overs were taken over from the topics",
     "outcomes": "{:,} outcomes were taken over from the topics",
+    "erasures": "{:,} erasures of people were applied",
+    "points": "{:,} points by hand were taken over from the topics",
+    "words": "{:,} merges and unmerges by hand were taken over from the topics",
     "already_published": "{:,} waiting events had been published already and were dropped",
     "leads_to_publish": "{:,} leads will be published again; hand-overs of before are not",
 }
@@ -50,7 +56,8 @@ def restore(
     """Put a backup back and bring it up to date with Kafka, so that nothing is published twice.
 
     The services must be down (`kizashi down`); the servers are started for as long as this takes. Start with
-    `kizashi up` afterwards: what came after the backup is read from Kafka again.
+    `kizashi up` afterwards: what came after the backup is read from Kafka again. A damaged backup changes nothing;
+    if this is ended in the middle, `kizashi up` says what to run.
     """
     if folder is None and not only_recover and not new_kafka:
         raise fail("name the FOLDER of a backup, or say --database-is-restored or --new-kafka", 2)
@@ -63,13 +70,22 @@ def restore(
     with servers_only(data_dir, config_dir, report) as (scoring, handoff):
         if folder is not None:
             with report.part("Database", "restored"):
-                restore_database(scoring.database.url.get_secret_value(), folder)
+                asyncio.run(_check_ended(scoring, handoff))
+                command = BEGIN_ANEW if new_kafka else RESTORE
+                restore_database(scoring.database.url.get_secret_value(), folder, command)
         done = asyncio.run(_recover(scoring, handoff, report, new_kafka=new_kafka))
     if as_json:
         print_json(done)
     else:
         for what, count in done.items():
             print(SAID[what].format(count))
+
+
+async def _check_ended(scoring: ScoringSettings, handoff: HandoffSettings) -> None:
+    """Servers of one's own may be worked with from elsewhere. Raises KizashiError where they are."""
+    for settings, schema in ((scoring, SCORING), (handoff, HANDOFF)):
+        async with alone(settings.database, schema):
+            pass
 
 
 async def _recover(
@@ -80,13 +96,16 @@ async def _recover(
     if new_kafka:
         return await _begin_anew(scoring, handoff, report)
     with report.part("Topics", "read"):
-        leads = await scoring_recovery.recover(scoring)
-        rules = read_handoff_file(handoff.config_dir / FILE).rules()
-        handed = await handoff_recovery.recover(handoff, rules)
+        leads = await scoring_recovery.recover(scoring, system_clock)
+        book = read_handoff_file(handoff.config_dir / FILE).rulebook()
+        handed = await handoff_recovery.recover(handoff, book, system_clock)
     return {
         "leads_behind": leads.behind,
         "handoffs": handed.handoffs,
         "outcomes": handed.outcomes,
+        "erasures": leads.erasures,
+        "points": leads.points,
+        "words": leads.words,
         "already_published": leads.already_published + handed.already_published,
     }
 

@@ -1,7 +1,10 @@
 """`kizashi send`: a file of activities to the ingest service."""
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +33,24 @@ def send(
     as_json: Json = False,
 ) -> None:
     """Post every activity of a file; what the service cannot take now is tried again under the same ids."""
+    if not file.is_file():
+        # It is read twice: all lines are looked at before the first is sent.
+        with copied(file) as copy:
+            return _send(copy, data_dir, url, key, connections, as_json)
+    return _send(file, data_dir, url, key, connections, as_json)
+
+
+@contextmanager
+def copied(pipe: Path) -> Iterator[Path]:
+    """What a pipe holds, as a file for as long as the block runs."""
+    with tempfile.NamedTemporaryFile(prefix="kizashi-send-") as file:
+        with pipe.open("rb") as opened:
+            shutil.copyfileobj(opened, file)
+        file.flush()
+        yield Path(file.name)
+
+
+def _send(file: Path, data_dir: Path, url: str | None, key: str | None, connections: int, as_json: bool) -> None:
     total = check_file(file)
     if url is None or key is None:
         stack = stack_addresses(data_dir)

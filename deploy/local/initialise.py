@@ -1,12 +1,14 @@
 """What a container setup needs once before its services: `python -m deploy.local.initialise`.
 
-Makes the secrets and the topics that are missing; leaves everything else as it is.
+Makes the secrets and the topics that are missing, and looks whether the database belongs to what Kafka holds; leaves
+everything else as it is.
 """
 
 import asyncio
 import os
 import sys
 
+from deploy.local.beforehand import check_database
 from deploy.local.credentials import ensure_cli_key, ensure_identity_secret
 from deploy.local.paths import DataFolder
 from shared.errors import KizashiError
@@ -24,6 +26,7 @@ def main() -> int:
         settings = load(Settings)
         ensure_cli_key(data, settings.key_store_path)
         asyncio.run(ensure_topics(settings.kafka))
+        asyncio.run(check_database(settings))
     except (KizashiError, OSError) as error:
         print(f"kizashi: {error}", file=sys.stderr)
         return 1

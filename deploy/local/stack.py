@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from deploy.local import ports, state
+from deploy.local.beforehand import check_before_services
 from deploy.local.credentials import ensure_cli_key, ensure_identity_secret
 from deploy.local.external import embedded_servers, without_password
 from deploy.local.kafka import KafkaProgram
@@ -142,6 +143,8 @@ class Stack:
         if "kafka" in embedded:
             provision(self._report)
         self._start_servers(block)
+        if self._options.services:
+            check_before_services(load(Settings, self._env_of(block.base)))
         # The services wait for the topics by themselves; meanwhile they load.
         self._start_services(block)
         with self._report.part("Topics", "ready"):

@@ -1,30 +1,36 @@
 """Handoff after a restored server: no cycle that subscribers have seen is raised again."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
 import orjson
+from aiokafka import ConsumerRecord
 
 from services.handoff.accounts import take_in
+from services.handoff.batch import judge_batch
 from services.handoff.core.crossing import RuleMemory
 from services.handoff.core.handoff import Handoff, Step
 from services.handoff.core.judging import LeadMemory
 from services.handoff.core.ledger import Entry, Ledger
 from services.handoff.core.origin import origin_of
-from services.handoff.core.rules import Rule
+from services.handoff.core.rules import Rulebook
 from services.handoff.core.states import QUALIFIED as HANDED_OVER
 from services.handoff.core.states import is_closed
 from services.handoff.repository import HandoffRepository
 from services.handoff.settings import HandoffSettings
 from services.handoff.tables import SCHEMA
-from shared.clock import from_rfc3339
-from shared.recovery import alone, event_id, forget_positions, forget_producer, forget_published, records_of
-from shared.topics import HANDOFF_OUTCOMES, QUALIFIED_ACCOUNTS, QUALIFIED_LEADS
+from shared import outbox
+from shared.clock import Clock, from_rfc3339
+from shared.events import ERASED, OutboxRow
+from shared.recovery import alone, end_due, event_id, forget_positions, forget_producer, forget_published, records_of
+from shared.topics import HANDOFF_OUTCOMES, LEAD_LIFECYCLE, QUALIFIED_ACCOUNTS, QUALIFIED_LEADS
 
 BY = "kizashi"
+AT_ONCE = 500
+_PUBLISHED = (QUALIFIED_LEADS.name, HANDOFF_OUTCOMES.name, QUALIFIED_ACCOUNTS.name)
 CLOSE_AFTER = timedelta(days=90)
 """For a rule that is no longer there."""
 
@@ -40,34 +46,63 @@ class HandoffRecovered:
     already_published: int
 
 
-async def recover(settings: HandoffSettings, rules: Sequence[Rule]) -> HandoffRecovered:
-    """Bring a restored database up to what stands in its Kafka. The service must not run. Raises KizashiError."""
-    published: set[tuple[str, str]] = set()
-    qualified: list[dict[str, Any]] = []
-    outcomes: list[tuple[int, dict[str, Any]]] = []
-    async for record in records_of(settings.kafka, QUALIFIED_LEADS.name):
-        published.add((QUALIFIED_LEADS.name, event_id(record) or ""))
-        if record.value is not None:
-            qualified.append(orjson.loads(record.value))
-    async for record in records_of(settings.kafka, HANDOFF_OUTCOMES.name):
+@dataclass(slots=True)
+class Seen:
+    """What subscribers have seen: cycles, outcomes with their revisions, cycles of accounts, and who was erased."""
+
+    published: set[tuple[str, str]] = field(default_factory=set)
+    qualified: list[dict[str, Any]] = field(default_factory=list)
+    outcomes: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    account_cycles: list[dict[str, Any]] = field(default_factory=list)
+    erased: set[str] = field(default_factory=set)
+
+    def take(self, topic: str, record: "ConsumerRecord[bytes, bytes]") -> None:
+        """Note what a record tells."""
         id_ = event_id(record) or ""
-        published.add((HANDOFF_OUTCOMES.name, id_))
-        if record.value is not None:
-            outcomes.append((int(id_.rpartition(":")[2]), orjson.loads(record.value)))
-    account_cycles: list[dict[str, Any]] = []
-    async for record in records_of(settings.kafka, QUALIFIED_ACCOUNTS.name):
-        published.add((QUALIFIED_ACCOUNTS.name, event_id(record) or ""))
-        if record.value is not None:
-            account_cycles.append(orjson.loads(record.value))
+        if topic in _PUBLISHED:
+            self.published.add((topic, id_))
+        if record.value is None:
+            return
+        if topic == LEAD_LIFECYCLE.name and dict(record.headers).get("ce_type") != ERASED.encode():
+            return
+        body = orjson.loads(record.value)
+        if topic == QUALIFIED_LEADS.name:
+            self.qualified.append(body)
+        elif topic == HANDOFF_OUTCOMES.name:
+            self.outcomes.append((int(id_.rpartition(":")[2]), body))
+        elif topic == QUALIFIED_ACCOUNTS.name:
+            self.account_cycles.append(body)
+        else:
+            self.erased |= {body["lead_id"], *body["lead_ids"]}
+
+
+async def recover(settings: HandoffSettings, book: Rulebook, clock: Clock) -> HandoffRecovered:
+    """Bring a database that was put back, or is empty, up to what stands in its Kafka; all of it or nothing, and as
+    often as one likes. The service must not run. Raises KizashiError.
+    """
+    seen = Seen()
+    for topic in (*_PUBLISHED, LEAD_LIFECYCLE.name):
+        async for record in records_of(settings.kafka, topic):
+            seen.take(topic, record)
     async with alone(settings.database, SCHEMA) as conn, conn.transaction():
-        unknown = await _unknown(conn, qualified)
-        accounts = await take_in(conn, account_cycles)
-        close_after = {rule.id: rule.close_after for rule in rules}
-        await _take_in(conn, [_handoff(event, close_after) for event in unknown], unknown)
-        await _note_collected(conn, [_handoff(event, close_after) for event in qualified])
-        applied = await _apply(conn, outcomes)
-        waiting = await forget_published(conn, SCHEMA, published)
-        await forget_producer(conn, SCHEMA)
+        return await take_over(conn, settings, book, seen, clock())
+
+
+async def take_over(
+    conn: asyncpg.Connection, settings: HandoffSettings, book: Rulebook, seen: Seen, now: datetime
+) -> HandoffRecovered:
+    """Let the database know what was `seen`, in the transaction on `conn`."""
+    unknown = await _unknown(conn, seen.qualified)
+    accounts = await take_in(conn, seen.account_cycles)
+    close_after = {rule.id: rule.close_after for rule in book.rules}
+    await _take_in(conn, [_handoff(event, close_after) for event in unknown], unknown)
+    await _note_collected(conn, [_handoff(event, close_after) for event in seen.qualified])
+    applied = await _apply(conn, seen.outcomes)
+    waiting = await forget_published(conn, SCHEMA, seen.published)
+    lapsed = await _forget(conn, book, seen.erased, now)
+    await outbox.append(conn, SCHEMA, lapsed, settings.kafka.partitions)
+    await forget_producer(conn, SCHEMA)
+    await end_due(conn, SCHEMA)
     return HandoffRecovered(len(unknown) + accounts, applied, waiting)
 
 
@@ -77,12 +112,26 @@ async def begin_with_new_kafka(settings: HandoffSettings) -> None:
         await forget_producer(conn, SCHEMA)
         await forget_positions(conn, SCHEMA)
         await conn.execute("DELETE FROM handoff.first_start")
+        await end_due(conn, SCHEMA)
 
 
 async def _unknown(conn: asyncpg.Connection, qualified: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Each cycle once: a topic on which one stands twice must not keep a database from being put back."""
     rows = await conn.fetch("SELECT lead_id, rule, cycle FROM handoff.handoff")
     known = {tuple(row) for row in rows}
-    return [event for event in qualified if (event["lead"]["id"], event["rule"], event["cycle"]) not in known]
+    cycles: dict[tuple[str, str, int], Mapping[str, Any]] = {}
+    for event in qualified:
+        cycles.setdefault((event["lead"]["id"], event["rule"], event["cycle"]), event)
+    return [event for cycle, event in cycles.items() if cycle not in known]
+
+
+async def _forget(conn: asyncpg.Connection, book: Rulebook, erased: Collection[str], now: datetime) -> list[OutboxRow]:
+    """Forget people who were erased, before anything of theirs is read again."""
+    published: list[OutboxRow] = []
+    ordered = sorted(erased)
+    for start in range(0, len(ordered), AT_ONCE):
+        published += (await judge_batch(conn, book, (), ordered[start : start + AT_ONCE], now)).published
+    return published
 
 
 def _handoff(event: Mapping[str, Any], close_after: Mapping[str, timedelta]) -> Handoff:
@@ -103,7 +152,7 @@ def _handoff(event: Mapping[str, Any], close_after: Mapping[str, timedelta]) -> 
         crossed_at=crossed_at,
         handed_over_at=handed_over_at,
         respond_by=_instant(given["respond_by"]),
-        expires_at=crossed_at + span,
+        expires_at=max(crossed_at, handed_over_at) + span,
         close_at=max(crossed_at, handed_over_at) + span,
         revision=1,
         extraction=given["extraction"],

@@ -6,7 +6,7 @@ that are ready: the database works on the one while this process does the other.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
@@ -26,12 +26,12 @@ from services.scoring.core.linking import (
     place,
     resolve_cluster,
 )
-from services.scoring.core.links import NO_LINKS, Links, links_among
 from services.scoring.core.openings import REMOVED, facts_of
 from services.scoring.core.profile import identifiers_of
 from services.scoring.entry_repository import EntryRepository
 from services.scoring.helper import Helpers
 from services.scoring.lead_row import LeadRow
+from services.scoring.linked import Linked
 from services.scoring.renewal import NOBODY
 from services.scoring.repository import Key, LostRaceError, ScoringRepository
 from services.scoring.sharing import Sharing
@@ -63,6 +63,7 @@ class BatchScoring:
         self._entries = entries
         self._models = models
         self._lead_id_for = lead_id_for
+        self._linked = Linked(entries, lead_id_for)
         self._now = now
         self._helpers = helpers
 
@@ -77,7 +78,7 @@ class BatchScoring:
         if work.placement.clusters:
             await self._resolve(work)
             work.sort_by_lead()
-        waiting = await self._waiting(work)
+        waiting = await self._claim(work.placement.owners)
         async with Writing(self._repository, publish) as writing:
             # New leads are written below their identifiers: whoever claims those first makes them.
             writing.begin(partial(self._repository.put_owners, work.placement.owners, work.known))
@@ -112,11 +113,13 @@ class BatchScoring:
         if work.redirects:
             await self._repository.redirect(work.redirects)
             await self._repository.note_merges(work.merged)
+        await self._linked.note(work.placement)
         return [*work.published, *(tombstone(lead_id, into) for lead_id, into in work.merged.items())]
 
     async def _place(self, fresh: Mapping[Key, Activity]) -> Work:
         known = await self._repository.owners(identifiers_of(fresh.values()))
         placement = place(fresh.values(), known.owners, set(known.with_email), self._lead_id_for)
+        known = await self._linked.unite(placement, known)
         touched = {*placement.lead_of.values(), *(lead_id for cluster in placement.clusters for lead_id in cluster)}
         rows = await self._repository.lock_leads(touched)
         check_unmoved(known, touched, rows)
@@ -136,20 +139,15 @@ class BatchScoring:
         fresh = work.by_lead
         known = {lead_id: [*items, *facts_of(stored[lead_id])] for lead_id, items in history.items()}
         activities = {lead_id: [*known.get(lead_id, ()), *fresh.get(lead_id, ())] for lead_id in clustered}
-        owners = await self._owners_of(work, identifiers_of(item for items in activities.values() for item in items))
-        links = await self._links(identifiers_of(item for items in activities.values() for item in items))
+        named = identifiers_of(item for items in activities.values() for item in items)
+        owners, links = await self._owners_of(work, named), await self._linked.among(named)
+        waiting = await self._claim({one: owners[one] for one in named if owners[one].lead_id in clustered})
+        for lead_id, came_first in waiting.items():
+            stored[lead_id] += came_first
         for cluster in work.placement.clusters:
             items = [item for lead_id in cluster for item in activities[lead_id]]
             resolved = resolve_cluster(
-                [
-                    Standing(
-                        lead_id,
-                        states[lead_id].profile.identifiers,
-                        min((item.order for item in known[lead_id]), default=NOT_YET),
-                    )
-                    for lead_id in cluster
-                    if lead_id in states
-                ],
+                [_standing(one, states[one], known[one]) for one in cluster if one in states],
                 items,
                 {identifier for identifier in identifiers_of(items) if owners[identifier].lead_id not in cluster},
                 self._lead_id_for,
@@ -159,12 +157,6 @@ class BatchScoring:
             )
             entries = await self._placed(resolved, {lead_id: stored[lead_id] for lead_id in cluster})
             self._take(work, resolved, {lead_id: history[lead_id] for lead_id in cluster if lead_id in states}, entries)
-
-    async def _links(self, identifiers: Collection[Identifier]) -> Links:
-        if not await self._entries.any_links():
-            return NO_LINKS
-        said = await self._entries.links_of([self._lead_id_for(identifier) for identifier in identifiers])
-        return links_among(said, identifiers, self._lead_id_for)
 
     async def _placed(self, resolved: Resolved, stored: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
         """The entries of a cluster by the lead that owns their anchor now; those that change leads are moved."""
@@ -258,13 +250,11 @@ class BatchScoring:
             state = refold(models, history[lead.row.id], lead.again or (), self._now, entries[lead.row.id])
             self._renew(work, lead.row, state, models, "verdict" if lead.taken_back else "activity")
 
-    async def _waiting(self, work: Work) -> Mapping[str, Sequence[Entry]]:
+    async def _claim(self, owned: Mapping[Identifier, Owner]) -> Mapping[str, Sequence[Entry]]:
         """Entries that came before the activities of their lead, as they do where a database is filled again."""
         if not await self._entries.any_waiting():
             return {}
-        return await self._entries.claim(
-            {self._lead_id_for(identifier): owner.lead_id for identifier, owner in work.placement.owners.items()}
-        )
+        return await self._entries.claim({self._lead_id_for(one): owner.lead_id for one, owner in owned.items()})
 
     async def _note_verdicts(self, work: Work) -> None:
         if work.unpaid:
@@ -294,3 +284,7 @@ class BatchScoring:
         change = bring_up(row, state, models, work.by_lead.get(row.id, ()), cause, self._now, merged_from)
         change = replace(change, word=work.word) if work.word else change
         work.take([Advanced(row, told(change, models), state.judgement.unpaid)])
+
+
+def _standing(lead_id: str, state: LeadState, told: Sequence[Activity]) -> Standing:
+    return Standing(lead_id, state.profile.identifiers, min((item.order for item in told), default=NOT_YET))

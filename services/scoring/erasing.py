@@ -1,5 +1,8 @@
 """Erasing a lead: everything that could name a person leaves PostgreSQL at once; what goes on is told on the topics."""
 
+from collections.abc import Collection
+from datetime import datetime
+
 import asyncpg
 
 from services.scoring.account_repository import AccountRepository
@@ -24,30 +27,39 @@ async def erase(work: Work, lead_id: str) -> list[OutboxRow]:
         if not await conn.fetchval("SELECT EXISTS (SELECT FROM scoring.erasure WHERE hash = $1::uuid)", lead_id):
             raise not_found()
         return []
-    ids = [row[0] for row in await conn.fetch(_ALL_IDS, row.id)]
+    ids = await with_merged(conn, [row.id])
     owned = await conn.fetch("SELECT kind, value FROM scoring.identifier WHERE lead_id = ANY($1::uuid[])", ids)
     identifiers = {*LeadState.unpack(row.state).profile.identifiers, *(Identifier(*one) for one in owned)}
     hashes = sorted({work.base_id_for(identifier) for identifier in identifiers})
     anchors = sorted({*ids, *hashes, *(work.lead_id_for(identifier) for identifier in identifiers)})
-    await _delete(conn, ids, anchors)
-    await AccountRepository(conn).forget(ids)
-    await conn.execute(
-        "INSERT INTO scoring.erasure (hash, lead_id, erased_at)"
-        " SELECT hash, $2::uuid, $3 FROM unnest($1::uuid[]) AS h(hash)",
-        sorted({*hashes, *ids}),
-        row.id,
-        work.now,
-    )
+    await delete_leads(conn, ids, anchors)
+    await note_erasure(conn, row.id, {*hashes, *ids}, work.now)
     return [*(tombstone(one) for one in ids), lead_erased(row.id, ids, hashes, work.now)]
 
 
-_ALL_IDS = (
-    "WITH RECURSIVE merged AS (SELECT $1::uuid AS id UNION SELECT l.id FROM scoring.lead l JOIN merged m"
-    " ON l.merged_into = m.id) SELECT id::text FROM merged"
-)
+async def with_merged(conn: asyncpg.Connection, lead_ids: Collection[str]) -> list[str]:
+    """Leads, and those that were merged into them, each only if it is there."""
+    rows = await conn.fetch(
+        "WITH RECURSIVE merged AS (SELECT id FROM scoring.lead WHERE id = ANY($1::uuid[]) UNION SELECT l.id"
+        " FROM scoring.lead l JOIN merged m ON l.merged_into = m.id) SELECT id::text FROM merged",
+        list(lead_ids),
+    )
+    return [row[0] for row in rows]
 
 
-async def _delete(conn: asyncpg.Connection, ids: list[str], anchors: list[str]) -> None:
+async def note_erasure(conn: asyncpg.Connection, lead_id: str, hashes: Collection[str], at: datetime) -> None:
+    """Keep what lets anything said before `at` about these be dropped."""
+    await conn.execute(
+        "INSERT INTO scoring.erasure (hash, lead_id, erased_at)"
+        " SELECT hash, $2::uuid, $3 FROM unnest($1::uuid[]) AS h(hash)",
+        sorted(hashes),
+        lead_id,
+        at,
+    )
+
+
+async def delete_leads(conn: asyncpg.Connection, ids: Collection[str], anchors: Collection[str]) -> None:
+    """Take leads away, with all that stands under these ids and `anchors`; accounts will forget them."""
     # Their ids stay, so that none of them counts again; what they said does not, not even as a fingerprint.
     await conn.execute(
         "UPDATE scoring.activity_key k SET fingerprint = '' FROM scoring.activity a"
@@ -74,3 +86,4 @@ async def _delete(conn: asyncpg.Connection, ids: list[str], anchors: list[str]) 
         "DELETE FROM scoring.entry WHERE lead_id = ANY($1::uuid[]) OR anchor = ANY($2::uuid[])", ids, anchors
     )
     await conn.execute("DELETE FROM scoring.link WHERE survivor = ANY($1::uuid[]) OR other = ANY($1::uuid[])", anchors)
+    await AccountRepository(conn).forget(ids)

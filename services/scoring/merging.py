@@ -1,6 +1,7 @@
 """Leads joined by hand and taken apart again: the word is stored, and the leads it is about are resolved anew."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 from services.scoring.batch import BatchScoring
 from services.scoring.core.events import Word
@@ -62,6 +63,22 @@ async def unmerge(work: Work, lead_id: str, other_id: str, author: str) -> list[
     told = await _say(work, Word(link, survivor_id, other_id, author), rows)
     # What was refused to others while the two were one may join them now.
     return [*told, *await _resolve_again(work, {survivor_id, other_id, *refused})] if refused else told
+
+
+async def say_again(work: Work, word: Word, at: datetime, owned: Mapping[str, str]) -> list[OutboxRow]:
+    """Store a word that was said before this database was put back, and let its leads follow it as far as they are
+    here: `owned` are the leads that own its anchors. LostRaceError as `merge`.
+    """
+    entries, ids = EntryRepository(work.conn), set(owned.values())
+    await entries.add_link(word.link, word.author, at)
+    await entries.lead_to(owned)
+    if len(owned) < 2:
+        return []
+    apart = word.link.kind == PARTED or await entries.any_parted([one for id_ in ids for one in await _own(work, id_)])
+    refused = {other for id_ in ids for other in await _refused(work, id_)} if apart else set[str]()
+    rows = await ScoringRepository(work.conn).lock_leads({*ids, *owned, word.survivor, word.other})
+    told = await _scoring(work).resolve_again(rows, word)
+    return [*told, *await _resolve_again(work, {*ids, *refused})] if refused else told
 
 
 async def _refused(work: Work, lead_id: str) -> set[str]:

@@ -11,7 +11,6 @@ from services.scoring.handlers import ActivityHandler
 from services.scoring.helper import Helpers
 from services.scoring.partitions import ensure_partitions
 from services.scoring.recovery import recover
-from services.scoring.restoring import restore_entries
 from services.scoring.settings import ScoringSettings
 from shared.clock import Clock
 from shared.errors import KizashiError
@@ -34,9 +33,7 @@ async def rebuild(settings: ScoringSettings, clock: Clock, progress: Callable[[i
     pool = await create_pool(settings.database, name="rebuild", size=4)
     try:
         await _check_empty(pool)
-        await recover(settings)
-        async with pool.acquire() as conn, conn.transaction():
-            await restore_entries(conn, settings.kafka)
+        await recover(settings, clock)
         async with reading(settings.kafka, LEAD_ACTIVITIES.name) as opened:
             begin, end = sum(opened.begin.values()), sum(opened.end.values())
         helpers = Helpers()
@@ -61,7 +58,10 @@ async def rebuild(settings: ScoringSettings, clock: Clock, progress: Callable[[i
 
 async def _check_empty(pool: asyncpg.Pool) -> None:
     if await pool.fetchval("SELECT EXISTS (SELECT FROM scoring.activity_key)"):
-        raise KizashiError("the database holds activities already; --from-topic fills an empty one")
+        raise KizashiError(
+            "the database holds activities already; --from-topic fills an empty one."
+            " If it was ended before it was done, `kizashi up` reads on where it stands"
+        )
 
 
 async def _loop(pool: asyncpg.Pool, settings: ScoringSettings, clock: Clock, helpers: Helpers) -> ConsumerLoop:

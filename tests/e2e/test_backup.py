@@ -135,7 +135,7 @@ def test_a_lost_database_catches_up_and_hands_nobody_over_again(stack: Detached,
         assert client.answer(answered, outcome="accepted").status_code == 200
     if lost == "half":
         said = as_the_guide_says(stack, "Restore the database")
-        assert " 1 outcomes were taken over" in said
+        assert "\n1 outcomes were taken over" in said
     else:
         empty(stack)
         succeeds(stack, "down")

@@ -28,15 +28,24 @@ class Owner:
 
 @dataclass(slots=True)
 class Placement:
-    """Where new activities go. `clusters` are sets of leads to be resolved again from all their activities."""
+    """Where new activities go. `clusters` are sets of leads to be resolved again from all their activities; `anchors`
+    are those of words about leads that are among what is new.
+    """
 
     lead_of: dict[tuple[str, str], str] = field(default_factory=dict)
     owners: dict[Identifier, Owner] = field(default_factory=dict)
     clusters: list[set[str]] = field(default_factory=list)
+    anchors: set[str] = field(default_factory=set)
 
     def cluster_of(self, lead_id: str) -> set[str] | None:
         """The cluster that holds `lead_id`, if any."""
         return next((cluster for cluster in self.clusters if lead_id in cluster), None)
+
+    def unite(self, one: str, other: str) -> None:
+        """Let two leads, or one as a whole, be resolved again together with what they already are to be with."""
+        touched = [cluster for cluster in self.clusters if one in cluster or other in cluster]
+        self.clusters = [cluster for cluster in self.clusters if cluster not in touched]
+        self.clusters.append({one, other}.union(*touched))
 
 
 def place(
