@@ -9,9 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, StackAddresses, fail, print_json, stack_addresses
+from deploy.cli.common import (
+    DEFAULT_DATA_DIR,
+    DataDir,
+    Json,
+    StackAddresses,
+    fail,
+    print_json,
+    progress,
+    stack_addresses,
+)
 from deploy.cli.judged_model import Model, tree_of
-from deploy.local.report import for_stderr
 from services.scoring import judging
 from services.scoring.backtest_files import backtest_files
 from services.scoring.core.backtest import Backtest
@@ -59,7 +67,7 @@ def backtest(
     cents = judging.threshold_of(tree) if threshold is None else round(threshold * 100)
     question = judging.BacktestQuestion(cents, split, before or timedelta(), per_week)
     try:
-        with for_stderr(plain=True).part("Leads", "judged", 1) as part:
+        with progress().part("Leads", "judged", 1) as part:
             if activities is None:
                 found = asyncio.run(_stored(stack_addresses(data_dir), tree, outcomes, question, part.advance))
             elif outcomes is None:

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, fail, print_json, stack_addresses
+from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, fail, print_json, progress, stack_addresses
 from deploy.cli.judged_model import Model, model_in_force, tree_of
-from deploy.local.report import for_stderr
 from services.scoring import judging
 from shared.clock import system_clock, to_rfc3339
 
@@ -37,7 +36,7 @@ def preview(
         found = await judging.preview(stack.settings.database, body, tree, at, cents, progress, os.cpu_count() or 2)
         return version, found
 
-    with for_stderr(plain=True).part("Leads", "scored by both", 1) as part:
+    with progress().part("Leads", "scored by both", 1) as part:
         version, found = asyncio.run(run(part.advance))
     body = {"model": tree["model"], "against": version, "at": to_rfc3339(at), **found.to_json()}
     if as_json:

@@ -18,7 +18,7 @@ from deploy.cli.common import (
     stack_addresses,
 )
 from deploy.cli.servers import prepare_servers, servers_only
-from deploy.local.report import Report, for_stderr
+from deploy.local.report import Report
 from services.handoff import recovery as handoff_recovery
 from services.handoff.config import FILE, read_handoff_file
 from services.handoff.settings import HandoffSettings
@@ -53,7 +53,7 @@ def replay(
         _rebuild(data_dir, config_dir, as_json=as_json)
         return
     stack = stack_addresses(data_dir)
-    with for_stderr(plain=True).part("Leads", "folded again", 1) as part:
+    with progress().part("Leads", "folded again", 1) as part:
         found = asyncio.run(_compare(stack, part.advance))
     if as_json:
         print_json(found.to_json())

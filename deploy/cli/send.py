@@ -11,9 +11,8 @@ from typing import Annotated
 import orjson
 import typer
 
-from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, fail, print_json, stack_addresses
+from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, fail, print_json, progress, stack_addresses
 from deploy.demo.feed import CONNECTIONS, Line, Refused, Sent, feed
-from deploy.local.report import for_stderr
 from shared.errors import KizashiError
 
 MOST_SHOWN = 20
@@ -36,8 +35,8 @@ def send(
     if not file.is_file():
         # It is read twice: all lines are looked at before the first is sent.
         with copied(file) as copy:
-            return _send(copy, data_dir, url, key, connections, as_json)
-    return _send(file, data_dir, url, key, connections, as_json)
+            return _send(copy, file, data_dir, url, key, connections, as_json)
+    return _send(file, file, data_dir, url, key, connections, as_json)
 
 
 @contextmanager
@@ -50,12 +49,14 @@ def copied(pipe: Path) -> Iterator[Path]:
         yield Path(file.name)
 
 
-def _send(file: Path, data_dir: Path, url: str | None, key: str | None, connections: int, as_json: bool) -> None:
-    total = check_file(file)
+def _send(
+    file: Path, named: Path, data_dir: Path, url: str | None, key: str | None, connections: int, as_json: bool
+) -> None:
+    total = check_file(file, named)
     if url is None or key is None:
         stack = stack_addresses(data_dir)
         url, key = url or stack.url("ingest"), key or stack.cli_key
-    report = for_stderr(plain=True)
+    report = progress()
     try:
         with report.part("Activities", "sent", total or None) as part:
             done = asyncio.run(
@@ -68,12 +69,14 @@ def _send(file: Path, data_dir: Path, url: str | None, key: str | None, connecti
                 )
             )
     except Refused as error:
-        raise fail(f"{url} refuses:\n{describe(file, error.faults)}") from None
+        raise fail(f"{url} refuses:\n{describe(named, error.faults)}") from None
     _print(done, as_json)
 
 
-def check_file(file: Path) -> int:
-    """Count the activities before the first is sent. Raises KizashiError naming every line that is no JSON object."""
+def check_file(file: Path, named: Path) -> int:
+    """Count the activities before the first is sent. Raises KizashiError naming every line that is no JSON object, in
+    the file as it was `named`.
+    """
     count, faults = 0, list[tuple[int | None, str]]()
     for line in read_lines(file):
         count += 1
@@ -85,7 +88,7 @@ def check_file(file: Path) -> int:
         if not isinstance(value, dict):
             faults.append((line.number, "expected an activity, which is a JSON object"))
     if faults:
-        raise KizashiError(f"nothing was sent:\n{describe(file, faults)}")
+        raise KizashiError(f"nothing was sent:\n{describe(named, faults)}")
     return count
 
 

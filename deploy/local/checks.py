@@ -16,7 +16,7 @@ from deploy.local.end import is_running
 from deploy.local.jars import faulty, read_lock
 from deploy.local.kafka import AOT_CACHE, java
 from deploy.local.leftovers import find_leftovers
-from deploy.local.paths import KAFKA_LOCK, LIBS, DataFolder
+from deploy.local.paths import KAFKA_LOCK, LIBS, ROOT, DataFolder
 from deploy.local.postgres import binary
 from deploy.local.privileges import choose_privileges
 from shared.errors import KizashiError
@@ -56,6 +56,7 @@ def run_checks(data: DataFolder) -> Iterator[Finding]:
     yield _privileges(data)
     yield _leftovers(data)
     yield _ports(data)
+    yield _configuration()
 
 
 def available_memory() -> int:
@@ -152,3 +153,13 @@ def _ports(data: DataFolder) -> Finding:
         advice = "nothing to do: the next start takes the next free block and says so"
         return Finding("ports", "warn", f"of {span}, taken by others: {', '.join(map(str, taken))}", advice)
     return Finding("ports", "ok", span)
+
+
+def _configuration() -> Finding:
+    from deploy.local.configured import faults  # noqa: PLC0415 - a second, which the other checks need not wait for
+
+    config_dir = Path(os.environ.get("KIZASHI_CONFIG_DIR") or ROOT / "config")
+    found = list(faults(config_dir, os.environ))
+    if found:
+        return Finding("settings", "fail", "; ".join(found), "correct it; nothing starts with it")
+    return Finding("settings", "ok", f"settings and the files of {config_dir} can be read")

@@ -88,6 +88,32 @@ def test_doctor_says_what_to_do_about_each_fault(tmp_path: Path) -> None:
     assert all(bool(item["advice"]) == (item["level"] != "ok") for item in findings.values())
 
 
+def test_doctor_finds_settings_and_files_that_nothing_starts_with(tmp_path: Path) -> None:
+    (tmp_path / "handoff.yaml").write_text("rules: [{id: hot, enter: much, to: desk, when: immediately}]\n")
+    done = kizashi("doctor", env={"KIZASHI_CONFIG_DIR": str(tmp_path), "KIZASHI_INGEST__MAX_ITEMS": "some"})
+    assert done.returncode == 1
+    for said in ("MAX_ITEMS", "handoff.yaml:1: rules[0].enter"):
+        assert said in done.stdout
+
+
+@pytest.mark.parametrize(("output", "said"), [("| true", ""), ("> /dev/full", "kizashi: [Errno 28]")])
+@pytest.mark.parametrize("buffered", [True, False])
+def test_where_nobody_reads_a_command_ends_without_a_traceback(output: str, said: str, buffered: bool) -> None:
+    command = f"{sys.executable} -m deploy.cli.main model schema {output}; exit ${{PIPESTATUS[0]}}"
+    env = {**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"}
+    done = subprocess.run(["bash", "-c", command], env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(said)
+    assert "Traceback" not in done.stderr
+
+
+def test_activities_are_read_from_a_pipe(tmp_path: Path) -> None:
+    command = f"printf '{{}}\\n{{' | {sys.executable} -m deploy.cli.main send /dev/stdin --data-dir {tmp_path}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "/dev/stdin:2: broken JSON" in done.stderr, "all of it was looked at"
+
+
 @pytest.mark.parametrize(
     ("env", "said"),
     [
