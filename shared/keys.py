@@ -70,7 +70,8 @@ def create_key(path: Path, name: str, scopes: Sequence[str], now: datetime) -> s
     """Make a key and return its text, which is shown this once; in force when this returns. A second key of the same
     name may be in force beside the first, so that one can take over from the other.
 
-    Raises KizashiError for an unknown scope, none at all, an unfit name, or a name with two keys in force.
+    Raises KizashiError for an unknown scope, none at all, an unfit name, a name with two keys in force, or a file that
+    cannot be written.
     """
     if not _NAME.fullmatch(name):
         raise KizashiError("a key's name is 1 to 64 letters, digits, dots, dashes and underscores")
@@ -241,6 +242,17 @@ def _update(
 
 def _change(path: Path, change: Callable[[list[ApiKey]], list[ApiKey]]) -> None:
     """Replace the file by what `change` makes of it: whole or not at all, one writer at a time."""
+    try:
+        if not path.exists():
+            # Whoever looks for a key finds out here that there is none, before a folder and a lock are made for it.
+            change([])
+        _replace(path, change)
+    except OSError as error:
+        raise KizashiError(f"cannot write the key file {path}: {error.strerror}") from error
+    time.sleep(2 * STALE_S)
+
+
+def _replace(path: Path, change: Callable[[list[ApiKey]], list[ApiKey]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock(path):
         body = orjson.dumps({"keys": [_to_json(key) for key in change(list_keys(path))]}, option=orjson.OPT_INDENT_2)
@@ -255,7 +267,6 @@ def _change(path: Path, change: Callable[[list[ApiKey]], list[ApiKey]]) -> None:
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
-    time.sleep(2 * STALE_S)
 
 
 @contextmanager

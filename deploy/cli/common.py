@@ -23,9 +23,24 @@ WRONG_USE: Literal[2] = 2
 
 DEFAULT_DATA_DIR = Path(".kizashi")
 
+
+def _folder(text: str | Path) -> Path:
+    # As a path an empty text is the current folder, which an unset shell variable must never stand for.
+    if not str(text).strip():
+        raise typer.BadParameter("expected the path of a folder, not an empty text")
+    return Path(text)
+
+
 DataDir = Annotated[
     Path,
-    typer.Option("--data-dir", envvar="KIZASHI_DATA_DIR", show_envvar=False, help="The folder of the stack's data."),
+    typer.Option(
+        "--data-dir",
+        envvar="KIZASHI_DATA_DIR",
+        show_envvar=False,
+        parser=_folder,
+        metavar="<path>",
+        help="The folder of the stack's data.",
+    ),
 ]
 ConfigDir = Annotated[
     Path | None,
@@ -92,6 +107,20 @@ def stack_addresses(data_dir: Path, env: Mapping[str, str] | None = None) -> Sta
 def print_json(value: Any) -> None:
     """One JSON document on stdout, in one line."""
     sys.stdout.write(orjson.dumps(value).decode() + "\n")
+
+
+def check_key(key: str | None) -> None:
+    """Raises BadParameter for an API key that no header can carry."""
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise typer.BadParameter("an API key is ASCII letters, digits, dashes and underscores", param_hint="--key")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write what a command was asked to put into a file. Ends the command with the reason where that fails."""
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise fail(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def progress() -> Report:

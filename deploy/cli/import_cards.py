@@ -1,27 +1,31 @@
 """`kizashi import`: a list of business cards to the ingest service, or read offline."""
 
 import os
+import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Any
 
 import orjson
 import typer
 
-from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, fail, progress, stack_addresses
+from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, check_key, fail, progress, stack_addresses
 from deploy.cli.importing import OnProgress, offline, online, told_faults
 from services.ingest.cards.headers import FIELDS
 from services.ingest.cards.notes import Language
 from services.ingest.cards.options import NAMES, OptionFaults, read_options
 from services.ingest.cards.report import CSV, Rendering
+from services.ingest.settings import IngestLimits
 from shared.settings import Settings, load
 
 app = typer.Typer(add_completion=False)
 
 Told = Iterator[dict[str, Any]]
+_BLOCK = 1 << 20
 
 
 def _text(name: str, metavar: str, flag: str = "") -> Any:
@@ -57,6 +61,8 @@ def import_(
     key: Annotated[str | None, typer.Option(help="An API key; default: the stack's own.")] = None,
 ) -> None:
     """Import business cards: every good record becomes an activity, every bad one is reported. Twice counts once."""
+    _check_report(report, file)
+    check_key(key)
     given = {
         "source": source,
         "event": event,
@@ -82,15 +88,43 @@ def import_(
     address = None if dry_run else _where(url, key, data_dir)
     writing = Rendering(CSV, options.report_encoding, options.language)
 
-    def read(on_progress: OnProgress) -> Told:
+    def read(seekable: Path, on_progress: OnProgress) -> Told:
         if address is not None:
-            yield from online(*address, file, fields, on_progress)
+            yield from online(*address, seekable, fields, on_progress)
             return
-        with file.open("rb") as opened:
+        with seekable.open("rb") as opened:
             yield from offline(opened, options, on_progress)
 
-    with progress().part("Cards", "read" if dry_run else "imported", max(1, file.stat().st_size)) as part:
-        _print(_hold(_kept(read(part.advance), report, writing), as_json))
+    with (
+        _seekable(file) as path,
+        progress().part("Cards", "read" if dry_run else "imported", max(1, path.stat().st_size)) as part,
+    ):
+        _print(_hold(_kept(read(path, part.advance), report, writing), as_json))
+
+
+def _check_report(report: Path | None, file: Path) -> None:
+    if report is not None and report.exists() and report.samefile(file):
+        raise typer.BadParameter(f"{report} is the list itself; name another file", param_hint="--report")
+
+
+@contextmanager
+def _seekable(file: Path) -> Iterator[Path]:
+    """The list as a file that can be read again and from its middle: a pipe, such as `<(…)` makes, is copied first."""
+    if file.is_file():
+        yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="kizashi-") as folder:
+        copy = Path(folder) / "list.csv"
+        # A byte too many is enough for whoever reads it to refuse it; a device may have no end.
+        _copy(file, copy, IngestLimits().max_import_bytes + 1)
+        yield copy
+
+
+def _copy(source: Path, target: Path, at_most: int) -> None:
+    with source.open("rb") as read, target.open("wb") as written:
+        while at_most and (block := read.read(min(at_most, _BLOCK))):
+            written.write(block)
+            at_most -= len(block)
 
 
 def _print(held: IO[bytes]) -> None:
@@ -124,7 +158,7 @@ def _kept(told: Told, report: Path | None, writing: Rendering) -> Told:
         yield from told
         return
     try:
-        with report.open("wb") as opened:
+        with _replaced(report) as opened:
             opened.write(writing.begin())
             for line in told:
                 if "record" in line:
@@ -134,15 +168,37 @@ def _kept(told: Told, report: Path | None, writing: Rendering) -> Told:
         raise fail(f"{report}: cannot be written ({error.strerror})") from None
 
 
+@contextmanager
+def _replaced(path: Path) -> Iterator[IO[bytes]]:
+    """What is written takes the place of the file once it is whole; until then what was there stays."""
+    if path.exists() and not path.is_file():
+        with path.open("wb") as device:
+            yield device
+        return
+    target = path.resolve()
+    draft = target.with_name(f"{target.name}.{secrets.token_hex(4)}.new")
+    try:
+        with draft.open("xb") as opened:
+            yield opened
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
 def _hold(told: Told, as_json: bool) -> IO[bytes]:
     """What will be printed: on a terminal nothing may be while the bar stands, and a list can be longer than memory."""
     held = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-    for line in told:
-        if as_json:
-            held.write(orjson.dumps(line) + b"\n")
-        else:
-            text = _record_text(line) if "record" in line else _summary_text(line["summary"])
-            held.write(text.encode("utf-8", "replace") + b"\n")
+    try:
+        for line in told:
+            if as_json:
+                held.write(orjson.dumps(line) + b"\n")
+            else:
+                text = _record_text(line) if "record" in line else _summary_text(line["summary"])
+                held.write(text.encode("utf-8", "replace") + b"\n")
+    except BaseException:
+        held.close()
+        raise
     return held
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, print_json
+from deploy.local.paths import DataFolder
 from shared.clock import from_rfc3339, system_clock, to_rfc3339
 from shared.durations import parse_duration
 from shared.keys import SCOPES, ApiKey, create_key, expire_key, list_keys, revoke_key, rotate_key
@@ -29,7 +30,10 @@ def create(
 ) -> None:
     """Make a key and print it, this once; it is in force when the command returns. A name may have two of them."""
     scopes = _scopes([*(scope or []), *(more or [])])
-    key = create_key(_store(data_dir), name, scopes, system_clock())
+    store, data = _store(data_dir), DataFolder.at(data_dir)
+    key = create_key(store, name, scopes, system_clock())
+    if not data.was_used and DataFolder.at(store).path == data.key_store:
+        typer.echo(f"kizashi: no stack has used {data.path} yet; the key is for one that is started on it", err=True)
     if as_json:
         print_json({"name": name, "key": key, "scopes": scopes})
     else:

@@ -4,14 +4,14 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, fail, print_json
+from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, fail, print_json, write_file
 from deploy.local import state
 from deploy.local.paths import DataFolder
 from services.ingest.links import CLICK, OPEN
@@ -67,6 +67,8 @@ def create(
     """Make links that tell who clicked. Without --csv for one recipient, with it a column per link for each row."""
     if (recipients is None) == (email is None and external_id is None):
         raise typer.BadParameter("give --csv, or one recipient by --email or --external-id")
+    if recipients is not None and as_json:
+        raise typer.BadParameter("--json is for one recipient; with --csv a CSV is written")
     data = DataFolder.at(data_dir)
     maker = _Maker(_tokens(data), base_url or _running(data), [_address(url) for url in urls], pixel, honeypot)
     mark = Mark(None, email_id=email_id, campaign=campaign, sent_at=_seconds(sent_at))
@@ -84,7 +86,7 @@ def create(
     if out is None:
         sys.stdout.buffer.write(raw)
     else:
-        out.write_bytes(raw)
+        write_file(out, raw)
     for line, why in skipped:
         print(f"line {line}: {why}; no links", file=sys.stderr)
 
@@ -99,6 +101,9 @@ class _Maker:
             (name or ("" if len(links) == 1 else str(number)), url) for number, (name, url) in enumerate(links, 1)
         ]
         self._pixel, self._honeypot = pixel, honeypot
+        twice = next((name for name, _ in self._links if [other for other, _ in self._links].count(name) > 1), None)
+        if twice is not None:
+            raise typer.BadParameter(f"two links are named {twice}; give each a name of its own")
 
     @property
     def columns(self) -> list[str]:
@@ -167,17 +172,27 @@ def _read(path: Path) -> tuple[str, str]:
     raise fail(f"{path} is neither UTF-8 nor Shift_JIS")
 
 
-def _write(text: str, written: io.StringIO, maker: _Maker, mark: Mark) -> list[tuple[int, str]]:
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row with the line it ends on. Ends the command where the text is no CSV."""
     reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise fail(f"line {reader.line_num}: cannot be read as CSV ({error})") from None
+
+
+def _write(text: str, written: io.StringIO, maker: _Maker, mark: Mark) -> list[tuple[int, str]]:
+    rows = _rows(text)
     writer = csv.writer(written)
-    header = next(reader, [])
+    header = next((row for _, row in rows), [])
     mail = next((place for place, name in enumerate(header) if usual_target(name) == "lead.email"), None)
     other = next((place for place, name in enumerate(header) if name.strip().lower() == EXTERNAL), None)
     if mail is None and other is None:
         raise fail(f"the first line names no column email (メールアドレス) or {EXTERNAL}")
     writer.writerow([*header, *maker.columns])
     skipped = []
-    for row in reader:
+    for line, row in rows:
         if not row:
             continue
         try:
@@ -187,7 +202,7 @@ def _write(text: str, written: io.StringIO, maker: _Maker, mark: Mark) -> list[t
             named, why = {}, error.message
         padded = [*row, *[""] * (len(header) - len(row))]
         if why:
-            skipped.append((reader.line_num, why))
+            skipped.append((line, why))
             writer.writerow([*padded, *[""] * len(maker.columns)])
         else:
             writer.writerow([*padded, *maker.for_one(replace(mark, **named)).values()])

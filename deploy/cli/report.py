@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.cli.asking import ask
-from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, print_json, stack_addresses
+from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, print_json, stack_addresses, write_file
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="What hand-overs and mails have brought.")
 
@@ -34,7 +34,7 @@ def handoffs(
     stack = stack_addresses(data_dir)
     if table is not None:
         found = ask(stack, "handoff", "/v1/reports/handoffs.csv", {**asked, "encoding": encoding})
-        table.write_bytes(found.content)
+        write_file(table, found.content)
         return
     report = ask(stack, "handoff", "/v1/reports/handoffs", asked).json()
     if as_json:

@@ -11,7 +11,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, fail, print_json, progress, stack_addresses
+from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, check_key, fail, print_json, progress, stack_addresses
 from deploy.demo.feed import CONNECTIONS, Line, Refused, Sent, feed
 from shared.errors import KizashiError
 
@@ -32,6 +32,7 @@ def send(
     as_json: Json = False,
 ) -> None:
     """Post every activity of a file; what the service cannot take now is tried again under the same ids."""
+    check_key(key)
     if not file.is_file():
         # It is read twice: all lines are looked at before the first is sent.
         with copied(file) as copy:

@@ -1,12 +1,13 @@
 """`kizashi up`: the whole stack, in the foreground or detached."""
 
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deploy.cli.common import DEFAULT_DATA_DIR, ConfigDir, DataDir, progress
+from deploy.cli.common import DEFAULT_DATA_DIR, WRONG_USE, ConfigDir, DataDir, fail, progress
 from deploy.local.paths import DataFolder
 from deploy.local.ports import SIZE
 from deploy.local.run import detach, run_until_ended
@@ -32,10 +33,11 @@ def up(
     """Start Kafka, PostgreSQL and the services, and keep them running until Ctrl-C or `kizashi down`."""
     began = time.monotonic()
     data = DataFolder.at(data_dir)
+    _check_ours(data)
     options = StackOptions(data_dir=data_dir, config_dir=config_dir, port_base=port_base)
     if in_background:
         reached = detach(options, progress())
-        show_box(reached.addresses, data, time.monotonic() - began, _down(data_dir))
+        show_box(reached.addresses, data, time.monotonic() - began, _down(data_dir, data))
         return
     code = run_until_ended(
         options,
@@ -45,14 +47,29 @@ def up(
     raise typer.Exit(code)
 
 
-def _down(data_dir: Path) -> str:
-    return "kizashi down" if data_dir == DEFAULT_DATA_DIR else f"kizashi down --data-dir {data_dir}"
+def _check_ours(data: DataFolder) -> None:
+    # Starting over means to remove the folder, so it must hold nothing of anybody else's.
+    try:
+        foreign = data.foreign()
+    except OSError as error:
+        raise fail(f"the data folder {data.path} cannot be read: {error.strerror}") from None
+    if foreign:
+        raise fail(
+            f"{data.path} is no data folder: it holds {foreign[0]}, which no stack put there; "
+            "name an empty or new folder by --data-dir",
+            WRONG_USE,
+        )
+
+
+def _down(data_dir: Path, data: DataFolder) -> str:
+    return "kizashi down" if data_dir == DEFAULT_DATA_DIR else f"kizashi down --data-dir {shlex.quote(str(data.path))}"
 
 
 def show_box(addresses: Addresses, data: DataFolder, took_s: float, stop: str) -> None:
     """Where everything is, how to stop it and how to start over: a frame on a terminal, lines elsewhere."""
     from rich.box import ROUNDED  # noqa: PLC0415 - only this end of a start needs it
     from rich.console import Console  # noqa: PLC0415
+    from rich.markup import escape  # noqa: PLC0415
     from rich.panel import Panel  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
@@ -64,7 +81,7 @@ def show_box(addresses: Addresses, data: DataFolder, took_s: float, stop: str) -
         return
     grid = Table.grid(padding=(0, 2))
     for name, text in rows:
-        grid.add_row(f"[bold]{name}[/]", text)
+        grid.add_row(f"[bold]{name}[/]", escape(text))
     console.print(Panel(grid, title=title, box=ROUNDED, expand=False))
 
 
@@ -78,5 +95,5 @@ def box_rows(addresses: Addresses, data: DataFolder, stop: str) -> list[tuple[st
         ("logs", str(data.logs)),
         ("API key", f"in {data.cli_key}"),
         ("stop", stop),
-        ("start over", f"stop it, then rm -r {data.path}"),
+        ("start over", f"stop it, then rm -r {shlex.quote(str(data.path))}"),
     ]

@@ -14,7 +14,7 @@ import httpx2
 import orjson
 import typer
 
-from deploy.cli.common import DEFAULT_DATA_DIR, ConfigDir, DataDir, Json, fail, stack_addresses
+from deploy.cli.common import DEFAULT_DATA_DIR, ConfigDir, DataDir, Json, check_key, fail, stack_addresses
 from deploy.local.paths import ROOT
 from services.ingest.sources.base import Delivery, Headers, Options
 from services.ingest.sources.config import Source
@@ -170,6 +170,7 @@ def listen(
     as_json: Json = False,
 ) -> None:
     """Show the next requests of a source as they arrive: genuine or why not, and what becomes of them."""
+    check_key(key)
     if url is None or key is None:
         stack = stack_addresses(data_dir)
         url, key = url or stack.url("ingest"), key or stack.cli_key

@@ -16,7 +16,7 @@ from services.ingest.reading import read_delivery
 from services.ingest.settings import IngestSettings
 from services.ingest.sources import hubspot, mandrill
 from services.ingest.sources.base import Delivery, Headers, Reply
-from services.ingest.sources.config import Source
+from services.ingest.sources.config import Source, is_miswritten
 from services.ingest.sources.receive import Received
 from services.ingest.sources.rejected import parts_of
 from services.ingest.sources.traffic import Traffic
@@ -75,6 +75,9 @@ class Webhooks:
                 log.warning("source_disabled", source=name, reason=source.disabled)
             elif source.adapter.name in NEEDS_PUBLIC_URL and source.public_url is None:
                 log.warning("source_without_public_url", source=name, adapter=source.adapter.name)
+            if any(is_miswritten(secret) for secret in source.secrets):
+                # It may be a secret all the same, so it is not shown.
+                log.warning("secret_is_no_variable", source=name, expected="${NAME}")
 
     async def handle(self, request: LeanRequest) -> Answer:
         """Take what is genuine. Raises ProblemError with the contract's codes."""

@@ -21,6 +21,7 @@ from shared.durations import parse_duration
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_MISWRITTEN = re.compile(r"\$\{[^}]*|\$[A-Z_][A-Z0-9_]*")
 _TARGET = re.compile(
     r"lead\.(?:email|phone|anonymous_id|external_ids\.[^\s:.]{1,64})|attributes\.[\w-]+|properties\.[\w-]+"
     r"|consent\.(?:profiling|email|phone)"
@@ -245,6 +246,11 @@ def variables_in(value: Any) -> Iterator[str]:
     """The NAME of every `${NAME}` in a value."""
     for written in _texts(value):
         yield from _VARIABLE.findall(written)
+
+
+def is_miswritten(secret: str) -> bool:
+    """Whether a secret looks like a name that was meant to be replaced: `$NAME`, or `${NAME` without its end."""
+    return _MISWRITTEN.fullmatch(secret) is not None
 
 
 def expanded(value: Any, env: Mapping[str, str]) -> Any:

@@ -43,7 +43,8 @@ def load_sources(config_dir: Path, env: Mapping[str, str], region: str = "JP") -
         raise ConfigError(str(path), f"expected a readable file in UTF-8 ({type(error).__name__})") from None
     except DocumentFaults as error:
         fault, line = error.faults[0]
-        raise ConfigError(f"{path}:{line}", fault.expected) from None
+        where = f"{path}:{line}: {fault.where}" if fault.path else f"{path}:{line}"
+        raise ConfigError(where, fault.expected) from None
     tree = document.tree if document.tree is not None else {}
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}:1", f"expected the keys {', '.join(PARTS)}")

@@ -31,6 +31,7 @@ def test_the_shipped_file_loads() -> None:
         ("webhook: {}\n", "sources.yaml:1: webhook", "unknown key"),
         ("webhooks: {a: [}\n", "sources.yaml:1", "broken YAML"),
         ("- a\n", "sources.yaml:1", "expected the keys"),
+        ("forms: {}\nforms: {}\n", "sources.yaml:2: forms", "given twice"),
         ("\udcff", "sources.yaml", "UTF-8"),
     ],
 )

@@ -69,6 +69,9 @@ def test_a_column_for_every_recipient(run: CliRunner, tmp_path: Path) -> None:
         (("javascript:alert(1)", "--email", "a@example.co.jp"), "https://"),
         ((URL, "--email", "nobody"), "e-mail"),
         ((URL, "--external-id", "7"), "SYSTEM:ID"),
+        ((f"a={URL}", f"a={URL}?x=1", "--email", "a@example.co.jp"), "two links are named a"),
+        ((f"2={URL}", URL, "--email", "a@example.co.jp"), "two links are named 2"),
+        ((URL, "--csv", __file__, "--json"), "--json is for one recipient"),
     ],
 )
 def test_wrong_use_is_explained(run: CliRunner, tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
@@ -83,3 +86,19 @@ def test_a_list_without_addresses_is_refused(run: CliRunner, tmp_path: Path) -> 
     code, out = create(run, tmp_path, URL, "--csv", str(path))
     assert code == 1
     assert "メールアドレス" in out
+
+
+def test_a_cell_of_endless_length_is_told_with_its_line(run: CliRunner, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f"email\na@example.co.jp\n{'x' * 200_000}\n", encoding="utf-8")
+    code, out = create(run, tmp_path, URL, "--csv", str(path))
+    assert code == 1
+    assert "line 3: cannot be read as CSV" in out
+
+
+def test_an_output_that_cannot_be_written_is_named(run: CliRunner, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("email\na@example.co.jp\n", encoding="utf-8")
+    code, out = create(run, tmp_path, URL, "--csv", str(path), "--out", str(tmp_path / "none" / "x.csv"))
+    assert code == 1
+    assert "x.csv: cannot be written" in out

@@ -1,11 +1,15 @@
 """The `webhooks:` part of sources.yaml."""
 
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
+from structlog.testing import capture_logs
 
-from services.ingest.sources.config import read_webhooks
+from services.ingest.settings import IngestSettings
+from services.ingest.sources.config import is_miswritten, read_webhooks
+from services.ingest.webhooks import Webhooks
+from shared.clock import system_clock
 from shared.documents import read_document
 
 ENV = {"HUBSPOT_SECRET": "one", "EMPTY": ""}
@@ -95,3 +99,20 @@ def test_names_the_place_of_every_fault(text: str, where: str) -> None:
 
 def test_an_absent_part_is_no_sources() -> None:
     assert read("") == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("secret", "miswritten"),
+    [("${UNSET", True), ("$HUB", True), ("${", True), ("$ecret", False), ("a$HUB", False), ("x", False)],
+)
+def test_knows_a_name_that_was_written_wrongly(secret: str, miswritten: bool) -> None:
+    assert is_miswritten(secret) == miswritten
+
+
+def test_the_start_warns_of_it_and_shows_no_secret() -> None:
+    sources, _ = read('a: {adapter: mautic, secrets: ["$HUB"]}\nb: {adapter: mautic, secrets: [x]}')
+    unused = cast("Any", None)
+    with capture_logs() as told:
+        Webhooks(IngestSettings(identity_secret="x"), sources, system_clock, unused, unused).warn()
+    assert [(entry["event"], entry["source"]) for entry in told] == [("secret_is_no_variable", "a")]
+    assert "$HUB" not in str(told)
