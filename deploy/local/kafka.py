@@ -49,6 +49,8 @@ BROKER_SETTINGS: Mapping[str, str] = {
     "min.insync.replicas": "1",
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "10",
+    # Longer than dead letters are kept: how far they were replayed is known for as long as there are any.
+    "offsets.retention.minutes": "86400",
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
     "transaction.state.log.num.partitions": "10",
