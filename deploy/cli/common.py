@@ -2,7 +2,9 @@
 
 import os
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +24,7 @@ FAILED: Literal[1] = 1
 WRONG_USE: Literal[2] = 2
 
 DEFAULT_DATA_DIR = Path(".kizashi")
+_BLOCK = 1 << 20
 
 
 def _folder(text: str | Path) -> Path:
@@ -157,3 +160,20 @@ def _read_key(data: DataFolder) -> str:
         return data.cli_key.read_text(encoding="ascii").strip()
     except OSError:
         return ""
+
+
+@contextmanager
+def seekable(file: Path, at_most: int | None = None) -> Iterator[Path]:
+    """A file that can be read again and from its middle. A pipe, such as `<(…)` makes, is copied first: so many bytes of
+    it, as a device may have no end.
+    """
+    if file.is_file():
+        yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="kizashi-") as folder:
+        copy, left = Path(folder) / file.name, sys.maxsize if at_most is None else at_most
+        with file.open("rb") as read, copy.open("wb") as written:
+            while left and (block := read.read(min(left, _BLOCK))):
+                written.write(block)
+                left -= len(block)
+        yield copy

@@ -13,7 +13,7 @@ from typing import IO, Annotated, Any
 import orjson
 import typer
 
-from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, check_key, fail, progress, stack_addresses
+from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, check_key, fail, progress, seekable, stack_addresses
 from deploy.cli.importing import OnProgress, offline, online, told_faults
 from services.ingest.cards.headers import FIELDS
 from services.ingest.cards.notes import Language
@@ -25,7 +25,6 @@ from shared.settings import Settings, load
 app = typer.Typer(add_completion=False)
 
 Told = Iterator[dict[str, Any]]
-_BLOCK = 1 << 20
 
 
 def _text(name: str, metavar: str, flag: str = "") -> Any:
@@ -96,7 +95,8 @@ def import_(
             yield from offline(opened, options, on_progress)
 
     with (
-        _seekable(file) as path,
+        # A byte too many is enough for whoever reads it to refuse it.
+        seekable(file, IngestLimits().max_import_bytes + 1) as path,
         progress().part("Cards", "read" if dry_run else "imported", max(1, path.stat().st_size)) as part,
     ):
         _print(_hold(_kept(read(path, part.advance), report, writing), as_json))
@@ -105,26 +105,6 @@ def import_(
 def _check_report(report: Path | None, file: Path) -> None:
     if report is not None and report.exists() and report.samefile(file):
         raise typer.BadParameter(f"{report} is the list itself; name another file", param_hint="--report")
-
-
-@contextmanager
-def _seekable(file: Path) -> Iterator[Path]:
-    """The list as a file that can be read again and from its middle: a pipe, such as `<(…)` makes, is copied first."""
-    if file.is_file():
-        yield file
-        return
-    with tempfile.TemporaryDirectory(prefix="kizashi-") as folder:
-        copy = Path(folder) / "list.csv"
-        # A byte too many is enough for whoever reads it to refuse it; a device may have no end.
-        _copy(file, copy, IngestLimits().max_import_bytes + 1)
-        yield copy
-
-
-def _copy(source: Path, target: Path, at_most: int) -> None:
-    with source.open("rb") as read, target.open("wb") as written:
-        while at_most and (block := read.read(min(at_most, _BLOCK))):
-            written.write(block)
-            at_most -= len(block)
 
 
 def _print(held: IO[bytes]) -> None:

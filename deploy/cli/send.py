@@ -1,17 +1,24 @@
 """`kizashi send`: a file of activities to the ingest service."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
 
-from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, check_key, fail, print_json, progress, stack_addresses
+from deploy.cli.common import (
+    DEFAULT_DATA_DIR,
+    DataDir,
+    Json,
+    check_key,
+    fail,
+    print_json,
+    progress,
+    seekable,
+    stack_addresses,
+)
 from deploy.demo.feed import CONNECTIONS, Line, Refused, Sent, feed
 from shared.errors import KizashiError
 
@@ -33,21 +40,9 @@ def send(
 ) -> None:
     """Post every activity of a file; what the service cannot take now is tried again under the same ids."""
     check_key(key)
-    if not file.is_file():
-        # It is read twice: all lines are looked at before the first is sent.
-        with copied(file) as copy:
-            return _send(copy, file, data_dir, url, key, connections, as_json)
-    return _send(file, file, data_dir, url, key, connections, as_json)
-
-
-@contextmanager
-def copied(pipe: Path) -> Iterator[Path]:
-    """What a pipe holds, as a file for as long as the block runs."""
-    with tempfile.NamedTemporaryFile(prefix="kizashi-send-") as file:
-        with pipe.open("rb") as opened:
-            shutil.copyfileobj(opened, file)
-        file.flush()
-        yield Path(file.name)
+    # All lines are looked at before the first is sent.
+    with seekable(file) as copy:
+        _send(copy, file, data_dir, url, key, connections, as_json)
 
 
 def _send(
