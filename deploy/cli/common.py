@@ -164,8 +164,8 @@ def _read_key(data: DataFolder) -> str:
 
 @contextmanager
 def seekable(file: Path, at_most: int | None = None) -> Iterator[Path]:
-    """A file that can be read again and from its middle. A pipe, such as `<(…)` makes, is copied first: so many bytes of
-    it, as a device may have no end.
+    """A file that can be read again and from its middle. A pipe, as `<(…)` makes, is copied first: so many bytes of it,
+    as a device may have no end.
     """
     if file.is_file():
         yield file
