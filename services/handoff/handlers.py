@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from services.handoff.batch import judge_batch
 from services.handoff.core.rules import Rulebook
-from services.handoff.incoming import FirstStart, read_states
+from services.handoff.incoming import Arrived, FirstStart, read_states
 from services.handoff.notes import Notes
 from services.handoff.outcomes import Done, take_answers
 from services.handoff.settings import HandoffSettings
@@ -115,6 +115,7 @@ class StateHandler(Handler):
         super().__init__(pool, settings, cluster, clock, book)
         grace = timedelta(seconds=settings.handoff.first_start_grace_s)
         self._first_start = FirstStart(installed_at, {}, grace)
+        self._told: set[str] = set()
 
     async def load_positions(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         """See BatchHandler. Asked before anything is read, so that it is known by then what was there before."""
@@ -133,8 +134,19 @@ class StateHandler(Handler):
         incoming = read_states(records, self._first_start)
         if not incoming.states and not incoming.ended:
             return Done(incoming.letters)
+        self._warn_of_models(incoming.states)
         ledger = await judge_batch(conn, self._book, incoming.states, incoming.ended, self._clock())
         return Done([*incoming.letters, *ledger.published], ledger.qualified)
+
+    def _warn_of_models(self, arrived: Sequence[Arrived]) -> None:
+        """Say once which rules ask for a model that scoring does not know: they hand nobody over. The start cannot tell,
+        as a model may be published later.
+        """
+        for rule in self._book.rules:
+            if rule.model and arrived and rule.id not in self._told and rule.model not in arrived[-1].state.models:
+                known = sorted(arrived[-1].state.models)
+                log.warning("rule_without_model", rule=rule.id, model=rule.model, known=known)
+                self._told.add(rule.id)
 
 
 class AnswerHandler(Handler):

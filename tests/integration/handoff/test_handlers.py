@@ -101,6 +101,15 @@ async def test_unreadable_records_become_dead_letters_and_the_rest_is_judged(des
     assert all("dlq_reason" in dict(orjson.loads(row[1])) for row in rows)
 
 
+async def test_a_rule_for_a_model_that_nobody_knows_is_told_of_once(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.book = load_rules("rules: [{id: lost, model: nosuch, enter: 1, to: desk, when: immediately}]").rulebook(2)
+    await desk.states(desk.published("a", 52), desk.published("b", 52))
+    assert await desk.cycles() == []
+    assert capsys.readouterr().out.count("rule_without_model") == 1
+
+
 async def test_a_record_the_database_refuses_is_found_by_halving(desk: Desk) -> None:
     await desk.pool.execute("ALTER TABLE handoff.lead ADD CONSTRAINT refuse CHECK (id <> 'bad')")
     leads = ["l0", "l1", "bad", "l2", "l3"]
