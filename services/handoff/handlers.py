@@ -139,8 +139,8 @@ class StateHandler(Handler):
         return Done([*incoming.letters, *ledger.published], ledger.qualified)
 
     def _warn_of_models(self, arrived: Sequence[Arrived]) -> None:
-        """Say once which rules ask for a model that scoring does not know: they hand nobody over. The start cannot tell,
-        as a model may be published later.
+        """Say once which rules ask for a model that scoring does not know, and so hand nobody over. The start cannot
+        tell: a model may be published later.
         """
         for rule in self._book.rules:
             if rule.model and arrived and rule.id not in self._told and rule.model not in arrived[-1].state.models:
