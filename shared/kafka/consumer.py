@@ -24,7 +24,7 @@ from shared.waiting import Backoff
 MAX_RECORDS = 6_000
 POLL_MS = 200
 COMMIT_EVERY_S = 1.0
-STUCK_AFTER_S = 30.0
+STUCK_AFTER_S, CONFIRMED_AFTER_S = 30.0, 5.0
 
 T = TypeVar("T")
 Prepare = Callable[[Sequence[Record]], Awaitable[None]]
@@ -94,6 +94,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         self._resumed = 0
         self._committed_at = 0.0
         self._progress_at = time.monotonic()
+        self._behind: Mapping[TopicPartition, int] = {}
         self.polled_at = 0.0
         self.problem: str | None = "not started"
 
@@ -294,8 +295,13 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self._progress_at = time.monotonic()
         ends = await answered(consumer.end_offsets(list(self._positions)))
-        if any(end > self._positions.get(tp, end) for tp, end in ends.items()):
+        behind = {tp: at for tp, at in self._positions.items() if ends.get(tp, at) > at}
+        if any(self._behind.get(tp) == at for tp, at in behind.items()):
             raise StuckError(f"records wait, but none arrived for {STUCK_AFTER_S:.0f} s")
+        # One that was written while this was asked is on its way, and nothing hangs: look once more in a moment.
+        self._behind = behind
+        if behind:
+            self._progress_at -= STUCK_AFTER_S - CONFIRMED_AFTER_S
 
     async def watch(self) -> None:
         """Run beside `run`: raises StuckError when the loop hangs in a call that never answers."""

@@ -1,0 +1,55 @@
+"""A consumer that is behind without reading on ends; one whose records are just on their way does not."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiokafka import TopicPartition
+
+from shared.kafka import consumer as module
+from shared.kafka.consumer import ConsumerLoop, StuckError
+
+ONE = TopicPartition("t", 0)
+
+
+class Broker:
+    """Says where the partition ends."""
+
+    def __init__(self) -> None:
+        self.end = 5
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, self.end)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    now = SimpleNamespace(s=0.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now.s))
+    return now
+
+
+def a_loop(position: int) -> Any:
+    loop = cast("Any", ConsumerLoop.__new__(ConsumerLoop))
+    loop._positions, loop._progress_at, loop._behind = {ONE: position}, 0.0, {}
+    return loop
+
+
+async def test_a_record_that_was_written_just_now_ends_nothing(clock: SimpleNamespace) -> None:
+    loop, broker = a_loop(5), Broker()
+    for clock.s in (31.0, 62.0):
+        await loop._check_progress(broker)
+    broker.end = 6
+    clock.s = 93.0
+    await loop._check_progress(broker)
+    loop._positions[ONE], loop._progress_at, clock.s = 6, 93.5, 130.0
+    await loop._check_progress(broker)
+
+
+async def test_who_stays_behind_is_found_out_soon_after(clock: SimpleNamespace) -> None:
+    loop, broker = a_loop(4), Broker()
+    clock.s = 31.0
+    await loop._check_progress(broker)
+    clock.s = 31.0 + module.CONFIRMED_AFTER_S + 0.1
+    with pytest.raises(StuckError):
+        await loop._check_progress(broker)
