@@ -5,7 +5,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -17,7 +17,7 @@ from deploy.cli.common import DEFAULT_DATA_DIR, DataDir, Json, check_key, fail, 
 from deploy.cli.importing import OnProgress, offline, online, told_faults
 from services.ingest.cards.headers import FIELDS
 from services.ingest.cards.notes import Language
-from services.ingest.cards.options import NAMES, OptionFaults, read_options
+from services.ingest.cards.options import NAMES, CardOptions, OptionFaults, read_options
 from services.ingest.cards.report import CSV, Rendering
 from services.ingest.settings import IngestLimits
 from shared.settings import Settings, load
@@ -80,26 +80,34 @@ def import_(
         "language": language or _language(),
     }
     fields = {name: text for name, text in given.items() if text}
-    try:
-        options = read_options(fields, region=load(Settings).region)
-    except OptionFaults as error:
-        raise typer.BadParameter(told_faults(error)) from None
+    options = _read(fields)
     address = None if dry_run else _where(url, key, data_dir)
     writing = Rendering(CSV, options.report_encoding, options.language)
-
-    def read(seekable: Path, on_progress: OnProgress) -> Told:
-        if address is not None:
-            yield from online(*address, seekable, fields, on_progress)
-            return
-        with seekable.open("rb") as opened:
-            yield from offline(opened, options, on_progress)
-
     with (
         # A byte too many is enough for whoever reads it to refuse it.
         seekable(file, IngestLimits().max_import_bytes + 1) as path,
         progress().part("Cards", "read" if dry_run else "imported", max(1, path.stat().st_size)) as part,
     ):
-        _print(_hold(_kept(read(path, part.advance), report, writing), as_json))
+        told = _told(path, address, fields, options, part.advance)
+        _print(_hold(_kept(told, report, writing), as_json))
+
+
+def _read(fields: Mapping[str, str]) -> CardOptions:
+    try:
+        return read_options(fields, region=load(Settings).region)
+    except OptionFaults as error:
+        raise typer.BadParameter(told_faults(error)) from None
+
+
+def _told(
+    path: Path, address: tuple[str, str] | None, fields: Mapping[str, str], options: CardOptions, advance: OnProgress
+) -> Told:
+    """What becomes of each record: by the service at `address`, or without one by reading alone."""
+    if address is not None:
+        yield from online(*address, path, fields, advance)
+        return
+    with path.open("rb") as opened:
+        yield from offline(opened, options, advance)
 
 
 def _check_report(report: Path | None, file: Path) -> None:
