@@ -43,7 +43,7 @@ def end_leftovers(data: DataFolder) -> int:
     deadline = time.monotonic() + GRACE_S
     alive = leftovers
     while alive:
-        alive = [process for process in alive if _is_alive(process)]
+        alive = [process for process in alive if states.is_alive(process)]
         if time.monotonic() > deadline:
             for process in alive:
                 with contextlib.suppress(psutil.Error):
@@ -59,17 +59,10 @@ def _belonging(data: DataFolder) -> Iterator[psutil.Process]:
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
         with contextlib.suppress(psutil.Error, OSError):
-            if process.status() == psutil.STATUS_ZOMBIE:
+            if not states.is_alive(process):
                 continue
             is_service = len(command) > 2 and command[1] == "-m" and command[2].startswith("services.")
             if command[-1:] == [properties] or (
                 is_service and process.environ().get("KIZASHI_DATA_DIR") == str(data.path)
             ):
                 yield process
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from deploy.local.privileges import Privileges, choose_privileges
+from deploy.local.state import is_alive
 from deploy.local.supervisor import Launch
 from shared.errors import KizashiError
 
@@ -139,7 +140,7 @@ def processes_in(data: Path) -> Iterator[psutil.Process]:
         if not process.info["name"].startswith("postgres"):
             continue
         with contextlib.suppress(psutil.Error, OSError):
-            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == data.resolve():
+            if is_alive(process) and Path(process.cwd()) == data.resolve():
                 yield process
 
 

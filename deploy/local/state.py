@@ -97,6 +97,16 @@ def find(state: ProcessState) -> psutil.Process | None:
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(state.pid)
         # Start times are counted in ticks of the system's clock, a hundredth of a second.
-        if abs(process.create_time() - state.started) < 0.5 and process.status() != psutil.STATUS_ZOMBIE:
+        if abs(process.create_time() - state.started) < 0.5 and is_alive(process):
             return process
     return None
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it can still do or hold anything. One whose main thread has ended is shown as a zombie while its other
+    threads end, and until then its ports are taken.
+    """
+    try:
+        return process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
+    except psutil.Error:
+        return False

@@ -211,6 +211,32 @@ def test_a_block_is_taken_from_the_moment_it_is_chosen(tmp_path: Path) -> None:
         claim.release()
 
 
+# Its main thread ends, so that it is shown as a zombie, and another thread keeps its port.
+_HALF_DEAD = """
+import ctypes, socket, threading, time
+held = socket.create_server(("127.0.0.1", {port}))
+threading.Thread(target=time.sleep, args=(600,)).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_a_leftover_counts_as_ended_only_once_its_ports_are_free(folder: Path) -> None:
+    data = DataFolder.at(folder)
+    data.create()
+    block = ports.free_block()
+    dying = subprocess.Popen([sys.executable, "-c", _HALF_DEAD.format(port=block.kafka)])
+    try:
+        wait_for(lambda: not ports.is_free(block.kafka))
+        wait_for(lambda: psutil.Process(dying.pid).status() == psutil.STATUS_ZOMBIE)
+        processes = {"kafka": state.describe_process(dying.pid, ready=True)}
+        state.write(data.state, state.StackState(state.myself(), state.Addresses({}, "", ""), processes=processes))
+        assert end_leftovers(data) == 1
+        assert ports.taken_ports(block) == []
+    finally:
+        dying.kill()
+        dying.wait()
+
+
 def test_only_its_own_leftovers_are_ended(folder: Path, tmp_path: Path) -> None:
     data = DataFolder.at(folder)
     data.create()
