@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import orjson
 
+from deploy.local.external import password_of, without_password
 from deploy.local.paths import DataFolder
 from deploy.local.postgres import binary
 from shared.errors import KizashiError
@@ -26,6 +27,7 @@ SEAL = "backup.json"
 FILES = ("keys.json", "secrets/identity_secret", "secrets/cli_key")
 """What belongs to the database, in the data folder: hashes of keys, the secret that lead ids are made with."""
 SCHEMAS = ("scoring", "handoff")
+CONNECT_LIMIT_S = 10
 _DROP = f"SET client_min_messages = warning; BEGIN; DROP SCHEMA IF EXISTS {', '.join(SCHEMAS)} CASCADE;"
 
 
@@ -37,8 +39,19 @@ def back_up(data: DataFolder, database_url: str, folder: Path) -> Path:
     if folder.exists() and any(folder.iterdir()):
         raise KizashiError(f"{folder} is not empty; a backup goes into a folder of its own")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        return _write(data, database_url, folder)
+    except BaseException:
+        # What is left of it would be in the way of the next attempt.
+        for made in folder.iterdir():
+            shutil.rmtree(made) if made.is_dir() else made.unlink()
+        raise
+
+
+def _write(data: DataFolder, database_url: str, folder: Path) -> Path:
     draft = folder / f"{DUMP}.new"
-    _run([binary("pg_dump"), "--format=custom", "--no-owner", f"--file={draft}", database_url])
+    command = [binary("pg_dump"), "--format=custom", "--no-owner", f"--file={draft}", without_password(database_url)]
+    _run(command, _environment(database_url))
     sealed = {DUMP: _measure(draft)}
     for name in FILES:
         if (data.path / name).exists():
@@ -111,9 +124,13 @@ def restore_database(database_url: str, folder: Path, command: str) -> None:
     """
     due = " ".join(due_sql(schema, command) for schema in SCHEMAS)
     with tempfile.TemporaryFile() as said:
-        options = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-", f"--dbname={database_url}"]
+        address = f"--dbname={without_password(database_url)}"
         psql = subprocess.Popen(
-            [binary("psql"), *options], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said
+            [binary("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-", address],
+            env=_environment(database_url),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
         )
         assert psql.stdin is not None
         _tell(psql.stdin, f"{_DROP}\n")
@@ -136,7 +153,14 @@ def _tell(stdin: IO[bytes], text: str) -> None:
         stdin.flush()
 
 
-def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _environment(database_url: str) -> dict[str, str]:
+    """Of a PostgreSQL client: the arguments of a process, and so a password among them, can be read by everybody."""
+    password = password_of(database_url)
+    limits = {"PGCONNECT_TIMEOUT": str(CONNECT_LIMIT_S)}
+    return os.environ | limits | ({"PGPASSWORD": password} if password is not None else {})
+
+
+def _run(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise KizashiError(f"{Path(command[0]).name} failed: {done.stderr.strip()[-1_000:]}")

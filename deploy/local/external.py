@@ -1,7 +1,7 @@
 """Servers of the user's own, which the environment names instead of ours."""
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from shared.errors import KizashiError
 from shared.settings import Settings
@@ -29,3 +29,9 @@ def without_password(url: str) -> str:
     host = parts.netloc.rpartition("@")[2]
     query = "&".join(item for item in parts.query.split("&") if not item.startswith("password="))
     return parts._replace(netloc=f"{parts.username}@{host}" if parts.username else host, query=query).geturl()
+
+
+def password_of(url: str) -> str | None:
+    """The password that `without_password` leaves out; None where there is none."""
+    parts = urlsplit(url)
+    return unquote(parts.password) if parts.password else dict(parse_qsl(parts.query)).get("password")

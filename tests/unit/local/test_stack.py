@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.external import embedded_servers, without_password
+from deploy.local.external import embedded_servers, password_of, without_password
 from deploy.local.paths import DataFolder
 from deploy.local.ports import PortBlock
 from deploy.local.services import service_env
@@ -69,19 +69,20 @@ def test_what_the_caller_says_of_secrets_and_servers_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "shown", "password"),
     [
-        ("postgresql://u:p%40ss@db:5432/kizashi", "postgresql://u@db:5432/kizashi"),
-        ("postgresql://u@db/kizashi?sslmode=require", "postgresql://u@db/kizashi?sslmode=require"),
+        ("postgresql://u:p%40ss@db:5432/kizashi", "postgresql://u@db:5432/kizashi", "p@ss"),
+        ("postgresql://u@db/kizashi?sslmode=require", "postgresql://u@db/kizashi?sslmode=require", None),
         (
-            "postgresql://db/kizashi?user=u&password=secret&sslmode=require",
+            "postgresql://db/kizashi?user=u&password=s%26cret&sslmode=require",
             "postgresql://db/kizashi?user=u&sslmode=require",
+            "s&cret",
         ),
-        ("postgresql://db/kizashi", "postgresql://db/kizashi"),
+        ("postgresql://db/kizashi", "postgresql://db/kizashi", None),
     ],
 )
-def test_no_password_is_shown(url: str, shown: str) -> None:
-    assert without_password(url) == shown
+def test_no_password_is_shown(url: str, shown: str, password: str | None) -> None:
+    assert (without_password(url), password_of(url)) == (shown, password)
 
 
 def test_a_block_counts_from_its_base() -> None:
