@@ -7,6 +7,7 @@ from services.ingest.agreement import agreed
 REFUSE = (
     "拒否", "×", "不可", "NG", "未同意", "不同意", "なし", "同意なし", "配信停止", "受け取りません", "受け取らない",
     "希望しない", "希望しません", "配信を希望しない", "いいえ", "いいえ、希望しません", "同意しません。",
+    "お断りします", "遠慮します", "電話は無用です",
     "お知らせは不要です", "希望いたしません", "ＮＯ", "No thanks", "no", "n", "0", "false", "off", "none", "null", "-",
     "decline", "disagree",
     "I do not agree", "opt-out", "opted out", "unsubscribe", "Don't send", "否", "退会",
