@@ -6,7 +6,7 @@ and "Form Handler Field"; no payload is published.
 
 from services.ingest.sources.base import Adapter, Delivery, Options, ParsedItem
 from services.ingest.sources.drafts import each
-from services.ingest.sources.flat import flat_item, records
+from services.ingest.sources.flat import flat_item, records_and_form
 from services.ingest.sources.signatures import shared_secret
 from services.ingest.sources.templates import MARKETING_WORDS
 
@@ -16,14 +16,14 @@ TYPES = MARKETING_WORDS
 
 def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
     """Our own activities, or records of named fields, as JSON or form; a form without a kind is a form."""
-    form = "form-urlencoded" in delivery.media_type
+    found, form = records_and_form(delivery)
 
     def one(record: object) -> ParsedItem:
         if form and isinstance(record, dict) and not {"type", "activity"} & record.keys():
             record = {"activity": "form_submitted", **record}
         return flat_item(options, record, types=TYPES)
 
-    return each(records(delivery), one)
+    return each(found, one)
 
 
 ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, best_effort=True)

@@ -43,14 +43,13 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
     known = {**person(answers), **person({name: payload.get(name) for name in _PERSON})}
     number = text(payload.get("text_reminder_number")) or known.get("phone")
     type_ = our_type(kind, TYPES, options)
-    moved = truth(payload.get("rescheduled")) or payload.get("old_invitee")
     tracking = mapping(payload.get("tracking"))
     return posted(
         options,
         item,
         id_=derived_id(options.source, kind, payload.get("uri") or item.get("created_at")),
         kind=kind,
-        type_=_RESCHEDULED if moved and type_ in {"meeting_booked", "meeting_canceled"} else type_,
+        type_=_RESCHEDULED if _moved(kind, payload) and type_ in {"meeting_booked", "meeting_canceled"} else type_,
         at=from_date(item.get("created_at"), options.zone),
         lead=lead(options, email=known.get("email"), phone=number, external=_invitee(payload)),
         attributes=attributes(known),
@@ -67,6 +66,13 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
 
 
 _PERSON = ("email", "first_name", "last_name", "name")
+
+
+def _moved(kind: str | None, payload: Mapping[str, Any]) -> bool:
+    """Whether this is one half of a reschedule. A booking that was once moved keeps its `old_invitee` when it is called
+    off for good.
+    """
+    return bool(payload.get("old_invitee")) if kind == "invitee.created" else truth(payload.get("rescheduled"))
 
 
 def _invitee(payload: Mapping[str, Any]) -> str | None:

@@ -29,6 +29,7 @@ _ADDRESS_NAME = re.compile(
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(rb'ip(?:v[46]|_?addr(?:ess)?|_opt|_signup)?\]?":', re.IGNORECASE)
+_SOFT = re.compile(r"(?:^|_)soft(?:_?bounce[ds]?)?(?:_|$)")
 # Fetchers and gateways that name themselves. A hint only: the agent alone never decides.
 _AGENTS = re.compile(
     r"googleimageproxy|yahoomailproxy|headlesschrome|phantomjs|barracuda|mimecast|proofpoint|safelinks|symantec"
@@ -165,6 +166,11 @@ def _is_phone(number: str, region: str) -> bool:
 def mail_consent(options: Options, at: str | None, *, granted: bool) -> dict[str, Any]:
     """Mail agreed to or withdrawn, as this source tells it."""
     return present({"email": granted, "at": at, "source": options.source})
+
+
+def says_soft(*said: Any) -> bool:
+    """Whether a tool's words for a bounce call it soft: the address may work later, so no consent ends with it."""
+    return any(_SOFT.search(folded(word)) for word in map(text, said) if word)
 
 
 def origin(

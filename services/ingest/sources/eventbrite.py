@@ -26,6 +26,8 @@ TYPES = {
     "barcode.checked_in": "seminar_attended",
     "barcode.un_checked_in": "seminar_left",
 }
+# One arrival is told by both, and must count once.
+_SAME = {"barcode.checked_in": "attendee.checked_in"}
 _PATH = re.compile(r"/v3/(?:events/(?P<event>\d+)/)?(?P<kind>attendees|orders)/(?P<id>\d+)/?", re.ASCII)
 
 
@@ -46,7 +48,7 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
     return posted(
         options,
         {"config": {"action": action, "webhook_id": text(config.get("webhook_id"))}, "api_url": address},
-        id_=derived_id(options.source, action, address),
+        id_=derived_id(options.source, _SAME.get(action or "", action), address),
         kind=action,
         type_=our_type(action, TYPES, options),
         at=None,

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.ingest.sources.base import Delivery, Ignored, Options, ParsedItem, Posted, Unreadable
-from services.ingest.sources.bodies import form_body, json_body, nested
-from services.ingest.sources.drafts import IGNORE, lead, mail_consent, our_word, posted, present
+from services.ingest.sources.bodies import form_body, json_items, nested
+from services.ingest.sources.drafts import IGNORE, lead, mail_consent, origin, our_word, posted, present, says_soft
 from services.ingest.sources.people import attributes, folded, our_name, person
 from services.ingest.sources.values import canonical, derived_id, from_any, given_id, text, truth
 
@@ -17,27 +17,41 @@ _SECRET = ("secret", "token", "api_key", "apikey", "key", "password")
 
 # Which property a type's object stands in, so that "once per object" means the same for every tool.
 _DETAIL = {"page": "url", "form": "form", "document": "document", "webinar": "event", "seminar": "event"}
+_TAKEN = frozenset({*IDS, *_PEOPLE, *_SECRET, "anonymous_id"})
+"""Fields that stand elsewhere in the activity, or nowhere."""
+_FLAGS = {"bot_activity": "bot_activity", "filtered_event": "filtered"}
+"""A tool's own judgement that a machine was at work: Marketo's and Pardot's attribute, HubSpot's `filteredEvent`."""
 _CONSENT = {"email_unsubscribed": False, "email_bounced": False, "newsletter_subscribed": True}
 
 
 def records(delivery: Delivery) -> list[Any]:
-    """The records of a body as JSON, else as a form, else of the query. Raises Unreadable.
+    """The records of a body as JSON, else as a form, else of the query. Raises Unreadable."""
+    return records_and_form(delivery)[0]
 
-    A form is the second choice for any media type, because a template with an empty token may be broken JSON.
+
+def records_and_form(delivery: Delivery) -> tuple[list[Any], bool]:
+    """As `records`, and whether they were written as a form, which the media type alone does not tell.
+
+    Some tools send JSON under the media type of forms, and a template with an empty token may be broken JSON.
     """
+    called_form = "form-urlencoded" in delivery.media_type
     if not delivery.body.strip():
         if not delivery.query:
             raise Unreadable("the body is empty")
-        return [nested(delivery.query)]
-    if "form-urlencoded" in delivery.media_type:
-        return [form_body(delivery)]
+        return [nested(delivery.query)], called_form
+    looks_json = _begins_as_json(delivery.body)
+    if called_form and not looks_json:
+        return [form_body(delivery)], True
     try:
-        value = json_body(delivery)
+        return json_items(delivery), False
     except Unreadable:
-        if delivery.body.lstrip()[:1] in b"{[" or b"=" not in delivery.body:
+        if b"=" not in delivery.body or (looks_json and not called_form):
             raise
-        return [form_body(delivery)]
-    return value if isinstance(value, list) else [value]
+        return [form_body(delivery)], True
+
+
+def _begins_as_json(body: bytes) -> bool:
+    return body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
 
 
 def is_posted(record: Mapping[str, Any]) -> bool:
@@ -62,28 +76,32 @@ def flat_item(
     named: tuple[str, ...] = (),
     ids: tuple[str, ...] = IDS,
     id_: str | None = None,
+    kind: str | None = None,
+    at: str | None = None,
 ) -> ParsedItem:
     """An activity from a flat record. The event is named by `id_`, else the first of the (folded) fields `ids`, else
     all of `named` together; a record without any of these is named by everything in it. Raises Unreadable.
+
+    `kind` and `at` are what an envelope says of the record; fields of such names are then properties like any other.
     """
     if not isinstance(record, dict):
         raise Unreadable("the item is not an object")
     if is_posted(record):
         return posted_item(options, record, id_)
     fields = {folded(name): value for name, value in record.items()}
-    if truth(fields.get("is_test")) or truth(fields.get("test")):
-        return Ignored("test delivery")
-    kind = _first(fields, _KINDS)
+    if truth(fields.get("is_test")):
+        return Ignored("test delivery (is_test)")
+    named_by = [fields.get(name) for name in named]
+    if not any(text(name) for name in named_by):
+        named_by = [canonical(_public(fields)), *filter(None, (kind, at))]
+    spoken_for = {*_TAKEN, *(() if kind else _KINDS), *(() if at else _TIMES)}
+    kind, at = kind or _first(fields, _KINDS), at or _instant(fields, options)
     type_ = our_word(kind, types, options)
-    at = from_any(next((fields[name] for name in _TIMES if text(fields.get(name))), None), options.zone)
     known = person({name: value for name, value in fields.items() if name not in _KINDS})
-    names = [fields.get(name) for name in named]
-    if not any(text(name) for name in names):
-        names = [canonical(_public(fields))]
     return posted(
         options,
         _public(record),
-        id_=id_ or given_id(options.source, _first(fields, ids), *names),
+        id_=id_ or given_id(options.source, _first(fields, ids), *named_by),
         kind=kind,
         type_=type_,
         at=at,
@@ -95,9 +113,29 @@ def flat_item(
             anonymous=fields.get("anonymous_id"),
         ),
         attributes=attributes(known),
-        properties=_properties(fields, type_),
-        consent=mail_consent(options, at, granted=_CONSENT[type_]) if type_ in _CONSENT else None,
+        properties={
+            **_properties({name: value for name, value in fields.items() if name not in spoken_for}, type_),
+            **origin(signals=[word for flag, word in _FLAGS.items() if truth(fields.get(flag))]),
+        },
+        consent=_consent(type_, kind, at, fields, options),
     )
+
+
+def is_soft_bounce(type_: str, kind: str | None, fields: Mapping[str, Any]) -> bool:
+    """Whether a bounce is told as one that may go away by itself; `fields` have folded names."""
+    return type_ == "email_bounced" and says_soft(kind, fields.get("bounce"), fields.get("bounce_type"))
+
+
+def _consent(
+    type_: str, kind: str | None, at: str | None, fields: Mapping[str, Any], options: Options
+) -> dict[str, Any] | None:
+    if type_ not in _CONSENT or is_soft_bounce(type_, kind, fields):
+        return None
+    return mail_consent(options, at, granted=_CONSENT[type_])
+
+
+def _instant(fields: Mapping[str, Any], options: Options) -> str | None:
+    return from_any(next((fields[name] for name in _TIMES if text(fields.get(name))), None), options.zone)
 
 
 def _first(fields: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
@@ -109,8 +147,7 @@ def _public(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _properties(fields: Mapping[str, Any], type_: str) -> dict[str, Any]:
-    taken = {*_KINDS, *_TIMES, *IDS, *_PEOPLE, *_SECRET, "anonymous_id", "detail"}
-    kept = {name: value for name, value in fields.items() if name not in taken and not our_name(name)}
+    kept = {name: value for name, value in fields.items() if not our_name(name)}
     detail = text(fields.get("detail"))
     if detail:
         kept["detail"] = detail

@@ -7,11 +7,12 @@ from typing import Any
 from services.ingest.sources import standard_webhooks
 from services.ingest.sources.base import Adapter, Delivery, Ignored, Options, ParsedItem, Unreadable, Verdict
 from services.ingest.sources.drafts import each, lead, mail_consent, our_word, posted
-from services.ingest.sources.flat import IDS, flat_item, records
+from services.ingest.sources.flat import IDS, flat_item, is_soft_bounce, records
+from services.ingest.sources.people import folded
 from services.ingest.sources.recipes import Mapped, Recipe
 from services.ingest.sources.signatures import by_recipe, shared_secret
 from services.ingest.sources.times import in_format
-from services.ingest.sources.values import MAX_ID, canonical, derived_id, dig, given_id, listing, text, truth
+from services.ingest.sources.values import MAX_ID, canonical, derived_id, dig, given_id, listing, mapping, text, truth
 
 NAME = "generic"
 CONVENTIONS = {
@@ -63,7 +64,8 @@ def _mapped(item: Any, described: Mapped, options: Options) -> ParsedItem:
     parts = _parts(item, described.fields)
     who = parts["lead"]
     consent = {**({"at": at} if at else {}), **parts["consent"]} if parts["consent"] else None
-    if consent is None and type_ in _CONSENT:
+    told = {folded(name): value for name, value in mapping(item).items()} | parts["properties"]
+    if consent is None and type_ in _CONSENT and not is_soft_bounce(type_, kind, told):
         consent = mail_consent(options, at, granted=_CONSENT[type_])
     named = [dig(item, path) for path in described.id]
     draft = posted(

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.ingest.sources.base import Adapter, Delivery, Options, ParsedItem, Unreadable
 from services.ingest.sources.bodies import json_body
-from services.ingest.sources.drafts import an_object, each, lead, mail_consent, origin, our_type, posted
+from services.ingest.sources.drafts import an_object, each, lead, mail_consent, origin, our_type, posted, says_soft
 from services.ingest.sources.flat import flat_item
 from services.ingest.sources.people import attributes, person
 from services.ingest.sources.recipes import Recipe
@@ -79,9 +79,8 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
     if kind in {"opened_email", "clicked_email"}:
         signals = ["machine_open"] if truth(properties.get("machine_open")) else []
         about |= origin(signals=signals, agent=properties.get("Client Name"))
-    soft = (text(about["bounce"]) or "").lower().startswith("soft")
     named = (event.get("id"), facts.get("uuid"))
-    granted = None if soft else _CONSENT.get(kind or "")
+    granted = None if says_soft(about["bounce"]) else _CONSENT.get(kind or "")
     return posted(
         options,
         item,

@@ -15,7 +15,7 @@ from services.ingest.sources.drafts import each, our_word
 from services.ingest.sources.flat import flat_item, is_posted, posted_item
 from services.ingest.sources.recipes import Recipe
 from services.ingest.sources.signatures import NO_MATCH, NO_TIME, aged, base64_key, guarded, missing, seconds, sign
-from services.ingest.sources.values import derived_id, from_date, text
+from services.ingest.sources.values import derived_id, from_any, text
 
 NAME = "standard-webhooks"
 ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
@@ -63,7 +63,10 @@ verify = guarded(_verify)
 
 
 def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
-    """`{"type", "timestamp", "data"}`, whose data is our own shape or a flat record. The id is the message's."""
+    """`{"type", "timestamp", "data"}`, whose data is our own shape or a flat record. The id is the message's.
+
+    What a record calls `type`, `activity` or `at` is its own affair: the envelope says what happened, and when.
+    """
     message_id = delivery.headers.first(ID)
     items = json_items(delivery)
     many = len(items) > 1
@@ -82,11 +85,11 @@ def _item(item: Any, id_: str | None, options: Options) -> ParsedItem:
     data = item.get("data")
     if not isinstance(data, dict):
         return posted_item(options, item, id_) if is_posted(item) else flat_item(options, item, types={}, id_=id_)
-    kind, at = text(item.get("type")), item.get("timestamp")
-    said = {"occurred_at": from_date(at, options.zone)} if isinstance(at, str) else {}
+    kind, at = text(item.get("type")), from_any(item.get("timestamp"), options.zone)
     if isinstance(data.get("lead"), dict):
+        said = {"occurred_at": at} if at else {}
         return posted_item(options, {**said, "type": our_word(kind, {}, options), **data}, id_)
-    return flat_item(options, {"type": kind, **said, **data}, types={}, id_=id_)
+    return flat_item(options, data, types={}, id_=id_, kind=kind, at=at)
 
 
 ADAPTER = Adapter(name=NAME, verify=verify, parse=parse)

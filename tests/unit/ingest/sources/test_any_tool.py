@@ -74,6 +74,34 @@ def test_a_large_or_deep_item_is_taken_without_its_raw_form() -> None:
         assert "raw" not in properties
 
 
+def test_a_soft_bounce_by_mapping_takes_no_consent_away() -> None:
+    mapping = Mapped(type="kind", fields={"mail": "lead.email", "how": "properties.bounce"})
+    bounced = {"kind": "bounced", "mail": "a@example.co.jp"}
+    told = [{**bounced, "how": "soft"}, {**bounced, "bounceType": "Soft"}, {**bounced, "how": "hard"}]
+    received = reading("generic", told, mapping=mapping, types={"bounced": "email_bounced"})
+    assert [taken.posted.get("consent", {}).get("email") for taken in received.taken] == [None, None, False]
+
+
+OWN_AFFAIR = {"type": "spring", "activity": "mail", "at": "later", "date": "2020-01-01", "test": True, "id": 7}
+
+
+def test_the_envelope_says_what_happened_and_when() -> None:
+    data = {**OWN_AFFAIR, "email": "a@example.co.jp"}
+    told = {"type": "order.placed", "timestamp": "2026-11-24T02:00:00.5Z", "data": data}
+    posted = reading("standard-webhooks", told).taken[0].posted
+    assert (posted["type"], posted["occurred_at"]) == ("order_placed", "2026-11-24T02:00:00.500000Z")
+    assert {**posted["properties"], **OWN_AFFAIR} == posted["properties"]
+    assert posted["properties"]["kind"] == "order.placed"
+
+
+def test_what_a_record_calls_a_test_is_a_property_unless_it_is_called_is_test() -> None:
+    told = {"email": "a@example.co.jp", "activity": "quote_requested"}
+    for adapter in ("generic", "marketo", "account-engagement", "standard-webhooks"):
+        (taken,) = reading(adapter, {**told, "test": True}).taken
+        assert taken.posted["properties"]["test"] is True
+        assert reading(adapter, {**told, "is_test": True}).ignored
+
+
 def test_generic_reads_any_shape_by_its_mapping() -> None:
     mapping = Mapped(
         items="data.events",

@@ -3,10 +3,12 @@
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from services.ingest.sources.base import Headers
 from services.ingest.sources.receive import receive
 from services.ingest.sources.registry import SOURCES
 from tests.unit.ingest.sources import signing
@@ -26,6 +28,14 @@ class TestHandshakes:
             received = receive(SOURCES["mandrill"], delivery, [SECRET], now=NOW, options=options("mandrill"))
             assert (received.reply is not None) is answered
             assert received.verdict.valid is answered
+
+    def test_mandrill_refuses_a_check_that_is_signed_twice(self) -> None:
+        body, form = b"mandrill_events=%5B%5D", "application/x-www-form-urlencoded"
+        delivery = signing.delivered("mandrill", "test-webhook", body, form, NOW)
+        doubled = replace(delivery, headers=Headers([*delivery.headers, ("x-mandrill-signature", "other")]))
+        received = receive(SOURCES["mandrill"], doubled, [SECRET], now=NOW, options=options("mandrill"))
+        assert (received.verdict.valid, received.reply) == (False, None)
+        assert "twice" in received.verdict.reason
 
     def test_meta_returns_the_challenge_to_whoever_knows_the_token(self) -> None:
         url = "https://h.example/x?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token="
@@ -75,7 +85,7 @@ class TestTestDeliveries:
                 {"config": {"action": "test"}, "api_url": "https://www.eventbriteapi.com/{api-endpoint-to-fetch}/"},
             ),
             ("marketo", {"lead_id": 1, "activity": "Visits Web Page", "is_test": "true"}),
-            ("generic", {"email": "a@example.co.jp", "activity": "quote_requested", "test": 1}),
+            ("generic", {"email": "a@example.co.jp", "activity": "quote_requested", "is_test": 1}),
         ],
     )
     def test_are_taken_and_published_nowhere(self, adapter: str, told: Any) -> None:

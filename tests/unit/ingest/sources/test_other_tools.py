@@ -2,6 +2,7 @@
 
 import hmac
 import json
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,31 @@ def test_a_reschedule_is_no_second_booking() -> None:
     received = reading("calendly", [booked, canceled, {**booked, "payload": moved}])
     assert types(received) == ["meeting_booked", "meeting_rescheduled", "meeting_rescheduled"]
     assert len({taken.activity.id for taken in received.taken}) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "type_"),
+    [
+        ("invitee.canceled", {"rescheduled": False, "old_invitee": "https://x/1"}, "meeting_canceled"),
+        ("invitee.canceled", {"rescheduled": "true", "old_invitee": None}, "meeting_rescheduled"),
+        ("invitee.created", {"rescheduled": False, "old_invitee": "https://x/1"}, "meeting_rescheduled"),
+        ("invitee.created", {"rescheduled": True, "old_invitee": None}, "meeting_booked"),
+    ],
+)
+def test_a_booking_that_was_once_moved_can_be_called_off(kind: str, told: dict[str, Any], type_: str) -> None:
+    booked = sample_of("calendly")
+    assert types(reading("calendly", {**booked, "event": kind, "payload": {**booked["payload"], **told}})) == [type_]
+
+
+def test_an_arrival_that_eventbrite_tells_twice_counts_once() -> None:
+    address = "https://www.eventbriteapi.com/v3/events/1/attendees/{}/"
+    told = [
+        {"config": {"action": action}, "api_url": address.format(number)}
+        for action, number in (("attendee.checked_in", 2), ("barcode.checked_in", 2), ("barcode.checked_in", 3))
+    ]
+    received = reading("eventbrite", told)
+    assert types(received) == ["seminar_attended"] * 3
+    assert len({taken.activity.id for taken in received.taken}) == 2
 
 
 def test_a_calendly_no_show_finds_its_lead_by_the_invitee() -> None:
