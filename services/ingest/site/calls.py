@@ -5,15 +5,14 @@ Source: segment-docs, HTTP tracking API: one call a request, or `{"batch": […]
 
 import base64
 import binascii
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from services.ingest.ids import new_id
 from services.ingest.site.config import Tag
 from services.ingest.sources.base import NotUnderstood, Options, Unreadable
 from services.ingest.sources.receive import Taken, normalised
-from services.ingest.sources.tracking import tracking_item
-from shared.clock import from_rfc3339, to_rfc3339
+from services.ingest.sources.tracking import free_of_clock, tracking_item, unbatched
 from shared.errors import ProblemError
 
 CALLS = ("track", "identify", "page", "batch")
@@ -43,13 +42,7 @@ def items_of(call: str, body: Any) -> list[Any]:
         raise ProblemError(422, "invalid_fields", "Expected an object with an array `batch`.")
     if len(batch) > MAX_BATCH:
         raise ProblemError(413, "too_many_items", f"At most {MAX_BATCH:,} calls go into one batch.")
-    shared = {name: body[name] for name in ("context", "sentAt") if name in body}
-    return [{**shared, **_merged(shared, item)} if isinstance(item, dict) else item for item in batch]
-
-
-def _merged(shared: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
-    common, own = shared.get("context"), item.get("context")
-    return {**item, "context": {**common, **own}} if isinstance(common, dict) and isinstance(own, dict) else item
+    return unbatched(body)
 
 
 def read_calls(items: list[Any], tag: Tag, now: datetime, region: str) -> tuple[list[Taken], list[NotUnderstood]]:
@@ -94,12 +87,6 @@ def _timed(item: Any, now: datetime) -> Any:
     """With a `timestamp` that is free of the client's clock: received - (sentAt - timestamp)."""
     if not isinstance(item, dict):
         return item
-    said, sent = item.get("timestamp") or item.get("originalTimestamp"), item.get("sentAt")
-    if not isinstance(said, str) or not isinstance(sent, str):
-        return item
-    try:
-        passed = from_rfc3339(sent) - from_rfc3339(said)
-    except ValueError:
-        return item
-    corrected = now - max(passed, timedelta(0))
-    return {**item, "timestamp": to_rfc3339(corrected), "originalTimestamp": said}
+    said = item.get("timestamp") or item.get("originalTimestamp")
+    corrected = free_of_clock(said, item.get("sentAt"), now)
+    return item if corrected is None else {**item, "timestamp": corrected, "originalTimestamp": said}

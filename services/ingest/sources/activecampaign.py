@@ -39,7 +39,7 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
     contact, campaign, link = (mapping(item.get(name)) for name in ("contact", "campaign", "link"))
     kind, said = text(item.get("type")), item.get("date_time")
     at = from_date(said, options.zone)
-    known = person({**mapping(contact.get("fields")), **contact})
+    known = person({**mapping(contact.get("fields")), **contact}, options.region)
     form = mapping(item.get("form"))
     soft = kind == "bounce" and "soft" in (text(mapping(item.get("bounce")).get("type")) or "").lower()
     granted = None if soft else _CONSENT.get(kind or "")

@@ -40,7 +40,7 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
     payload, kind = mapping(item.get("payload")), text(item.get("event"))
     scheduled = mapping(payload.get("scheduled_event"))
     answers = _answers(payload)
-    known = {**person(answers), **person({name: payload.get(name) for name in _PERSON})}
+    known = person(answers, options.region) | person({name: payload.get(name) for name in _PERSON}, options.region)
     number = text(payload.get("text_reminder_number")) or known.get("phone")
     type_ = our_type(kind, TYPES, options)
     tracking = mapping(payload.get("tracking"))

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 
 from services.ingest.sources.base import Ignored, NotUnderstood, Options, ParsedItem, Posted, Unreadable
-from services.ingest.sources.people import folded
+from services.ingest.sources.people import as_phone, folded
 from services.ingest.sources.values import seconds_between, text
 from shared.activity import KNOWN_TYPES
-from shared.identity import normalise_email, normalise_phone
+from shared.identity import normalise_email
 
 UNKNOWN, IGNORE = "unknown", "ignore"
 MAX_RAW = 16_384
@@ -144,7 +144,7 @@ def lead(
     address, number = text(email), text(phone)
     if address is not None and (_is_email(address) or not (named or number)):
         named["email"] = address
-    if number is not None and (_is_phone(number, options.region) or not named):
+    if number is not None and (as_phone(number, options.region) or not named):
         named["phone"] = number
     return named
 
@@ -152,13 +152,6 @@ def lead(
 def _is_email(address: str) -> bool:
     try:
         return len(address) <= 512 and bool(normalise_email(address))
-    except ValueError:
-        return False
-
-
-def _is_phone(number: str, region: str) -> bool:
-    try:
-        return len(number) <= 512 and bool(normalise_phone(number, region))
     except ValueError:
         return False
 

@@ -42,7 +42,7 @@ def read(activity: Mapping[str, Any], body: Any, options: Options) -> ParsedItem
     name = f"attendee-{attendee}" if attendee else f"order-{order}"
     changed = text(found.get("changed"))
     profile = mapping(found.get("profile")) or {field: found.get(field) for field in _BUYER}
-    known = {field: said for field, said in person(profile).items() if said != _PENDING}
+    known = {field: said for field, said in person(profile, options.region).items() if said != _PENDING}
     told = {
         text(answer.get("question")): text(answer.get("answer"))
         for answer in map(mapping, listing(found.get("answers")))
@@ -53,9 +53,7 @@ def read(activity: Mapping[str, Any], body: Any, options: Options) -> ParsedItem
         body,
         id_=derived_id(options.source, "fetched", name, changed),
         at=from_date(changed or text(found.get("created")), options.zone) or text(activity.get("occurred_at")),
-        lead=lead(
-            options, email=known.get("email"), phone=known.get("phone") or profile.get("cell_phone"), external=name
-        ),
+        lead=lead(options, email=known.get("email"), phone=known.get("phone"), external=name),
         attributes=attributes(known),
         answers={question: said for question, said in told.items() if question and said and not our_name(question)},
     )

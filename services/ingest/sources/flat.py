@@ -97,7 +97,7 @@ def flat_item(
     spoken_for = {*_TAKEN, *(() if kind else _KINDS), *(() if at else _TIMES)}
     kind, at = kind or _first(fields, _KINDS), at or _instant(fields, options)
     type_ = our_word(kind, types, options)
-    known = person({name: value for name, value in fields.items() if name not in _KINDS})
+    known = person({name: value for name, value in fields.items() if name not in _KINDS}, options.region)
     return posted(
         options,
         _public(record),

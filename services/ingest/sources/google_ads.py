@@ -62,7 +62,7 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
         if name:
             columns.setdefault(name, column.get("string_value"))
     # A private address before a work address would hide the company; Google sends both where a form asks for both.
-    known = person(dict(sorted(columns.items(), key=lambda pair: not pair[0].startswith("WORK_"))))
+    known = person(dict(sorted(columns.items(), key=lambda pair: not pair[0].startswith("WORK_"))), options.region)
     public = {name: value for name, value in item.items() if name != KEY}
     named = (item.get("gcl_id"), item.get("lead_submit_time"))
     return posted(

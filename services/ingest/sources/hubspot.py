@@ -90,7 +90,7 @@ def _event(item: dict[str, Any], options: Options) -> ParsedItem:
         raise Unreadable(f"{subscription} is not about a contact")
     at = from_millis(item.get("occurredAt"))
     name, value = text(item.get("propertyName")), item.get("propertyValue")
-    known = person({name: value}) if name else {}
+    known = person({name: value}, options.region) if name else {}
     type_, consent = options.types.get(subscription) or our_type(kind, TYPES, options), None
     if kind == "privacyDeletion":
         consent = {**mail_consent(options, at, granted=False), "profiling": False}
@@ -116,7 +116,7 @@ def contact_record(item: dict[str, Any], options: Options, *, kind: str, type_: 
     contact = text(item.get("vid")) or text(item.get("objectId")) or text(item.get("id")) or text(values.get("vid"))
     changed = text(values.get("lastmodifieddate")) or text(values.get("hs_lastmodifieddate"))
     at = from_any(changed, options.zone)
-    known = person(values)
+    known = person(values, options.region)
     opted_out = truth(values.get(_OPTED_OUT))
     named = (contact, changed or canonical(item["properties"]))
     return posted(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.ingest.sources.base import Adapter, Delivery, Options, ParsedItem, Unreadable
-from services.ingest.sources.bodies import json_body
+from services.ingest.sources.bodies import json_items
 from services.ingest.sources.drafts import an_object, each, lead, mail_consent, origin, our_type, posted, says_soft
 from services.ingest.sources.flat import flat_item
 from services.ingest.sources.people import attributes, person
@@ -48,14 +48,30 @@ verify = signed_or_shared(_signed, SIGNATURE)
 
 
 def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
-    """`{"data": [item, …], "meta"}` of a system webhook, else flat records of a flow."""
-    body = json_body(delivery)
-    if not isinstance(body, dict) or not {"data", "meta"} <= body.keys():
-        return each(listing(body), lambda item: flat_item(options, item, types=TYPES))
-    named, told = delivery.headers.first(WEBHOOK_ID), text(mapping(body["meta"]).get("klaviyo_webhook_id"))
-    if named and told and named != told:
+    """`{"data": [item, …], "meta"}` of a system webhook, else flat records of a flow; either also in an array."""
+    webhook = delivery.headers.first(WEBHOOK_ID)
+    found = [pair for body in json_items(delivery) for pair in _items(body, webhook)]
+    return each(
+        found,
+        lambda pair: _item(an_object(pair[1]), options) if pair[0] else flat_item(options, pair[1], types=TYPES),
+    )
+
+
+def _items(body: Any, webhook: str | None) -> list[tuple[bool, Any]]:
+    """Whether it is a system webhook's, and the item. Raises Unreadable."""
+    if not isinstance(body, dict) or _is_system(body):
+        return [(isinstance(body, dict), body)]
+    data = listing(body.get("data"))
+    if "data" not in body or ("meta" not in body and not any(map(_is_system, data))):
+        return [(False, body)]
+    told = text(mapping(body.get("meta")).get("klaviyo_webhook_id"))
+    if webhook and told and webhook != told:
         raise Unreadable(f"header {WEBHOOK_ID} names another webhook than the body")
-    return each(listing(body["data"]), lambda item: _item(an_object(item), options))
+    return [(True, item) for item in data]
+
+
+def _is_system(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("topic"), str) and isinstance(item.get("payload"), dict)
 
 
 def _item(item: dict[str, Any], options: Options) -> ParsedItem:
@@ -66,7 +82,9 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
     properties = mapping(facts.get("event_properties"))
     at = from_any(facts.get("datetime") or facts.get("timestamp"), options.zone)
     who, profile = _profile(item, event)
-    known = person({**properties, **profile})
+    # Only the profile describes the lead; a property called `name` or `title` describes the event.
+    described = set(person(profile, options.region))
+    known = person({**properties, **profile}, options.region)
     about = {
         "email_id": text(properties.get("$message")) or text(properties.get("Campaign Name")),
         "campaign": text(properties.get("Campaign Name")),
@@ -89,15 +107,10 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
         type_=options.types.get(topic or "") or our_type(kind, TYPES, options),
         at=at,
         lead=lead(options, email=known.get("email"), phone=known.get("phone"), external=who),
-        attributes=attributes({name: value for name, value in known.items() if name in _of(profile)}),
+        attributes=attributes({name: value for name, value in known.items() if name in described}),
         properties=about,
         consent=None if granted is None else mail_consent(options, at, granted=granted),
     )
-
-
-def _of(profile: Mapping[str, Any]) -> set[str]:
-    """Only the profile describes the lead; a property called `name` or `title` describes the event."""
-    return set(person(profile))
 
 
 def _profile(item: Mapping[str, Any], event: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:

@@ -32,7 +32,7 @@ def read(activity: Mapping[str, Any], body: Any, options: Options) -> ParsedItem
         return Ignored("test lead")
     answers, urn = _answers(body), external_id(activity, options)
     # A form may ask for both addresses; the one at work tells the company.
-    known = person(dict(sorted(answers.items(), key=lambda pair: not pair[0].startswith("WORK_"))))
+    known = person(dict(sorted(answers.items(), key=lambda pair: not pair[0].startswith("WORK_"))), options.region)
     return completing(
         activity,
         options,

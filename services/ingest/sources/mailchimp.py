@@ -47,7 +47,7 @@ def _item(item: Any, options: Options) -> ParsedItem:
     data, kind = mapping(item.get("data")), text(item.get("type"))
     fired = item.get("fired_at")
     at = from_date(fired, options.zone)
-    known = person(mapping(data.get("merges")))
+    known = person(mapping(data.get("merges")), options.region)
     address = text(data.get("new_email")) or text(data.get("email")) or known.get("email")
     about = {
         name: text(data.get(name)) for name in ("list_id", "campaign_id", "action", "reason", "old_email", "subject")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from services.ingest.sources.base import UTC_ZONE, Adapter, Delivery, Options, ParsedItem, Unreadable
-from services.ingest.sources.bodies import json_body
+from services.ingest.sources.bodies import json_items
 from services.ingest.sources.drafts import an_object, each, lead, mail_consent, origin, our_type, posted
 from services.ingest.sources.people import attributes, person
 from services.ingest.sources.recipes import Recipe
@@ -16,6 +16,7 @@ from services.ingest.sources.signatures import by_recipe
 from services.ingest.sources.values import canonical, derived_id, from_date, listing, mapping, text
 
 NAME = "mautic"
+_SUBSCRIPTION = "subscription_changed"
 TYPES = {
     "form_on_submit": "form_submitted",
     "page_on_hit": "page_viewed",
@@ -26,10 +27,17 @@ TYPES = {
     "lead_post_save_update": "profile_updated",
     "lead_post_delete": "profile_deleted",
     "lead_company_change": "profile_updated",
-    "lead_channel_subscription_changed": "subscription_changed",
+    "lead_channel_subscription_changed": _SUBSCRIPTION,
     "sms_on_send": "sms_sent",
 }
 _PREFIX = "mautic."
+# Of the channel email; in the words of every other tool.
+_MAIL = {
+    "contactable": "newsletter_subscribed",
+    "unsubscribed": "email_unsubscribed",
+    "manual": "email_unsubscribed",
+    "bounced": "email_bounced",
+}
 
 verify = by_recipe(Recipe(header="Webhook-Signature", encoding="base64"))
 Detail = tuple[tuple[Any, ...], Any, dict[str, Any]]
@@ -38,24 +46,29 @@ Detail = tuple[tuple[Any, ...], Any, dict[str, Any]]
 
 def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
     """Every item of every event type, in the order sent."""
-    body = json_body(delivery)
-    if not isinstance(body, dict):
-        raise Unreadable("the body is not an object of event types")
-    pairs = [(kind, item) for kind, items in body.items() for item in listing(items) if kind != "timestamp"]
+    pairs = [pair for body in json_items(delivery) for pair in _pairs(body)]
     if not pairs:
         raise Unreadable("the body names no event")
     return each(pairs, lambda pair: _item(pair[0], an_object(pair[1]), options))
+
+
+def _pairs(body: Any) -> list[tuple[str, Any]]:
+    if not isinstance(body, dict):
+        return [("", body)]
+    return [(kind, item) for kind, items in body.items() for item in listing(items) if kind != "timestamp"]
 
 
 def _item(kind: str, item: dict[str, Any], options: Options) -> ParsedItem:
     word = _word(kind)
     named, said, about = _DETAILS.get(word, _other)(item)
     contact = _contact(item)
-    known = person(_fields(contact)) | ({"email": email} if (email := _address(item)) else {})
+    known = person(_fields(contact), options.region) | ({"email": email} if (email := _address(item)) else {})
     at = from_date(said or item.get("timestamp"), options.zone)
     type_ = options.types.get(kind) or our_type(word, TYPES, options)
     if word == "page_on_hit" and "link" in about and type_ == "page_viewed":
         type_ = "email_clicked" if "email_id" in about else "link_clicked"
+    if type_ == _SUBSCRIPTION:
+        type_ = _MAIL.get(_mail_status(item), type_)
     return posted(
         options,
         item,
@@ -187,10 +200,15 @@ def _instant(value: Any) -> str | None:
         return None
 
 
+def _mail_status(item: Mapping[str, Any]) -> str:
+    """What the channel email has become, "" for another channel."""
+    if item.get("channel") != "email":
+        return ""
+    return text(item.get("new_status")) or text(item.get("newStatus")) or ""
+
+
 def _consent(word: str, item: Mapping[str, Any], at: str | None, options: Options) -> dict[str, Any] | None:
-    if word != "lead_channel_subscription_changed" or item.get("channel") != "email":
-        return None
-    status = text(item.get("new_status")) or text(item.get("newStatus")) or ""
+    status = _mail_status(item) if word == "lead_channel_subscription_changed" else ""
     return mail_consent(options, at, granted=status == "contactable") if status else None
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from services.ingest.sources.base import Adapter, Delivery, Options, ParsedItem, Reply, Unreadable, equal
-from services.ingest.sources.bodies import json_body
+from services.ingest.sources.bodies import json_items
 from services.ingest.sources.drafts import an_object, each, lead, posted
 from services.ingest.sources.people import attributes, our_name, person
 from services.ingest.sources.recipes import Recipe
@@ -37,21 +37,23 @@ def handshake(delivery: Delivery, secrets: Sequence[str], now: datetime, options
 
 def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
     """Every change of every entry; a change that is no lead form names nobody and is reported."""
-    body = an_object(json_body(delivery))
-    changes = [
-        (entry, change)
-        for entry in map(mapping, listing(body.get("entry")))
-        for change in listing(entry.get("changes"))
-    ]
+    changes = [change for body in json_items(delivery) for change in _changes(body)]
     if not changes:
         raise Unreadable("the body names no change")
     return each(changes, lambda pair: _item(pair[0], an_object(pair[1]), options))
 
 
+def _changes(body: Any) -> list[tuple[Mapping[str, Any], Any]]:
+    if not isinstance(body, dict):
+        return [({}, body)]
+    entries = map(mapping, listing(body.get("entry")))
+    return [(entry, change) for entry in entries for change in listing(entry.get("changes"))]
+
+
 def _item(entry: Any, change: dict[str, Any], options: Options) -> ParsedItem:
     value, kind = mapping(change.get("value")), text(change.get("field"))
     answers = answers_of(value)
-    known = person(answers)
+    known = person(answers, options.region)
     return posted(
         options,
         {"page": entry.get("id"), **change},

@@ -29,7 +29,7 @@ def read(activity: Mapping[str, Any], body: Any, options: Options) -> ParsedItem
     answers = answers_of(an_object(body))
     if any((text(said) or "").startswith(_TEST) for said in answers.values()):
         return Ignored("test lead")
-    known, id_ = person(answers), external_id(activity, options)
+    known, id_ = person(answers, options.region), external_id(activity, options)
     return completing(
         activity,
         options,

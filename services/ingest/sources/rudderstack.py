@@ -9,7 +9,7 @@ from services.ingest.sources.base import Adapter, Delivery, Options, ParsedItem
 from services.ingest.sources.bodies import json_items
 from services.ingest.sources.drafts import each
 from services.ingest.sources.signatures import shared_secret
-from services.ingest.sources.tracking import tracking_item
+from services.ingest.sources.tracking import tracking_item, unbatched
 
 NAME = "rudderstack"
 _MAX_NESTING = 12
@@ -18,7 +18,7 @@ _MAX_NESTING = 12
 def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
     """Tracking calls; `context.page.url=…` in a query is nested again."""
     items = [unflattened(delivery.query)] if not delivery.body.strip() and delivery.query else json_items(delivery)
-    return each(items, lambda item: tracking_item(options, item))
+    return each([call for item in items for call in unbatched(item)], lambda item: tracking_item(options, item))
 
 
 def unflattened(pairs: list[tuple[str, str]]) -> dict[str, Any]:

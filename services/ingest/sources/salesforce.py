@@ -84,7 +84,7 @@ def _item(notification: Element, options: Options) -> ParsedItem:
     kind = record.attributes.get("type", "").rpartition(":")[2] or "sObject"
     fields = {child.name: child.text.strip() for child in record.children if not child.children}
     at = from_date(next((fields[name] for name in _TIMES if fields.get(name)), None), options.zone)
-    known = person(fields)
+    known = person(fields, options.region)
     opted_out = truth(fields.get("HasOptedOutOfEmail"))
     return posted(
         options,

@@ -12,7 +12,7 @@ from services.ingest.sources.bodies import json_items
 from services.ingest.sources.drafts import each
 from services.ingest.sources.recipes import Recipe
 from services.ingest.sources.signatures import NO_MATCH, guarded, missing, shared_secret, sign, signed_or_shared
-from services.ingest.sources.tracking import tracking_item
+from services.ingest.sources.tracking import tracking_item, unbatched
 
 NAME = "segment"
 SIGNATURE = "X-Signature"
@@ -56,8 +56,9 @@ verify = signed_or_shared(guarded(_verify), SIGNATURE)
 
 
 def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
-    """Tracking calls."""
-    return each(json_items(delivery), lambda item: tracking_item(options, item))
+    """Tracking calls, alone, in an array or as a batch."""
+    calls = [call for item in json_items(delivery) for call in unbatched(item)]
+    return each(calls, lambda item: tracking_item(options, item))
 
 
 ADAPTER = Adapter(name=NAME, verify=verify, parse=parse, best_effort=True)

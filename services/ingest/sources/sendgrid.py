@@ -97,8 +97,11 @@ def _item(options: Options, item: Any) -> ParsedItem:
 
 
 def _bounce(item: dict[str, Any]) -> str:
-    """`soft` where the receiving server says that it may work later (RFC 3463, class 4), else `hard`."""
-    return "soft" if (text(item.get("status")) or "5").startswith("4") else "hard"
+    """`soft` where the receiving server refused this mail and not the address, or says that it may work later (RFC
+    3463, class 4), else `hard`.
+    """
+    blocked = "blocked" in (item.get("event"), item.get("type"))
+    return "soft" if blocked or (text(item.get("status")) or "5").startswith("4") else "hard"
 
 
 def _consent(kind: str | None, bounce: str | None, at: str | None, options: Options) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Any
 from services.ingest.sources.base import Adapter, Delivery, Options, ParsedItem
 from services.ingest.sources.bodies import json_items
 from services.ingest.sources.drafts import an_object, each, lead, our_type, posted
-from services.ingest.sources.people import attributes, our_name, person
+from services.ingest.sources.people import attributes, chosen, our_name, person
 from services.ingest.sources.recipes import Recipe
 from services.ingest.sources.signatures import by_recipe
 from services.ingest.sources.values import from_date, given_id, listing, mapping, text, unnamed
@@ -31,7 +31,7 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
     definition, hidden = mapping(response.get("definition")), mapping(response.get("hidden"))
     titles = {_name(field): text(field.get("title")) for field in map(mapping, listing(definition.get("fields")))}
     answers = [mapping(answer) for answer in listing(response.get("answers"))]
-    known = {**person(hidden), **_person(answers, titles)}
+    known = {**person(hidden, options.region), **_person(answers, titles, options.region)}
     kind = text(item.get("event_type"))
     named = (response.get("token"), response.get("submitted_at"))
     return posted(
@@ -66,15 +66,14 @@ def _value(answer: Mapping[str, Any]) -> Any:
     return value
 
 
-def _person(answers: list[Mapping[str, Any]], titles: Mapping[str, str | None]) -> dict[str, str]:
+def _person(answers: list[Mapping[str, Any]], titles: Mapping[str, str | None], region: str) -> dict[str, str]:
     """Answers that name or describe the person: by their kind, else by the question's reference or title."""
-    known: dict[str, str] = {}
-    for answer in answers:
-        name, value = _name(mapping(answer.get("field"))), text(_value(answer))
-        ours = _KNOWN_KINDS.get(text(answer.get("type")) or "") or our_name(name) or our_name(titles.get(name) or "")
-        if ours and value:
-            known.setdefault(ours, value)
-    return known
+    return chosen(((_ours(answer, titles), text(_value(answer))) for answer in answers), region)
+
+
+def _ours(answer: Mapping[str, Any], titles: Mapping[str, str | None]) -> str | None:
+    name = _name(mapping(answer.get("field")))
+    return _KNOWN_KINDS.get(text(answer.get("type")) or "") or our_name(name) or our_name(titles.get(name) or "")
 
 
 ADAPTER = Adapter(name=NAME, verify=verify, parse=parse, best_effort=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from services.ingest.sources.base import Adapter, Delivery, Options, ParsedItem, Reply, Unreadable, to_bytes
+from services.ingest.sources.base import Adapter, Delivery, Ignored, Options, ParsedItem, Reply, Unreadable, to_bytes
 from services.ingest.sources.bodies import json_body, json_items
 from services.ingest.sources.drafts import an_object, each, lead, our_type, posted
 from services.ingest.sources.people import attributes, person
@@ -73,7 +73,9 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
     registrant, participant = mapping(object_.get("registrant")), mapping(object_.get("participant"))
     who = registrant or participant
     kind, stamp = text(item.get("event")), item.get("event_ts")
-    known = person(who)
+    if _is_about_nobody(kind, object_):
+        return Ignored(f"{kind} names no person")
+    known = person(who, options.region)
     joined = participant.get("join_time") if kind and kind.endswith("joined") else participant.get("leave_time")
     at = from_millis(stamp) or from_date(joined, options.zone)
     person_id = participant.get("participant_uuid") or participant.get("participant_user_id") or registrant.get("id")
@@ -95,6 +97,14 @@ def _item(item: dict[str, Any], options: Options) -> ParsedItem:
             "left_reason": text(participant.get("leave_reason")),
         },
     )
+
+
+def _is_about_nobody(kind: str | None, object_: Mapping[str, Any]) -> bool:
+    """Whether it tells of the webinar or meeting itself: that it was planned, began, ended. There is nothing to count,
+    and nothing wrong.
+    """
+    own = kind is not None and kind.startswith(("webinar.", "meeting.")) and kind not in TYPES
+    return own and bool(object_) and not {"registrant", "participant"} & object_.keys()
 
 
 def _external(who: Mapping[str, Any]) -> str | None:

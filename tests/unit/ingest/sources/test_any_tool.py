@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.ingest.sources.recipes import Mapped
-from tests.unit.ingest.sources.reading import SECRET, asked, reading, types
+from tests.unit.ingest.sources.reading import SECRET, asked, reading, sample_of, types
 
 
 @pytest.mark.parametrize("adapter", ["marketo", "generic", "rudderstack"])
@@ -80,6 +80,50 @@ def test_a_soft_bounce_by_mapping_takes_no_consent_away() -> None:
     told = [{**bounced, "how": "soft"}, {**bounced, "bounceType": "Soft"}, {**bounced, "how": "hard"}]
     received = reading("generic", told, mapping=mapping, types={"bounced": "email_bounced"})
     assert [taken.posted.get("consent", {}).get("email") for taken in received.taken] == [None, None, False]
+
+
+@pytest.mark.parametrize("adapter", ["mautic", "meta", "klaviyo"])
+def test_an_array_of_bodies_is_read_body_by_body(adapter: str) -> None:
+    said = sample_of(adapter)
+    body = json.loads(said) if isinstance(said, str) else said
+    alone = [taken.activity.id for taken in reading(adapter, body).taken]
+    received = reading(adapter, [body, 7, body])
+    assert alone
+    assert [taken.activity.id for taken in received.taken] == alone * 2
+    assert len(received.refused) == 1
+
+
+MOBILE, LANDLINE = "090-1234-5678", "03-1234-5678"
+COLUMNS = [
+    {"column_id": name, "string_value": said} for name, said in (("PHONE_NUMBER", MOBILE), ("WORK_PHONE", LANDLINE))
+]
+NUMBERS = {
+    "google-ads": {"google_key": SECRET, "lead_id": "1", "user_column_data": COLUMNS},
+    "hubspot": {"id": "1", "properties": {"phone": LANDLINE, "mobilephone": MOBILE}},
+    "marketo": {"lead_id": 1, "activity": "Opens Email", "Phone Number": LANDLINE, "Mobile Phone Number": MOBILE},
+    "typeform": {
+        "event_id": "1",
+        "event_type": "form_response",
+        "form_response": {
+            "token": "t",
+            "answers": [
+                {"type": "phone_number", "phone_number": said, "field": {"ref": said}} for said in (LANDLINE, MOBILE)
+            ],
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(("adapter", "told"), NUMBERS.items(), ids=NUMBERS)
+def test_a_landline_hides_no_mobile(adapter: str, told: Any) -> None:
+    assert reading(adapter, told).taken[0].posted["lead"]["phone"] == MOBILE
+    without = json.dumps(told).replace(MOBILE, "03-9999-5678").encode()
+    assert reading(adapter, without).taken[0].posted["lead"]["phone"] in {LANDLINE, "03-9999-5678"}
+
+
+def test_which_number_is_a_mobile_depends_on_the_region() -> None:
+    told = {"lead_id": 1, "activity": "Opens Email", "phone": "030 1234567", "mobile": "0171 1234567"}
+    assert reading("marketo", told, region="DE").taken[0].posted["lead"]["phone"] == "0171 1234567"
 
 
 OWN_AFFAIR = {"type": "spring", "activity": "mail", "at": "later", "date": "2020-01-01", "test": True, "id": 7}

@@ -28,6 +28,47 @@ def test_a_change_of_several_channels_at_mautic_is_several_events() -> None:
 
 
 @pytest.mark.parametrize(
+    ("channel", "status", "type_", "word"),
+    [
+        ("email", "unsubscribed", "email_unsubscribed", False),
+        ("email", "manual", "email_unsubscribed", False),
+        ("email", "bounced", "email_bounced", False),
+        ("email", "contactable", "newsletter_subscribed", True),
+        ("sms", "unsubscribed", "subscription_changed", None),
+    ],
+)
+def test_mautics_mail_channel_speaks_as_other_tools(channel: str, status: str, type_: str, word: bool | None) -> None:
+    told = {"contact": {"id": 901}, "channel": channel, "new_status": status, "timestamp": "2026-11-24T02:00:00Z"}
+    (taken,) = reading("mautic", {"mautic.lead_channel_subscription_changed": [told]}).taken
+    assert taken.activity.type == type_
+    assert (taken.activity.consent or {}).get("email") is word
+
+
+@pytest.mark.parametrize(
+    ("told", "bounce", "word"),
+    [
+        ({"event": "bounce", "type": "blocked", "status": "5.7.1"}, "soft", None),
+        ({"event": "blocked", "status": "5.7.1"}, "soft", None),
+        ({"event": "bounce", "type": "bounce", "status": "5.1.1"}, "hard", False),
+    ],
+)
+def test_a_block_at_sendgrid_is_no_hard_bounce(told: dict[str, str], bounce: str, word: bool | None) -> None:
+    (taken,) = reading("sendgrid", {"email": "a@example.co.jp", "sg_event_id": "b", "timestamp": 1, **told}).taken
+    assert taken.posted["properties"]["bounce"] == bounce
+    assert taken.posted.get("consent", {}).get("email") is word
+
+
+def test_klaviyos_items_are_known_without_meta_and_in_arrays() -> None:
+    body = sample_of("klaviyo")
+    expected = [taken.activity.id for taken in reading("klaviyo", body).taken]
+    without = {"data": body["data"]}
+    for told in (without, [body], [without], body["data"]):
+        assert [taken.activity.id for taken in reading("klaviyo", told).taken] == expected
+    flow = {"event_id": "f-1", "event": "opened_email", "email": "a@example.co.jp", "data": {"topic": "x"}}
+    assert types(reading("klaviyo", [flow, body])) == ["email_opened", *types(reading("klaviyo", body))]
+
+
+@pytest.mark.parametrize(
     ("said", "type_", "word"),
     [
         ({"SuppressSending": True}, "email_unsubscribed", False),

@@ -125,6 +125,70 @@ def test_segment_calls() -> None:
     assert received.taken[3].posted["lead"] == {"email": "b@example.co.jp"}
 
 
+SLOW_CLOCK = {
+    "type": "track",
+    "userId": "u1",
+    "event": "Order Completed",
+    "originalTimestamp": "2026-11-23T10:00:00.000Z",
+    "sentAt": "2026-11-23T10:00:10.000Z",
+    "receivedAt": "2026-11-24T02:00:10.500Z",
+}
+
+
+@pytest.mark.parametrize("adapter", ["segment", "rudderstack"])
+@pytest.mark.parametrize(
+    ("told", "at"),
+    [
+        ({}, "2026-11-24T02:00:00.500000Z"),
+        ({"timestamp": "2026-11-24T01:00:00Z"}, "2026-11-24T01:00:00.000000Z"),
+        ({"sentAt": "2026-11-23T09:00:00Z"}, "2026-11-24T02:00:10.500000Z"),
+        ({"sentAt": None}, "2026-11-23T10:00:00.000000Z"),
+        ({"receivedAt": "soon"}, "2026-11-23T10:00:00.000000Z"),
+        ({"originalTimestamp": None}, "2026-11-24T02:00:10.500000Z"),
+        ({"originalTimestamp": "0001-01-01T00:00:00Z", "sentAt": "9999-12-31T00:00:00Z"}, None),
+    ],
+)
+def test_a_clients_clock_is_put_right(adapter: str, told: dict[str, Any], at: str | None) -> None:
+    received = reading(adapter, SLOW_CLOCK | told)
+    assert [taken.posted["occurred_at"] for taken in received.taken] == ([at] if at else [])
+
+
+@pytest.mark.parametrize("adapter", ["segment", "rudderstack"])
+def test_a_batch_of_calls_is_read_call_by_call(adapter: str) -> None:
+    batch = {
+        "batch": [
+            {"type": "identify", "messageId": "1", "userId": "u1", "traits": {"company": {"name": "株式会社サンプル"}}},
+            {"type": "track", "messageId": "2", "userId": "u1", "event": "Order Completed"},
+            7,
+        ],
+        "context": {"campaign": {"source": "mail"}},
+        "sentAt": "2026-11-24T02:00:10Z",
+    }
+    received = reading(adapter, batch)
+    assert types(received) == ["profile_updated", "order_placed"]
+    assert received.taken[0].posted["attributes"] == {"company": "株式会社サンプル"}
+    assert received.taken[1].posted["properties"]["utm_source"] == "mail"
+    assert [refused.position for refused in received.refused] == [2]
+
+
+@pytest.mark.parametrize("kind", ["webinar.started", "webinar.ended", "meeting.created", "meeting.sharing_started"])
+def test_zooms_events_of_nobody_are_nothing_to_count(kind: str) -> None:
+    told = {
+        "event": kind,
+        "event_ts": 1626230691572,
+        "payload": {"account_id": "a", "object": {"id": "1", "uuid": "u"}},
+    }
+    received = reading("zoom", told)
+    assert (received.taken, received.refused, len(received.ignored)) == ([], [], 1)
+
+
+@pytest.mark.parametrize("kind", ["webinar.participant_joined", "phone.ringing"])
+def test_zooms_other_events_without_a_person_are_reported(kind: str) -> None:
+    told = {"event": kind, "event_ts": 1626230691572, "payload": {"object": {"id": "1", "uuid": "u"}}}
+    received = reading("zoom", told)
+    assert (received.taken, received.ignored, len(received.refused)) == ([], [], 1)
+
+
 def test_rudderstack_nests_a_flattened_query() -> None:
     query = "type=page&messageId=1&anonymousId=x&context.page.url=https%3A%2F%2Fexample.co.jp%2F&context.page=y"
     delivery = Delivery("GET", f"https://h.example/x?{query}", Headers([]), b"")
