@@ -125,7 +125,7 @@ class Webhooks:
         if len(body) > self._limits.max_batch_bytes:
             raise too_large(self._limits.max_batch_bytes)
         headers = Headers((_text(name), _text(value)) for name, value in request.lines)
-        return Delivery(request.method, _public_url(request, source), headers, body)
+        return Delivery(request.method, _public_url(request, source), headers, body, _own_url(request))
 
     async def _read(self, station: Station, delivery: Delivery, now: datetime) -> tuple[Received, Intake]:
         source = station.source
@@ -220,6 +220,10 @@ def _public_url(request: LeanRequest, source: Source) -> str:
     """The address the tool requested: as configured, with the query of this request in place of a configured one."""
     base = source.public_url or f"https://{request.header(b'host') or 'localhost'}{request.path}"
     return f"{base.partition('?')[0]}?{_text(request.query)}" if request.query else base
+
+
+def _own_url(request: LeanRequest) -> str:
+    return f"{request.path}?{_text(request.query)}" if request.query else request.path
 
 
 def _answer(source: Source, received: Received, ids: list[str], durability: str) -> Answer:

@@ -1,6 +1,7 @@
 """What an adapter is: a pure description of how one tool signs its webhooks and what their bodies mean."""
 
 import hmac
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +12,10 @@ from zoneinfo import ZoneInfo
 from services.ingest.sources.recipes import Mapped, Recipe
 
 UTC_ZONE = ZoneInfo("UTC")
+
+
+SECRET_NAME = re.compile(r"authorization|cookie|secret|token|password|api-?key", re.IGNORECASE)
+"""Headers and query fields of such a name hold a secret, if not one of ours."""
 
 
 class AmbiguousHeader(ValueError):
@@ -57,18 +62,28 @@ class Headers:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One HTTP request of a tool. `url` is the public address as the tool requested it, query included."""
+    """One HTTP request of a tool. `url` is the public address as the tool requested it, query included.
+
+    Behind a proxy that address is what configuration says. `arrived` is the one that the request itself had, where the
+    two may differ: what proves who sent it, and what it says, stands in the request and not in configuration.
+    """
 
     method: str
     url: str
     headers: Headers
     body: bytes
+    arrived: str | None = None
+
+    @property
+    def own_url(self) -> str:
+        """The address that the request itself had."""
+        return self.url if self.arrived is None else self.arrived
 
     @property
     def query(self) -> list[tuple[str, str]]:
         """The decoded fields of the query string, in order."""
         try:
-            text = urlsplit(self.url).query
+            text = urlsplit(self.own_url).query
             return parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=1_000)
         except ValueError:
             return []

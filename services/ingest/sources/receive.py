@@ -69,8 +69,8 @@ def _without(secrets: Sequence[str], delivery: Delivery) -> Delivery:
     kept = [(name, value) for name, value in fields if not value or value not in secrets]
     if len(kept) == len(fields):
         return delivery
-    address = urlsplit(delivery.url)
-    return replace(delivery, url=urlunsplit(address._replace(query=urlencode(kept, errors="replace"))))
+    stripped = urlunsplit(urlsplit(delivery.own_url)._replace(query=urlencode(kept, errors="replace")))
+    return replace(delivery, url=stripped) if delivery.arrived is None else replace(delivery, arrived=stripped)
 
 
 def read(adapter: Adapter, delivery: Delivery, verdict: Verdict, *, now: datetime, options: Options) -> Received:

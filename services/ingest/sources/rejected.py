@@ -1,6 +1,5 @@
 """Genuine requests that could not be understood: kept as they came, without what is secret, to be read again."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,13 +7,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import orjson
 
-from services.ingest.sources.base import Delivery, Headers, NotUnderstood, Verdict, to_bytes
+from services.ingest.sources.base import SECRET_NAME, Delivery, Headers, NotUnderstood, Verdict, to_bytes
 from services.ingest.sources.config import Source
 from services.ingest.sources.receive import Received, read
 from shared.clock import from_rfc3339, to_rfc3339
 
 MAX_REASON = 1_000
-_SECRET_HEADER = re.compile(r"authorization|cookie|secret|token|password|api-?key", re.IGNORECASE)
 _KEPT_QUERY = 4_096
 
 
@@ -78,7 +76,7 @@ def _public(headers: Headers, secrets: Sequence[str]) -> list[tuple[str, str]]:
     return [
         (_readable(name), _readable(value))
         for name, value in headers
-        if not _SECRET_HEADER.search(name) and not any(secret in value for secret in secrets if secret)
+        if not SECRET_NAME.search(name) and not any(secret in value for secret in secrets if secret)
     ]
 
 
@@ -89,7 +87,7 @@ def without_secrets(url: str, secrets: Sequence[str]) -> str:
         fields = parse_qsl(address.query[:_KEPT_QUERY], keep_blank_values=True)
     except ValueError:
         return ""
-    kept = [(name, value) for name, value in fields if value not in secrets and not _SECRET_HEADER.search(name)]
+    kept = [(name, value) for name, value in fields if value not in secrets and not SECRET_NAME.search(name)]
     return urlunsplit((address.scheme, address.netloc.rpartition("@")[2], address.path, urlencode(kept), ""))
 
 

@@ -10,10 +10,23 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from services.ingest.sources.base import AmbiguousHeader, Delivery, Options, Verdict, Verify, equal, to_bytes
+from services.ingest.sources.base import (
+    SECRET_NAME,
+    AmbiguousHeader,
+    Delivery,
+    Options,
+    Verdict,
+    Verify,
+    equal,
+    to_bytes,
+)
 from services.ingest.sources.recipes import Recipe, TimeFormat, signed_parts
 
 NO_MATCH = Verdict(False, "signature: does not match any of the secrets")
+NO_SECRET = Verdict(
+    False, "missing header: neither a header, nor Basic or Bearer credentials, nor the URL holds one of the secrets"
+)
+WRONG_SECRET = Verdict(False, "secret: what is given in a header, as credentials or in the URL is none of the secrets")
 NO_TIME = Verdict(False, "timestamp: is not a time")
 _DIGITS = re.compile(r"[0-9]{1,15}", re.ASCII)
 # The only escapes HubSpot undoes before it signs an address; any other stays as sent.
@@ -193,13 +206,26 @@ def _shared_secret(delivery: Delivery, secrets: Sequence[str], now: datetime, op
     # Every pair is compared, so that the time taken does not tell which place or secret came close.
     if sum(equal(found, to_bytes(secret)) for secret in secrets for found in places):
         return Verdict(True, "secret matches")
-    return Verdict(False, "missing header: no secret stands in a header, in Basic or Bearer credentials, or in the URL")
+    return WRONG_SECRET if _offers_secret(delivery) else NO_SECRET
 
 
 shared_secret: Verify = guarded(_shared_secret)
 """For tools that do not sign: one of the secrets is the value of any header, the token behind `Bearer` or its like, the
 Basic credentials (`user:password`, the password alone, or a user without one), a query field or the userinfo of the
 address."""
+
+
+def _offers_secret(delivery: Delivery) -> bool:
+    """Whether something stands where a secret would, so that not its place is wrong but what it is."""
+    named = [*(name for name, _ in delivery.headers), *(name for name, _ in delivery.query)]
+    return any(map(SECRET_NAME.search, named)) or bool(_userinfo(delivery))
+
+
+def _userinfo(delivery: Delivery) -> str:
+    try:
+        return urlsplit(delivery.own_url).netloc.rpartition("@")[0]
+    except ValueError:
+        return ""
 
 
 def _places(delivery: Delivery) -> Iterator[bytes]:
@@ -209,12 +235,7 @@ def _places(delivery: Delivery) -> Iterator[bytes]:
             yield from _credentials(value)
     for _, value in delivery.query:
         yield to_bytes(value)
-    try:
-        address = urlsplit(delivery.url)
-    except ValueError:
-        return
-    userinfo, at, _ = address.netloc.rpartition("@")
-    if at:
+    if userinfo := _userinfo(delivery):
         yield from _basic(unquote_to_bytes(to_bytes(userinfo)))
 
 

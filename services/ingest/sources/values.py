@@ -96,11 +96,14 @@ def from_date(value: Any, zone: ZoneInfo) -> str | None:
 
 
 def from_any(value: Any, zone: ZoneInfo) -> str | None:
-    """The RFC 3339 form of a time whose unit is told by its size: from 10^11 on milliseconds, below seconds."""
+    """The RFC 3339 form of a time whose unit is told by its size: seconds below 10^11, milliseconds below 10^14, else
+    microseconds.
+    """
     number = text(value)
-    if number is not None and _NUMBER.fullmatch(number):
-        return from_millis(value) if float(number) >= 1e11 else from_seconds(value)
-    return from_date(value, zone)
+    if number is None or not _NUMBER.fullmatch(number):
+        return from_date(value, zone)
+    size = float(number)
+    return _from_number(value, 1 if size < 1e11 else 1_000 if size < 1e14 else 1_000_000)
 
 
 def _from_number(value: Any, per_second: int) -> str | None:

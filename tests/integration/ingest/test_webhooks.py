@@ -66,10 +66,23 @@ async def test_answers_as_the_tool_expects(desk: Desk) -> None:
     assert (hubspot.status_code, hubspot.json()["accepted"], hubspot.json()["durability"]) == (202, 3, "kafka")
 
 
+async def test_the_configured_address_vouches_for_no_request(tmp_path: Path, kafka_server: KafkaServer) -> None:
+    public = "https://pm:secret-in-url@leads.example.co.jp/v1/webhooks/pm?token=secret-in-query"
+    secrets = ["secret-in-url", "secret-in-query"]
+    source = {"adapter": "postmark", "secrets": secrets, "public_url": public}
+    sources = json.dumps({"webhooks": {"pm": source}}).encode()
+    body = sample_of("postmark").bytes_of("body")
+    async with running_desk(tmp_path, kafka_server.bootstrap_servers, sources) as desk:
+        bare = await desk.client.post("/v1/webhooks/pm", content=body)
+        known = await desk.client.post("/v1/webhooks/pm?token=secret-in-query", content=body)
+    assert (bare.status_code, bare.json()["code"]) == (401, "signature_missing")
+    assert known.status_code == 200
+
+
 async def test_refuses_what_is_not_genuine(desk: Desk) -> None:
     for source, secret, code in (
         ("mautic", "wrong-secret", "invalid_signature"),
-        ("postmark", "wrong", "signature_missing"),
+        ("postmark", "wrong", "wrong_secret"),
     ):
         answer = await send(desk, source, signed(source, secret=secret))
         assert (answer.status_code, answer.json()["code"]) == (401, code)

@@ -93,6 +93,22 @@ def test_an_array_of_bodies_is_read_body_by_body(adapter: str) -> None:
     assert len(received.refused) == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "at"),
+    [
+        (1_795_485_600, "2026-11-24T02:00:00.000000Z"),
+        ("1795485600123", "2026-11-24T02:00:00.123000Z"),
+        (1_795_485_600_123_456, "2026-11-24T02:00:00.123456Z"),
+        ("1795485600123456", "2026-11-24T02:00:00.123456Z"),
+        (1_795_485_600.25, "2026-11-24T02:00:00.250000Z"),
+    ],
+)
+@pytest.mark.parametrize("adapter", ["generic", "marketo", "standard-webhooks"])
+def test_the_unit_of_an_instant_is_told_by_its_size(adapter: str, said: Any, at: str) -> None:
+    told = {"email": "a@example.co.jp", "activity": "quote_requested", "at": said}
+    assert reading(adapter, told).taken[0].posted["occurred_at"] == at
+
+
 MOBILE, LANDLINE = "090-1234-5678", "03-1234-5678"
 COLUMNS = [
     {"column_id": name, "string_value": said} for name, said in (("PHONE_NUMBER", MOBILE), ("WORK_PHONE", LANDLINE))

@@ -73,6 +73,35 @@ def test_a_shared_secret_elsewhere_or_changed_does_not_count(delivery: Delivery)
     assert not shared(delivery).valid
 
 
+@pytest.mark.parametrize(
+    ("delivery", "reason"),
+    [
+        (request({"X-Kizashi-Secret": "other"}), "secret: "),
+        (request({"Authorization": "Bearer other"}), "secret: "),
+        (request(url="https://example.co.jp/hook?access_token=other"), "secret: "),
+        (request(url="https://user:other@example.co.jp/hook"), "secret: "),
+        (request({"Content-Type": "application/json"}), "missing header: "),
+        (request({"X-Any": "other"}), "missing header: "),
+    ],
+)
+def test_a_wrong_secret_is_not_told_as_a_missing_one(delivery: Delivery, reason: str) -> None:
+    for verify in (shared_secret, hubspot.verify if reason == "secret: " else shared_secret):
+        verdict = verify(delivery, [SECRET], NOW, OPTIONS)
+        assert not verdict.valid
+        assert verdict.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "url", [f"https://u:{SECRET}@h.example/v1/webhooks/main", f"https://h.example/v1/webhooks/main?secret={SECRET}"]
+)
+def test_a_secret_in_the_configured_address_proves_nothing(url: str) -> None:
+    """What a tool's address is stands in configuration, which every request would share."""
+    delivery = replace(request(url=url), arrived="/v1/webhooks/main")
+    assert not shared(delivery).valid
+    assert shared(replace(delivery, arrived=f"/v1/webhooks/main?secret={SECRET}")).valid
+    assert delivery.query == []
+
+
 def test_a_whole_basic_credential_may_be_the_secret() -> None:
     header = {"Authorization": "Basic " + base64.b64encode(b"user:pass-1234").decode()}
     assert shared(request(header), "user:pass-1234").valid
