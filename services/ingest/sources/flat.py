@@ -121,6 +121,23 @@ def flat_item(
     )
 
 
+def told_item(
+    options: Options, data: Mapping[str, Any], *, id_: str | None, kind: str | None, at: str | None
+) -> ParsedItem:
+    """What stands in an envelope that names, dates and identifies it: an activity of our own shape, which may know
+    better, or a flat record. Raises Unreadable.
+    """
+    if isinstance(data.get("lead"), dict):
+        said = {"occurred_at": at} if at else {}
+        return posted_item(options, {**said, "type": our_word(kind, {}, options), **data}, id_)
+    return flat_item(options, data, types={}, id_=id_, kind=kind, at=at)
+
+
+def has_time(record: Mapping[str, Any]) -> bool:
+    """Whether a flat record says when it happened."""
+    return any(folded(name) in _TIMES and text(value) for name, value in record.items())
+
+
 def is_soft_bounce(type_: str, kind: str | None, fields: Mapping[str, Any]) -> bool:
     """Whether a bounce is told as one that may go away by itself; `fields` have folded names."""
     return type_ == "email_bounced" and says_soft(kind, fields.get("bounce"), fields.get("bounce_type"))

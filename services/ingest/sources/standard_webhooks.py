@@ -11,8 +11,8 @@ from typing import Any
 
 from services.ingest.sources.base import Adapter, Delivery, Options, ParsedItem, Unreadable, Verdict, equal, to_bytes
 from services.ingest.sources.bodies import json_items
-from services.ingest.sources.drafts import each, our_word
-from services.ingest.sources.flat import flat_item, is_posted, posted_item
+from services.ingest.sources.drafts import each
+from services.ingest.sources.flat import flat_item, is_posted, posted_item, told_item
 from services.ingest.sources.recipes import Recipe
 from services.ingest.sources.signatures import NO_MATCH, NO_TIME, aged, base64_key, guarded, missing, seconds, sign
 from services.ingest.sources.values import derived_id, from_any, text
@@ -85,11 +85,8 @@ def _item(item: Any, id_: str | None, options: Options) -> ParsedItem:
     data = item.get("data")
     if not isinstance(data, dict):
         return posted_item(options, item, id_) if is_posted(item) else flat_item(options, item, types={}, id_=id_)
-    kind, at = text(item.get("type")), from_any(item.get("timestamp"), options.zone)
-    if isinstance(data.get("lead"), dict):
-        said = {"occurred_at": at} if at else {}
-        return posted_item(options, {**said, "type": our_word(kind, {}, options), **data}, id_)
-    return flat_item(options, data, types={}, id_=id_, kind=kind, at=at)
+    at = from_any(item.get("timestamp"), options.zone)
+    return told_item(options, data, id_=id_, kind=text(item.get("type")), at=at)
 
 
 ADAPTER = Adapter(name=NAME, verify=verify, parse=parse)

@@ -1,5 +1,6 @@
 """What holds for several tools, and for any shape by a mapping."""
 
+import base64
 import json
 from typing import Any
 from urllib.parse import urlencode
@@ -7,8 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.ingest.sources.base import Delivery, Headers
+from services.ingest.sources.receive import Received, read
 from services.ingest.sources.recipes import Mapped
-from tests.unit.ingest.sources.reading import SECRET, asked, reading, sample_of, types
+from services.ingest.sources.registry import SOURCES
+from tests.unit.ingest.sources import signing
+from tests.unit.ingest.sources.reading import GENUINE, NOW, SECRET, asked, options, reading, sample_of, types
 
 
 @pytest.mark.parametrize("adapter", ["marketo", "generic", "rudderstack"])
@@ -140,6 +145,96 @@ def test_a_landline_hides_no_mobile(adapter: str, told: Any) -> None:
 def test_which_number_is_a_mobile_depends_on_the_region() -> None:
     told = {"lead_id": 1, "activity": "Opens Email", "phone": "030 1234567", "mobile": "0171 1234567"}
     assert reading("marketo", told, region="DE").taken[0].posted["lead"]["phone"] == "0171 1234567"
+
+
+EVENT = {
+    "specversion": "1.0",
+    "id": "ce-1",
+    "source": "/shop",
+    "type": "com.example.order",
+    "time": "2026-11-24T02:00:00Z",
+    "data": {"email": "a@example.co.jp", "plan": "A"},
+}
+STRUCTURED, BATCHED = "application/cloudevents+json", "application/cloudevents-batch+json"
+AS_ORDERS = {"com.example.order": "order_placed"}
+
+
+def _in_headers(event: dict[str, Any], **changes: str) -> Delivery:
+    lines = {f"Ce-{name}": said for name, said in event.items() if name != "data"} | changes
+    headers = Headers([("Content-Type", "application/json"), *lines.items()])
+    return Delivery("POST", signing.URL, headers, json.dumps(event["data"]).encode())
+
+
+def _read(delivery: Delivery, **changes: Any) -> Received:
+    return read(SOURCES["generic"], delivery, GENUINE, now=NOW, options=options("generic", **changes))
+
+
+class TestCloudEvents:
+    def _all(self, event: dict[str, Any], **changes: Any) -> list[Any]:
+        """As read in each of the three modes."""
+        changes = {"types": AS_ORDERS, **changes}
+        modes = [
+            reading("generic", event, f"{STRUCTURED.upper()}; charset=utf-8", **changes),
+            reading("generic", [event], BATCHED, **changes),
+            _read(_in_headers(event), **changes),
+        ]
+        return [received.taken[0].posted for received in modes if not received.refused]
+
+    def test_a_foreign_event_is_read_by_names_in_every_mode(self) -> None:
+        found = self._all(EVENT)
+        assert len(found) == 3
+        for posted in found:
+            assert (posted["type"], posted["id"], posted["occurred_at"]) == (
+                "order_placed", "ce-1", "2026-11-24T02:00:00.000000Z",
+            )  # fmt: skip
+            assert posted["lead"] == {"email": "a@example.co.jp"}
+            assert (posted["properties"]["plan"], posted["properties"]["kind"]) == ("A", "com.example.order")
+            assert posted["properties"]["raw"] == EVENT["data"]
+
+    def test_a_foreign_events_own_time_stays(self) -> None:
+        event = {**EVENT, "data": {**EVENT["data"], "timestamp": "2026-11-23T00:00:00Z"}}  # type: ignore[dict-item]
+        assert {posted["occurred_at"] for posted in self._all(event)} == {"2026-11-23T00:00:00.000000Z"}
+
+    def test_a_foreign_event_is_read_by_the_mapping(self) -> None:
+        mapping = Mapped(fields={"who.mail": "lead.email"})
+        found = self._all({**EVENT, "data": {"who": {"mail": "a@example.co.jp"}}}, mapping=mapping)
+        assert len(found) == 3
+        assert {(one["type"], one["id"], one["occurred_at"], one["lead"]["email"]) for one in found} == {
+            ("order_placed", "ce-1", "2026-11-24T02:00:00.000000Z", "a@example.co.jp")
+        }
+        several = Mapped(items="rows", time="at", id=("no",), fields={"mail": "lead.email"})
+        rows = [{"mail": "a@example.co.jp", "at": 1_795_000_000}, {"mail": "b@example.co.jp", "no": 7}]
+        received = reading("generic", {**EVENT, "data": {"rows": rows}}, STRUCTURED, mapping=several, types=AS_ORDERS)
+        assert [taken.activity.id for taken in received.taken] == ["ce-1:0", "7"]
+
+    @pytest.mark.parametrize("mapping", [None, Mapped(type="kind", fields={"x": "lead.email"})])
+    def test_one_of_ours_is_taken_as_it_is(self, mapping: Mapped | None) -> None:
+        data = {"type": "demo_requested", "lead": {"email": "a@example.co.jp"}, "properties": {"x": 1}}
+        found = self._all({**EVENT, "type": "lead.activity.v1", "data": data}, mapping=mapping)
+        assert len(found) == 3
+        for posted in found:
+            assert (posted["type"], posted["id"], posted["source"]) == ("demo_requested", "ce-1", "generic")
+            assert (posted["occurred_at"], posted["properties"]) == ("2026-11-24T02:00:00Z", {"x": 1})
+
+    def test_names_and_data_are_decoded(self) -> None:
+        delivery = _in_headers(EVENT, **{"Ce-type": '"com.example.%E6%B3%A8%E6%96%87"'})
+        assert _read(delivery).taken[0].posted["properties"]["kind"] == "com.example.注文"
+        packed = base64.b64encode(json.dumps(EVENT["data"]).encode()).decode()
+        event = {**{name: said for name, said in EVENT.items() if name != "data"}, "data_base64": packed}
+        assert reading("generic", event, STRUCTURED).taken[0].posted["lead"] == {"email": "a@example.co.jp"}
+
+    def test_a_bad_event_costs_no_other(self) -> None:
+        batch = [EVENT, {**EVENT, "id": ""}, 7, {**EVENT, "specversion": "0.3"}, {**EVENT, "type": None}]
+        for mapping in (None, Mapped(fields={"email": "lead.email"})):
+            received = reading("generic", batch, BATCHED, mapping=mapping)
+            assert len(received.taken) == 1
+            assert [refused.position for refused in received.refused] == [1, 2, 3, 4]
+        assert reading("generic", b"[]", BATCHED).refused == []
+
+    @pytest.mark.parametrize("changes", [{"Ce-id": ""}, {"Ce-source": "%C0%A0"}, {"Ce-specversion": "2"}])
+    def test_headers_that_are_none_are_reported(self, changes: dict[str, str]) -> None:
+        received = _read(_in_headers(EVENT, **changes))
+        assert (received.taken, len(received.refused)) == ([], 1)
 
 
 OWN_AFFAIR = {"type": "spring", "activity": "mail", "at": "later", "date": "2020-01-01", "test": True, "id": 7}

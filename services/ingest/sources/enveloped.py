@@ -1,0 +1,98 @@
+"""CloudEvents as any sender's webhook: structured, batched, or binary with `ce-` headers around the data.
+
+Source: cloudevents/spec 1.0.2, bindings/http-protocol-binding.md §3. Of ours is one of type `lead.activity.v1`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.ingest.cloudevents import (
+    BATCH_TYPE,
+    STRUCTURED_TYPE,
+    Wrapped,
+    is_binary,
+    unwrap_binary,
+    unwrap_structured,
+)
+from services.ingest.sources.base import Delivery, Unreadable, to_bytes
+from services.ingest.sources.bodies import json_body, json_items
+from services.ingest.sources.flat import records
+from services.ingest.sources.values import text
+from shared.errors import ProblemError
+from shared.events import ACTIVITY
+from shared.posted import ActivityFaults
+
+_BATCH, _STRUCTURED = (media_type.removesuffix("+json") for media_type in (BATCH_TYPE, STRUCTURED_TYPE))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a body says happened, and what its envelope says of that; `fault` where the envelope cannot be opened.
+
+    `ours`: the data is an activity of our own shape, with its gaps filled.
+    """
+
+    data: Any
+    id: str | None = None
+    kind: str | None = None
+    at: str | None = None
+    ours: bool = False
+    fault: str | None = None
+
+
+def cloud_events(delivery: Delivery) -> list[Told] | None:
+    """The events of a request that carries any, None for one that does not. Raises Unreadable."""
+    if delivery.media_type.startswith(_BATCH):
+        return [_told(event) for event in json_items(delivery)]
+    if delivery.media_type.startswith(_STRUCTURED):
+        return [_told(json_body(delivery))]
+    headers = {
+        name.lower().encode("latin-1", "replace"): to_bytes(value) for name, value in reversed(delivery.headers.pairs)
+    }
+    return [_of_headers(headers, delivery)] if is_binary(headers) else None
+
+
+def _told(event: Any) -> Told:
+    if not isinstance(event, dict):
+        return Told(event, fault="an event is a JSON object")
+    kind = text(event.get("type"))
+    try:
+        whole = unwrap_structured({**event, "type": ACTIVITY})
+        about = unwrap_structured({**_without_data(event), "type": ACTIVITY, "data": {}})
+    except ActivityFaults as error:
+        return Told(event, fault=str(error))
+    return _opened(whole, about, kind)
+
+
+def _without_data(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in event.items() if name not in {"data", "data_base64", "datacontenttype"}}
+
+
+def _of_headers(headers: Mapping[bytes, bytes], delivery: Delivery) -> Told:
+    if not delivery.body.strip():
+        raise Unreadable("the event has no data")
+    if b"ce-type" not in headers:
+        raise Unreadable("/headers/ce-type: expected a text that is not empty")
+    found = records(delivery)
+    ours = {**headers, b"ce-type": ACTIVITY.encode()}
+    try:
+        whole = unwrap_binary(ours, found[0] if len(found) == 1 else found)
+        about = unwrap_binary(ours, {})
+        # A kind is written as an id is: what reads the one reads the other.
+        kind = unwrap_binary({**ours, b"ce-id": headers[b"ce-type"]}, {}).raw["id"]
+    except ActivityFaults as error:
+        raise Unreadable(str(error)) from None
+    except ProblemError as error:
+        raise Unreadable(error.detail) from None
+    return _opened(whole, about, kind)
+
+
+def _opened(whole: Wrapped, about: Wrapped, kind: str | None) -> Told:
+    if kind is None:
+        return Told(whole.raw, fault="/type: expected a text that is not empty")
+    if kind == ACTIVITY:
+        return Told(whole.raw, ours=True)
+    filled = {place.removeprefix("/") for place in whole.moved}
+    data = {name: value for name, value in whole.raw.items() if name not in filled}
+    return Told(data, id=about.raw["id"], kind=kind, at=text(about.raw.get("occurred_at")))
