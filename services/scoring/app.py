@@ -37,6 +37,7 @@ from shared.clock import Clock, system_clock
 from shared.identity import lead_id_for
 from shared.kafka.admin import ClusterView
 from shared.kafka.consumer import ConsumerLoop, Prepare
+from shared.known_secret import learn_secret
 from shared.settings import load
 from shared.telemetry import configure_logging
 
@@ -71,6 +72,7 @@ class ScoringService(Backend):
     async def prepare(self, app: FastAPI, pool: asyncpg.Pool) -> None:
         """See Backend."""
         async with pool.acquire() as conn:
+            await learn_secret(conn, SCHEMA, self._settings.identity_key)
             await ensure_partitions(conn, self.clock())
             self._models = await model_store.publish(conn, self._files)
         # Each answer is of one snapshot: what is removed meanwhile is seen as activities or as an opening, not as both.

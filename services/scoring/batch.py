@@ -156,7 +156,9 @@ class BatchScoring:
                 [lead_id for lead_id in cluster if lead_id in work.rows and work.rows[lead_id].merged_into],
             )
             entries = await self._placed(resolved, {lead_id: stored[lead_id] for lead_id in cluster})
-            self._take(work, resolved, {lead_id: history[lead_id] for lead_id in cluster if lead_id in states}, entries)
+            known_by = max((states[one].instant(self._now) for one in cluster if one in states), default=self._now)
+            told = {lead_id: history[lead_id] for lead_id in cluster if lead_id in states}
+            self._take(work, resolved, told, entries, known_by)
 
     async def _placed(self, resolved: Resolved, stored: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
         """The entries of a cluster by the lead that owns their anchor now; those that change leads are moved."""
@@ -189,13 +191,14 @@ class BatchScoring:
         resolved: Resolved,
         history: Mapping[str, Sequence[Activity]],
         entries: Mapping[str, Sequence[Entry]],
+        now: datetime,
     ) -> None:
         stored_under = {(item.source, item.id): lead_id for lead_id, items in history.items() for item in items}
         for lead_id, group in resolved.groups.items():
             row = work.row_of(lead_id)
             row.epoch, row.merged_into = row.epoch + 1, None
             own = [item for item in group.activities if item.type != REMOVED]
-            work.states[lead_id] = refold(self._models, own, group.identifiers, self._now, entries.get(lead_id, ()))
+            work.states[lead_id] = refold(self._models, own, group.identifiers, now, entries.get(lead_id, ()))
             work.redirects.update((self._lead_id_for(name), lead_id) for name in group.identifiers)
             for item in own:
                 key = (item.source, item.id)
@@ -246,8 +249,9 @@ class BatchScoring:
         slices = Slices()
         for lead in again:
             await slices.give_way()
-            models = self._models.serving(LeadState.unpack(lead.row.state))
-            state = refold(models, history[lead.row.id], lead.again or (), self._now, entries[lead.row.id])
+            before = LeadState.unpack(lead.row.state)
+            models, now = self._models.serving(before), before.instant(self._now)
+            state = refold(models, history[lead.row.id], lead.again or (), now, entries[lead.row.id])
             self._renew(work, lead.row, state, models, "verdict" if lead.taken_back else "activity")
 
     async def _claim(self, owned: Mapping[Identifier, Owner]) -> Mapping[str, Sequence[Entry]]:

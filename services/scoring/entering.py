@@ -121,4 +121,4 @@ async def _with_entries(work: Work, row: LeadRow) -> LeadState:
         state.manual = manual_of(entries)
         return state
     history = await ScoringRepository(work.conn).activities_of([row.id])
-    return refold(serving, history[row.id], state.profile.identifiers, work.now, entries)
+    return refold(serving, history[row.id], state.profile.identifiers, state.instant(work.now), entries)

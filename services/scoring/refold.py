@@ -158,7 +158,7 @@ class Refolder:
 
     async def _turn(self, conn: asyncpg.Connection, job: RefoldJob) -> "_Turn":
         models = await self._models.pin(conn)
-        return _Turn(conn, RefoldRepository(conn), job, models, self._clock(), self._partitions)
+        return _Turn(conn, RefoldRepository(conn), job, models, self._clock, self._partitions)
 
     async def _fold(self, conn: asyncpg.Connection, turn: "_Turn") -> bool:
         ahead = await self._next(turn)
@@ -172,7 +172,7 @@ class Refolder:
             await ahead.folding
             await self.forget_ahead()
             async with conn.transaction():
-                await turn.repository.folded(turn.job, turn.now)
+                await turn.repository.folded(turn.job, self._clock())
             log.info("refolded", leads=turn.job.done, model=turn.job.name, version=turn.job.version)
             return True
         while len(self._ahead) < AHEAD:
@@ -257,7 +257,7 @@ class _Turn:
     repository: RefoldRepository
     job: RefoldJob
     models: Models
-    now: datetime
+    clock: Clock
     partitions: int
 
     @property
@@ -272,7 +272,7 @@ class _Turn:
         unmoved = found.keys() - set(changed)
         leads = [lead for lead in folded if lead.row.id in unmoved]
         if changed:
-            leads += await _switch(self.models, await self._behind(changed), self.now, hold=self.holds)
+            leads += await _switch(self.models, await self._behind(changed), self.clock(), hold=self.holds)
         held = {lead.row.id: lead.held for lead in leads if lead.held is not None}
         if held:
             await self.repository.hold_back(held)
@@ -282,16 +282,17 @@ class _Turn:
 
     async def release(self) -> bool:
         """Switch as many of those that wait as the rate allows."""
+        now = self.clock()
         if self.job.release_per_minute is None or not await self.repository.waiting():
-            await self.repository.finish(self.job, self.now)
+            await self.repository.finish(self.job, now)
             return True
-        due = releases_due(self.job.release_per_minute, self.job.released_at, self.now)
+        due = releases_due(self.job.release_per_minute, self.job.released_at, now)
         ids = await self.repository.next_released(due) if due else []
         if not ids:
             return False
-        leads = await _switch(self.models, await self._behind(ids), self.now, silent=False)
+        leads = await _switch(self.models, await self._behind(ids), self.clock(), silent=False)
         await self._put(leads)
-        await self.repository.released(self.job, ids, len(leads), self.now)
+        await self.repository.released(self.job, ids, len(leads), now)
         return True
 
     async def _behind(self, ids: Sequence[str]) -> list[StoredLead]:

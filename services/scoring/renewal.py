@@ -27,14 +27,15 @@ def renew(
 ) -> Change:
     """Evaluate `state`, write it into `row` under the next version, and return what is to be published.
 
-    The row must be locked: versions rise without gaps because they are taken under that lock.
+    The row must be locked: versions rise without gaps because they are taken under that lock. No version is evaluated
+    at an earlier instant than the one before.
     """
-    at = state.instant(now)
-    evaluations = evaluations_at(models, state, at)
     # A state folded anew knows neither where the lead stood nor when the timer is to look: its row does.
     before = LeadState.unpack(row.state) if state.stages is None and row.state else None
     if before is not None and state.due_at is None:
-        state.due_at = before.due_at
+        state.seen_at, state.due_at = before.seen_at, before.due_at
+    at = state.next_instant(now)
+    evaluations = evaluations_at(models, state, at)
     moved = _note_stages(state, before, models, evaluations)
     row.version += 1
     past = state.due_at is not None and state.due_at <= at

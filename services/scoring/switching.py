@@ -68,9 +68,9 @@ def switch(
 
 
 def _folded(models: Models, lead: StoredLead, before: LeadState, now: datetime) -> LeadState:
-    history = parse_history(orjson.loads(lead.history))
+    history, now = parse_history(orjson.loads(lead.history)), before.instant(now)
     after = refold(models, history, before.profile.identifiers, now, lead.entries, before.profile)
-    after.stages, after.due_at = before.stages, before.due_at
+    after.stages, after.seen_at, after.due_at = before.stages, before.seen_at, before.due_at
     return after
 
 

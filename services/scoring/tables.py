@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.known_secret import secret_table
 from shared.offsets import offsets_table
 from shared.outbox import outbox_tables
 
@@ -253,5 +254,6 @@ retention = Table(
     Column("finished_at", DateTime(timezone=True)),
 )
 
+secret_table(metadata)
 offsets_table(metadata)
 outbox_tables(metadata)

@@ -85,14 +85,20 @@ async def _folded_again(
         return {}
     history, entries = await ScoringRepository(conn).activities_of(again), await EntryRepository(conn).of(again)
     return {
-        lead_id: refold(serving[lead_id], history[lead_id], states[lead_id].profile.identifiers, now, entries[lead_id])
+        lead_id: refold(
+            serving[lead_id],
+            history[lead_id],
+            states[lead_id].profile.identifiers,
+            states[lead_id].instant(now),
+            entries[lead_id],
+        )
         for lead_id in again
     }
 
 
 def _look(row: LeadRow, state: LeadState, models: Models, now: datetime) -> list[OutboxRow]:
     """Publish the lead if time moved it far enough; else only note when to look again."""
-    at = state.instant(now)
+    at = state.next_instant(now)
     if state.seen_at is None or state.seen_at > at:
         return _publish(row, state, models, now)
     published, current = evaluations_at(models, state, state.seen_at), evaluations_at(models, state, at)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
@@ -26,6 +26,10 @@ from shared.clock import from_micros, to_micros
 from shared.identity import Identifier
 
 # As `Activity.order`, without a call for each.
+CLOCKS_APART = timedelta(minutes=1)
+"""How far ahead of ours the clock may be by which a lead was published last: that of another host, or ours read before
+a wait. What lies further ahead was published by a clock that was wrong, and is put right.
+"""
 _ORDER = attrgetter("occurred_at", "id", "source")
 
 
@@ -179,6 +183,11 @@ class LeadState:
     def instant(self, now: datetime) -> datetime:
         """When to evaluate: now, but never before what is folded, should the clock have gone back."""
         return max(now, self.profile.last[0]) if self.profile.last else now
+
+    def next_instant(self, now: datetime) -> datetime:
+        """When to evaluate what is published next: as `instant`, but not before what was published last either."""
+        at = self.instant(now)
+        return self.seen_at if self.seen_at is not None and at < self.seen_at <= at + CLOCKS_APART else at
 
 
 def refold(

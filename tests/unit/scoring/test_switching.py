@@ -68,6 +68,21 @@ def test_a_lead_is_switched_with_one_silent_record() -> None:
     assert body["models"][SHIPPED["model"]]["score"] == 10
 
 
+def test_an_instant_read_before_a_wait_takes_back_neither_activities_nor_time() -> None:
+    fading = {**SHIPPED["engagement"], "inactivity": {"every": "30d", "points": -5}}
+    lead, models = stored(version(1, engagement=fading)), version(2, engagement=fading)
+
+    def switched(now: datetime) -> tuple[float, str]:
+        (found,) = switch(models, [replace(lead, row=replace(lead.row))], now)
+        body = orjson.loads(found.published[0].value or b"")
+        return body["models"][SHIPPED["model"]]["score"], body["evaluated_at"]
+
+    assert switched(NOW - timedelta(seconds=10)) == (15, to_rfc3339(NOW))
+    # A clock that was ahead by more than clocks are is put right; what it counted stays counted.
+    assert switched(NOW - timedelta(days=2)) == (15, to_rfc3339(NOW - timedelta(days=2)))
+    assert switched(NOW - timedelta(days=4)) == (15, to_rfc3339(NOW - timedelta(days=3)))
+
+
 def test_a_lead_that_may_qualify_is_left_as_it_is_where_releases_are_held() -> None:
     lead, earlier = stored(version(1)), version(1).primary
     models = Models(version(2, watch=[5], daily_max=2).live, earlier={(earlier.name, 1): earlier})
