@@ -1,7 +1,7 @@
 """What a container setup needs once before its services: `python -m deploy.local.initialise`.
 
-Makes the secrets and the topics that are missing, and looks whether the database belongs to what Kafka holds; leaves
-everything else as it is.
+Makes the secrets and the topics that are missing, and looks whether the database belongs to the secret and to what
+Kafka holds; leaves everything else as it is.
 """
 
 import asyncio
@@ -20,9 +20,13 @@ def main() -> int:
     """Returns the exit code; a failure is worth another try."""
     try:
         # The secret's file is a setting of the services; here it is still to be made.
-        data = DataFolder.at(load(Settings, _without_secret_file()).data_dir)
+        before = load(Settings, _without_secret_file())
+        data = DataFolder.at(before.data_dir)
         data.create()
-        ensure_identity_secret(data)
+        if not data.identity_secret.exists():
+            # A volume that was emptied or exchanged: its new secret would not be that of the leads.
+            asyncio.run(check_database(before))
+        ensure_identity_secret(data, _given(before))
         settings = load(Settings)
         ensure_cli_key(data, settings.key_store_path)
         asyncio.run(ensure_topics(settings.kafka))
@@ -31,6 +35,11 @@ def main() -> int:
         print(f"kizashi: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _given(settings: Settings) -> str | None:
+    secret = settings.identity_secret
+    return (secret.get_secret_value().strip() or None) if secret else None
 
 
 def _without_secret_file() -> dict[str, str]:
