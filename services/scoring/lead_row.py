@@ -9,7 +9,8 @@ class LeadRow:
     """A lead as stored: `state` is the packed folded state, empty for a lead that was merged away.
 
     `due_at` counts where `due_moved`: when the timer shall look at the lead, None for never.
-    `contact` is what its account has to know, if it was evaluated and belongs to one.
+    `contact` is what its account has to know: empty where it belongs to none, None where that was not evaluated since
+    the row was read.
     """
 
     id: str
@@ -22,12 +23,15 @@ class LeadRow:
     search: str = ""
     due_at: datetime | None = None
     due_moved: bool = False
-    contact: bytes = b""
+    contact: bytes | None = None
 
     @property
     def concerns_accounts(self) -> bool:
         """Whether an account has to hear of a change of this lead: it belongs to one, or may have until now."""
-        return bool(self.contact) or self.epoch > 0 or not self.state
+        if not self.state:
+            return True
+        # What was not evaluated is no news: taken for "none", it would take the lead out of its account.
+        return self.contact is not None and (bool(self.contact) or self.epoch > 0)
 
 
 def new_row(lead_id: str) -> LeadRow:

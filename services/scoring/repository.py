@@ -243,7 +243,7 @@ class ScoringRepository:
             await self._conn.execute(
                 "INSERT INTO scoring.account_todo (lead_id, contact) SELECT * FROM unnest($1::uuid[], $2::bytea[])",
                 [row.id for row in rows],
-                [row.contact for row in rows],
+                [row.contact or b"" for row in rows],
             )
 
     async def drop_due(self, lead_ids: Collection[str]) -> None:

@@ -135,6 +135,23 @@ async def test_a_merge_leaves_one_contact(desk: Desk, api: httpx2.AsyncClient) -
     assert lead_of(ANONYMOUS, "b1") not in {one["lead_id"] for one in body["contacts"]}
 
 
+async def test_a_merged_lead_stays_in_its_account_when_time_changes_nothing(desk: Desk) -> None:
+    both = {"email": "taro@example.co.jp", "anonymous_id": "b1"}
+    seminar = {"type": "seminar_attended", "days": 0}
+    await desk.receive(*download("b1", "x", lead={"anonymous_id": "b1"}, **seminar))
+    await desk.receive(*download("taro@example.co.jp", "y", lead=both, **seminar))
+    await keep(desk)
+    before = await published(desk)
+    due_at = await desk.pool.fetchval("SELECT min(at) FROM scoring.due")
+    desk.now = due_at
+    await desk.tick()
+    assert await desk.pool.fetchval("SELECT min(at) FROM scoring.due") > due_at
+    assert [value["cause"] for _, value in await desk.published() if value] == ["activity", "merge"]
+    await keep(desk)
+    assert await published(desk) == before
+    assert (await desk.replayed()).differences == []
+
+
 async def test_a_given_id_goes_before_the_domain(desk: Desk) -> None:
     await desk.receive(*download("taro@example.co.jp", "a"))
     await keep(desk)
