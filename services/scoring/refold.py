@@ -8,7 +8,7 @@ goes on with it.
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -209,6 +209,7 @@ class Refolder:
             slices, activities = Slices(), 0
             found: dict[str, tuple[int, int]] = {}
             behind: dict[str, LeadRow] = {}
+            served: set[str] = set()
             for row in await RefoldRepository(conn).next_leads(after, CHUNK):
                 await slices.give_way()
                 count, versions = LeadState.glance(row.state)
@@ -218,7 +219,8 @@ class Refolder:
                 found[row.id] = row.epoch, row.version
                 if versions != models.versions:
                     behind[row.id] = row
-            return _Chunk(after, models, found, await _stored(conn, behind), activities)
+                    served.update([row.id] if models.serve(versions) else ())
+            return _Chunk(after, models, found, await _stored(conn, behind, served), activities)
 
     async def _switched(self, reading: asyncio.Task[_Chunk], *, hold: bool) -> Sequence[SwitchedLead]:
         """Fold the leads of a chunk, by a helper where that is worth its start and one is up."""
@@ -232,11 +234,11 @@ class Refolder:
         return await _switch(chunk.models, chunk.behind, now, hold=hold)
 
 
-async def _stored(conn: asyncpg.Connection, rows: Mapping[str, LeadRow]) -> list[StoredLead]:
+async def _stored(conn: asyncpg.Connection, rows: Mapping[str, LeadRow], served: Collection[str]) -> list[StoredLead]:
     if not rows:
         return []
     histories, entries = await ScoringRepository(conn).histories_of(rows), await EntryRepository(conn).of(rows)
-    return [StoredLead(row, histories.get(row.id, b"[]"), entries[row.id]) for row in rows.values()]
+    return [StoredLead(row, histories.get(row.id, b"[]"), entries[row.id], row.id in served) for row in rows.values()]
 
 
 async def _switch(
@@ -299,9 +301,8 @@ class _Turn:
         """Lock the leads, and read those that are behind."""
         rows = await ScoringRepository(self.conn).lock_leads(ids)
         versions = {lead_id: LeadState.glance(row.state)[1] for lead_id, row in rows.items() if row.state}
-        return await _stored(
-            self.conn, {lead_id: rows[lead_id] for lead_id, of in versions.items() if of != self.models.versions}
-        )
+        behind = {lead_id: rows[lead_id] for lead_id, of in versions.items() if of != self.models.versions}
+        return await _stored(self.conn, behind, {one for one in behind if self.models.serve(versions[one])})
 
     async def _put(self, leads: Sequence[SwitchedLead]) -> None:
         await ScoringRepository(self.conn).put_leads([lead.row for lead in leads])

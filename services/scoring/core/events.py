@@ -177,7 +177,8 @@ def _standing(change: Change, model: LiveModel) -> dict[str, Any]:
 
 
 def shadow_scored(change: Change, models: Models) -> OutboxRow:
-    """The `shadow-scores` record of a change: nobody acts on it."""
+    """The `shadow-scores` record of a change: nobody acts on it. Each set of shadows tells of a version once."""
+    keys = ",".join(model.key for model in models.shadows)
     body = {
         "lead_id": change.lead_id,
         "version": change.version,
@@ -192,7 +193,7 @@ def shadow_scored(change: Change, models: Models) -> OutboxRow:
         "evaluated_at": to_rfc3339(change.evaluated_at),
     }
     headers = cloud_event_headers(
-        id_=f"{change.lead_id}:{change.version}:shadow",
+        id_=f"{change.lead_id}:{change.version}:shadow:{keys}",
         source=SOURCE,
         type_=SHADOW_SCORED,
         time=to_rfc3339(change.evaluated_at),

@@ -48,6 +48,11 @@ class LiveModel:
         return f"{self.name}@{self.version}" if self.shadow else self.name
 
 
+def is_shadow(key: str) -> bool:
+    """Whether a fold is kept under the key of a shadow."""
+    return "@" in key
+
+
 @dataclass(frozen=True, slots=True)
 class Models:
     """All models that score, the primary first; the shadows beside them; and versions that were in force before, by
@@ -61,6 +66,8 @@ class Models:
     """Every model that a lead is folded by."""
     versions: Mapping[str, int] = field(init=False, repr=False, compare=False)
     """Of all models, by the keys of their folds."""
+    live_versions: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    """As `versions`, without the shadows."""
     need_consent: bool = field(init=False, repr=False, compare=False)
     """Whether any of them counts only what a lead has agreed to."""
     staged: bool = field(init=False, repr=False, compare=False)
@@ -73,6 +80,7 @@ class Models:
         # Asked for with every lead of every batch.
         object.__setattr__(self, "all", models)
         object.__setattr__(self, "versions", {model.key: model.version for model in models})
+        object.__setattr__(self, "live_versions", {model.key: model.version for model in self.live})
         object.__setattr__(self, "need_consent", any(model.compiled.model.needs_consent for model in models))
         object.__setattr__(self, "staged", any(model.compiled.stages for model in self.live))
         object.__setattr__(self, "signalling", any(model.compiled.model.signals for model in self.live))
@@ -81,6 +89,10 @@ class Models:
     def primary(self) -> LiveModel:
         """The model of `scoring.yaml`."""
         return self.live[0]
+
+    def serve(self, folded_by: Mapping[str, int]) -> bool:
+        """Whether a lead that was folded by these versions, by the keys of its folds, is scored by them as it is."""
+        return {key: version for key, version in folded_by.items() if not is_shadow(key)} == self.live_versions
 
     def serving(self, state: "LeadState") -> "Models":
         """The versions that score this lead now: those it was folded by, until it is switched to these.

@@ -226,6 +226,21 @@ async def test_a_shadow_scores_the_same_traffic_on_a_topic_of_its_own(desk: Desk
     assert await desk.score_of(TARO) == 16
 
 
+async def test_a_shadow_swallows_no_crossing(desk: Desk, api: httpx2.AsyncClient) -> None:
+    await desk.receive(download("a1"), download("a2", days=-0.001))
+    await fold(desk)
+    before = await scores(desk)
+    address, _ = await draft(api, worth(8))
+    desk.now += timedelta(minutes=3)
+    for step in ("shadow", "retire"):
+        assert (await api.post(f"{address}/{step}")).status_code == 200
+        await fold(desk)
+        assert await scores(desk) == before
+    await desk.tick()
+    (risen,) = [value for _, value in await desk.published() if value][len(before) :]
+    assert (risen["cause"], risen["silent"], risen["models"]["test"]["score"]) == ("time", False, 10)
+
+
 async def test_a_second_model_scores_beside_the_primary_until_it_is_retired(
     desk: Desk, api: httpx2.AsyncClient
 ) -> None:

@@ -83,6 +83,33 @@ def test_an_instant_read_before_a_wait_takes_back_neither_activities_nor_time() 
     assert switched(NOW - timedelta(days=4)) == (15, to_rfc3339(NOW - timedelta(days=3)))
 
 
+def test_a_shadow_changes_nothing_but_what_its_readers_see() -> None:
+    lead, shadow = stored(version(1)), replace(version(2, daily_max=2).primary, shadow=True)
+    models = Models(version(1).live, (shadow,))
+    (switched,) = switch(models, [replace(lead, row=replace(lead.row), served=True)], NOW + timedelta(seconds=1))
+    assert (switched.row.version, switched.row.score) == (lead.row.version, 15)
+    assert LeadState.glance(switched.row.state)[1] == models.versions
+    (record,) = switched.published
+    body = orjson.loads(record.value or b"")
+    assert (record.topic, body["version"]) == ("shadow-scores", lead.row.version)
+    assert [one["score"] for one in body["shadows"]] == [10]
+    (ended,) = switch(version(1), [StoredLead(replace(switched.row), lead.history, (), served=True)], NOW)
+    assert (ended.published, LeadState.glance(ended.row.state)[1]) == ((), version(1).versions)
+
+
+def test_what_has_come_due_beside_a_shadow_is_left_to_the_timer() -> None:
+    models = version(1)
+    ahead = replace(download("d9"), occurred_at=NOW + timedelta(minutes=1))
+    row = LeadRow("00000000-0000-8000-8000-000000000001", None, 0, 4, has_email=True, state=b"")
+    activities = [download("d1"), ahead]
+    renew(row, refold(models, activities, [TARO], NOW), models, "activity", NOW)
+    lead = StoredLead(row, orjson.dumps([to_record(one) for one in activities]), (), served=True)
+    shadowed = Models(models.live, (replace(version(2).primary, shadow=True),))
+    (switched,) = switch(shadowed, [lead], NOW + timedelta(minutes=2))
+    state = LeadState.unpack(switched.row.state)
+    assert (state.profile.count, state.ahead_at, switched.row.score) == (1, ahead.occurred_at, 5)
+
+
 def test_a_lead_that_may_qualify_is_left_as_it_is_where_releases_are_held() -> None:
     lead, earlier = stored(version(1)), version(1).primary
     models = Models(version(2, watch=[5], daily_max=2).live, earlier={(earlier.name, 1): earlier})
