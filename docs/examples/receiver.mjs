@@ -7,7 +7,12 @@ import { createServer } from 'node:http'
 import { Webhook } from 'standardwebhooks'
 
 const webhook = new Webhook(process.env.KIZASHI_WEBHOOK_SECRET)
-const seen = new Set() // keep these ids where your leads are kept: retries carry the same one
+const done = new Set() // keep these ids where your leads are kept, in one transaction: retries carry the same one
+
+// Your work; it may fail.
+const handle = async (id, event) => {
+  console.log(id, event.type, event.data.lead?.identifiers?.email ?? '-')
+}
 
 const server = createServer(async (request, response) => {
   const parts = []
@@ -21,9 +26,15 @@ const server = createServer(async (request, response) => {
     return
   }
   const id = request.headers['webhook-id']
-  if (!seen.has(id)) {
-    seen.add(id)
-    console.log(id, event.type, event.data.lead?.identifiers?.email ?? '-')
+  if (!done.has(id)) {
+    try {
+      await handle(id, event)
+    } catch (error) {
+      console.error('failed', id, error.name) // answered with 5xx, the event comes again
+      response.writeHead(500).end()
+      return
+    }
+    done.add(id) // only now: noted before, the retry of what failed would be passed over
   }
   response.writeHead(204).end()
 })

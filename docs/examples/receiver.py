@@ -7,11 +7,18 @@ KIZASHI_WEBHOOK_SECRET=whsec_… python receiver.py 9000
 import os
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 webhook = Webhook(os.environ["KIZASHI_WEBHOOK_SECRET"])
-seen: set[str] = set()  # keep these ids where your leads are kept: retries carry the same one
+done: set[str] = set()  # keep these ids where your leads are kept, in one transaction: retries carry the same one
+
+
+def handle(id_: str, event: dict[str, Any]) -> None:
+    """Your work; it may fail."""
+    lead = event["data"].get("lead", {})
+    print(id_, event["type"], lead.get("identifiers", {}).get("email", "-"), flush=True)
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -23,10 +30,14 @@ class Receiver(BaseHTTPRequestHandler):
             self.answer(401)
             return
         id_ = self.headers["webhook-id"]
-        if id_ not in seen:
-            seen.add(id_)
-            lead = event["data"].get("lead", {})
-            print(id_, event["type"], lead.get("identifiers", {}).get("email", "-"), flush=True)
+        if id_ not in done:
+            try:
+                handle(id_, event)
+            except Exception as error:  # whatever it is: answered with 5xx, the event comes again
+                print("failed", id_, type(error).__name__, file=sys.stderr, flush=True)
+                self.answer(500)
+                return
+            done.add(id_)  # only now: noted before, the retry of what failed would be passed over
         self.answer(204)
 
     def answer(self, status: int) -> None:
