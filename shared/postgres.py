@@ -6,15 +6,30 @@ from typing import Any
 import asyncpg
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from shared.clock import EPOCH
 from shared.errors import TransientError
 from shared.settings import DatabaseSettings
 
+WAIT_S = 10
+"""For a connection of the pool."""
 IDLE_IN_TRANSACTION_MS = 4_000
 """Below the consumer's session timeout, so that a stopped process loses its row locks before its partitions move."""
 LOCK_TIMEOUT_MS = 10_000
+UNREAD_MS = 6_000
+"""How long an answer may wait for a client to take it. A backend that writes to a stopped process is not idle, and no
+other timeout of PostgreSQL's ends it.
+"""
+SOCKET_SETTINGS = {
+    "tcp_user_timeout": str(UNREAD_MS),
+    # A host that is gone says no goodbye, and by default its sessions are missed after two hours.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+"""What keeps a session, and its locks, from outliving the process it belongs to."""
 ENDLESS = datetime(9999, 12, 31, tzinfo=UTC)
 """What infinity is read as: a day short of the end, so that it has a local time everywhere."""
 
@@ -34,6 +49,7 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     asyncpg.InternalClientError,  # the pool's own state machine, when a server dies under it
     OSError,  # refused and reset connections, time-outs
     TransientError,
+    PoolTimeoutError,
 )
 
 
@@ -61,6 +77,7 @@ def _server_settings(name: str) -> dict[str, str]:
         "jit": "off",
         "lock_timeout": str(LOCK_TIMEOUT_MS),
         "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+        **SOCKET_SETTINGS,
     }
 
 
@@ -90,6 +107,9 @@ def create_engine(database: DatabaseSettings, *, name: str) -> AsyncEngine:
     return create_async_engine(
         sqlalchemy_url(database),
         pool_size=database.pool_size,
+        # More would count against PostgreSQL's limit without standing in any setting; who comes waits for its turn.
+        max_overflow=0,
+        pool_timeout=WAIT_S,
         pool_pre_ping=True,
         hide_parameters=True,  # an error's text goes to the log, what was asked for may be a name
         connect_args=arguments,

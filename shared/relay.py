@@ -22,13 +22,13 @@ from shared.events import unpack_headers
 from shared.kafka.admin import view_cluster
 from shared.kafka.identity import MAX_BATCH_BYTES, ProducerIdentity, abandon, identity_of, start_producer
 from shared.outbox import channel
-from shared.postgres import is_transient
+from shared.postgres import SOCKET_SETTINGS, is_transient
 from shared.settings import Settings
 from shared.waiting import Backoff
 
 ROUND_ROWS = 5_000
 ROW_OVERHEAD_BYTES = 64
-POLL_S = 0.5
+POLL_S = STAND_BY_S = 0.5
 IDLE_LIMIT_MS = 3_000
 """A relay that was stopped for longer loses its session, and with it the lock."""
 
@@ -78,12 +78,13 @@ class Relay:
                 "application_name": f"kizashi-{self._schema}-relay",
                 "idle_session_timeout": str(IDLE_LIMIT_MS),
                 "idle_in_transaction_session_timeout": str(IDLE_LIMIT_MS),
+                **SOCKET_SETTINGS,
             },
         )
         try:
-            if not await conn.fetchval("SELECT pg_try_advisory_lock(hashtext($1), $2)", self._schema, self._shard):
+            while not await conn.fetchval("SELECT pg_try_advisory_lock(hashtext($1), $2)", self._schema, self._shard):
                 self.problem = None
-                return
+                await asyncio.sleep(STAND_BY_S)
             await conn.add_listener(channel(self._schema), lambda *_: self._wake.set())
             await self._publish(conn)
         finally:

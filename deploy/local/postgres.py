@@ -28,7 +28,7 @@ END_TIMEOUT_S = 10
 
 SERVER_SETTINGS: Mapping[str, str] = {
     "shared_buffers": "64MB",
-    "max_connections": "60",
+    "max_connections": "100",
     # Crash recovery stays below half a second.
     "max_wal_size": "256MB",
     "min_wal_size": "80MB",

@@ -10,6 +10,9 @@ import asyncpg
 from services.scoring.lead_row import LeadRow
 
 _LOCK = "hashtext('scoring.refold')"
+SILENT_LIMIT_MS = 60_000
+"""Longer than the longest lead takes to be folded, while the session waits."""
+_CLAIM = f"SELECT pg_try_advisory_lock({_LOCK}) FROM (SELECT set_config('idle_session_timeout', $1, false)) AS limited"
 _JOB = (
     "SELECT id, name, version, release_per_minute, after::text, leads, done, switched, released, released_at,"
     " started_at, folded_at, finished_at FROM scoring.refold"
@@ -70,9 +73,10 @@ class RefoldRepository:
 
     async def claim(self) -> RefoldJob | None:
         """The job in hand, for this session alone until it goes back to its pool, which releases its locks; None if
-        there is none or another process works on it.
+        there is none or another process works on it. A session that is silent for long ends: its process was stopped.
         """
-        if not await self._conn.fetchval(f"SELECT pg_try_advisory_lock({_LOCK})"):
+        # Its pool takes the setting back together with the lock.
+        if not await self._conn.fetchval(_CLAIM, str(SILENT_LIMIT_MS)):
             return None
         row = await self._conn.fetchrow(f"{_JOB} WHERE finished_at IS NULL ORDER BY id DESC LIMIT 1")
         return None if row is None else RefoldJob(**row)

@@ -16,6 +16,7 @@ from aiokafka.errors import CommitFailedError, KafkaError, NoOffsetForPartitionE
 from shared.errors import KizashiError
 from shared.kafka.client import answered, client_options
 from shared.kafka.records import Batch, Fetched, Record
+from shared.kafka.rivals import Rivals
 from shared.offsets import Fenced
 from shared.postgres import is_transient
 from shared.settings import KafkaSettings
@@ -89,6 +90,8 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             "max_partition_fetch_bytes": 1_048_576,
         }
         self._consumer: AIOKafkaConsumer | None = None
+        self._held: set[TopicPartition] = set()
+        self._rivals = Rivals(group, instance)
         self._positions: dict[TopicPartition, int] = {}
         self._lost_positions = False
         self._resumed = 0
@@ -107,8 +110,12 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         """Records that wait in each partition in hand, as far as the last fetch told."""
         if self._consumer is None:
             return {}
-        ends = {tp: self._consumer.highwater(tp) for tp in self._positions}
-        return {tp: max(0, (ends[tp] or at) - at) for tp, at in self._positions.items()}
+        assigned = self._consumer.assignment()
+        return {
+            tp: max(0, (self._consumer.highwater(tp) or at) - at)
+            for tp, at in self._positions.items()
+            if tp in assigned
+        }
 
     async def run(self) -> None:
         """Read until cancelled. Servers that are away are waited for; `problem` says so meanwhile.
@@ -134,6 +141,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                 await backoff.pause()
             finally:
                 self._consumer = None
+                self._held.clear()
                 self._positions.clear()
                 await self._stop(consumer)
 
@@ -156,7 +164,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                 if self._lost_positions:
                     await _drop(ahead)
                     ahead = None
-                    await self._resume(consumer.assignment())
+                    await self._resume(frozenset(self._held))
                 fetched, ahead = await (ahead or self._fetch(consumer)), None
                 batch = self._batch(await self._filled_up(consumer, fetched))
                 if batch is not None:
@@ -217,7 +225,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                     return
             else:
                 self._progress_at = time.monotonic()
-                self.problem = None
+                self.problem = self._rivals.problem()
                 self._positions.update((tp, at) for tp, at in batch.next.items() if tp in self._positions)
                 return
 
@@ -234,12 +242,18 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         return any(now.get(tp) != at for tp, at in batch.expected.items())
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Forget the positions; work in hand may still commit, since the database decides who moves them."""
+        """Forget the positions; work in hand may still commit, since the database decides who moves them.
+
+        The client names the old assignment until there is a new one, so what is held is noted here.
+        """
         for tp in revoked:
+            self._held.discard(tp)
             self._positions.pop(tp, None)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Go to the positions of the database before the first record is taken."""
+        self._rivals.note_assignment()
+        self._held = set(assigned)
         await self._resume(assigned)
 
     async def _resume(self, partitions: Collection[TopicPartition]) -> None:
@@ -250,13 +264,14 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer.pause(*partitions)
         positions = await self._load(consumer, partitions)
         for tp, at in positions.items():
-            if tp in consumer.assignment():
+            # Taken away again while the database was asked.
+            if tp in self._held and tp in consumer.assignment():
                 consumer.seek(tp, at)
                 self._positions[tp] = at
         self._resumed += 1
         self._lost_positions = False
         self._progress_at = time.monotonic()
-        self.problem = None
+        self.problem = self._rivals.problem()
         consumer.resume(*(tp for tp in partitions if tp in consumer.assignment()))
 
     async def _load(

@@ -12,6 +12,7 @@ from services.scoring import models as model_store
 from services.scoring.core.lead import is_current
 from services.scoring.helper import Helpers
 from services.scoring.refold import Refolder, refold_some
+from services.scoring.refold_repository import RefoldRepository
 from shared import schemas
 from shared.identity import EMAIL
 from tests.integration.scoring.desk import MODEL, Desk, lead_of
@@ -224,6 +225,16 @@ async def test_a_shadow_scores_the_same_traffic_on_a_topic_of_its_own(desk: Desk
     await publish(api, address)
     await fold(desk)
     assert await desk.score_of(TARO) == 16
+
+
+async def test_whoever_works_on_a_refold_and_is_silent_for_long_loses_it(desk: Desk) -> None:
+    limit = "SHOW idle_session_timeout"
+    async with desk.pool.acquire() as conn:
+        assert await RefoldRepository(conn).claim() is not None
+        assert await conn.fetchval(limit) == "1min"
+        pid = conn.get_server_pid()
+    async with desk.pool.acquire() as conn:
+        assert (await conn.fetchval(limit), conn.get_server_pid()) == ("0", pid)
 
 
 async def test_a_shadow_swallows_no_crossing(desk: Desk, api: httpx2.AsyncClient) -> None:

@@ -1,5 +1,8 @@
-"""A consumer that is behind without reading on ends; one whose records are just on their way does not."""
+"""A consumer that is behind without reading on ends; one whose records are just on their way does not. What it holds
+follows what the group gives and takes.
+"""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -8,6 +11,7 @@ from aiokafka import TopicPartition
 
 from shared.kafka import consumer as module
 from shared.kafka.consumer import ConsumerLoop, StuckError
+from shared.settings import KafkaSettings
 
 ONE = TopicPartition("t", 0)
 
@@ -53,3 +57,48 @@ async def test_who_stays_behind_is_found_out_soon_after(clock: SimpleNamespace) 
     clock.s = 31.0 + module.CONFIRMED_AFTER_S + 0.1
     with pytest.raises(StuckError):
         await loop._check_progress(broker)
+
+
+OTHER = TopicPartition("t", 1)
+
+
+class Member:
+    """A member of a group as the client shows it: the old assignment until there is a new one."""
+
+    def __init__(self) -> None:
+        self.assigned = {ONE, OTHER}
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        return frozenset(self.assigned)
+
+    def pause(self, *_: TopicPartition) -> None: ...
+
+    resume = pause
+
+    def seek(self, *_: object) -> None: ...
+
+    def highwater(self, partition: TopicPartition) -> int:
+        assert partition in self.assigned, "Partition is not assigned"
+        return 5
+
+
+class Slow:
+    """A database that answers later."""
+
+    async def load_positions(self, partitions: frozenset[TopicPartition]) -> dict[TopicPartition, int]:
+        await asyncio.sleep(0.02)
+        return dict.fromkeys(partitions, 3)
+
+
+async def test_partitions_that_go_while_their_positions_are_read_are_not_held() -> None:
+    loop = cast("Any", ConsumerLoop(KafkaSettings(), ["t"], "g", cast("Any", Slow())))
+    loop._consumer = member = Member()
+    await loop.on_partitions_assigned({ONE, OTHER})
+    reading = asyncio.create_task(loop._resume(frozenset(loop._held)))
+    await asyncio.sleep(0)
+    await loop.on_partitions_revoked({ONE, OTHER})
+    await reading
+    assert dict(loop.positions) == {}
+    member.assigned = {ONE}
+    await loop.on_partitions_assigned({ONE})
+    assert (dict(loop.positions), loop.lag()) == ({ONE: 3}, {ONE: 2})
