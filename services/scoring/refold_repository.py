@@ -9,10 +9,12 @@ import asyncpg
 
 from services.scoring.lead_row import LeadRow
 
-_LOCK = "hashtext('scoring.refold')"
 SILENT_LIMIT_MS = 60_000
 """Longer than the longest lead takes to be folded, while the session waits."""
-_CLAIM = f"SELECT pg_try_advisory_lock({_LOCK}) FROM (SELECT set_config('idle_session_timeout', $1, false)) AS limited"
+_CLAIM = (
+    "SELECT pg_try_advisory_lock(hashtext('scoring.refold'))"
+    " FROM (SELECT set_config('idle_session_timeout', $1, false)) AS limited"
+)
 _JOB = (
     "SELECT id, name, version, release_per_minute, after::text, leads, done, switched, released, released_at,"
     " started_at, folded_at, finished_at FROM scoring.refold"
