@@ -22,7 +22,7 @@ from services.ingest.sources.file import load_sources
 from services.ingest.spool.spool import Spool
 from services.ingest.spooling import SpooledPublisher
 from services.ingest.tracking import Tracking
-from services.ingest.webhook_routes import sources_router, webhook_route
+from services.ingest.webhook_routes import sources_router, webhook_routes
 from services.ingest.webhooks import Webhooks
 from shared.clock import Clock, system_clock
 from shared.keys import KeyStore
@@ -73,7 +73,7 @@ def build(settings: IngestSettings, clock: Clock = system_clock) -> FastAPI:
         settings=settings,
         lifespan=lifespan,
         readiness=durable.faults,
-        lean=[activities_route(activities), webhook_route(webhooks), *import_routes(imports), *of_sites],
+        lean=[activities_route(activities), *webhook_routes(webhooks), *import_routes(imports), *of_sites],
         clock=clock,
     )
     app.include_router(sources_router(webhooks))

@@ -13,6 +13,7 @@ from shared.telemetry import INGEST_DURATION
 from shared.web import Answer, LeanRequest, LeanRoute, PageQuery, paginate, require, text_in
 
 PATH = PREFIX + "{source}"
+WITH_SECRET = PATH + "/{secret}"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH")
 ABOUT = (
     "One address per configured source, for a tool to post to, in whatever form and with whatever signature that tool"
@@ -26,6 +27,13 @@ _NAME = {
     "required": True,
     "schema": {"type": "string"},
     "description": "From sources.yaml.",
+}
+_SECRET = {
+    "name": "secret",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
+    "description": "One of the source's secrets, for tools that sign nothing and can be given an address only.",
 }
 _REPORT = {
     "type": "object",
@@ -46,24 +54,36 @@ _REPORT = {
 }
 
 
-def webhook_route(webhooks: Webhooks) -> LeanRoute:
-    """`GET/HEAD/POST/PUT/PATCH /v1/webhooks/{source}`, and OPTIONS for senders that ask for leave first."""
+def webhook_routes(webhooks: Webhooks) -> list[LeanRoute]:
+    """`GET/HEAD/POST/PUT/PATCH /v1/webhooks/{source}`, the same with the secret as a further step, and OPTIONS for
+    senders that ask for leave first.
+    """
 
     async def options(request: LeanRequest) -> Answer:
-        station = webhooks.stations.get(request.path.removeprefix(PREFIX))
-        return _leave(request, station)
+        return _leave(request, webhooks.station(request.path))
 
     handlers = {**dict.fromkeys(METHODS, webhooks.handle), "OPTIONS": options}
     operations = {method: _operation(method) for method in METHODS}
-    return LeanRoute(PATH, handlers, operations, INGEST_DURATION)
+    with_secret = {method: _with_secret(operation) for method, operation in operations.items()}
+    return [
+        LeanRoute(PATH, handlers, operations, INGEST_DURATION),
+        LeanRoute(WITH_SECRET, handlers, with_secret, INGEST_DURATION),
+    ]
 
 
-def _leave(request: LeanRequest, station: Station | None) -> Answer:
+def _with_secret(operation: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **operation,
+        "operationId": operation["operationId"] + "_by_address",
+        "summary": operation["summary"] + ", its secret in the path",
+        "parameters": [_NAME, _SECRET],
+    }
+
+
+def _leave(request: LeanRequest, station: Station) -> Answer:
     """The handshake of CloudEvents' web-hook profile: leave is given to the listed origins, without a list to any,
     since what counts is the signature on each request.
     """
-    if station is None:
-        raise ProblemError(404, "not_found", "There is no such source.")
     headers = [(b"allow", ", ".join(METHODS).encode())]
     origin = request.headers.get(b"webhook-request-origin")
     listed = station.source.allowed_origins

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from urllib.parse import quote
 
 import structlog
 
@@ -51,7 +52,7 @@ class Station:
 
 
 class Webhooks:
-    """Answers `/v1/webhooks/{source}`."""
+    """Answers `/v1/webhooks/{source}`, and `/v1/webhooks/{source}/{secret}`."""
 
     def __init__(
         self, settings: IngestSettings, sources: Mapping[str, Source], clock: Clock, durable: Durable, helpers: Helpers
@@ -81,16 +82,18 @@ class Webhooks:
 
     async def handle(self, request: LeanRequest) -> Answer:
         """Take what is genuine. Raises ProblemError with the contract's codes."""
-        station = self._station(request.path)
+        station = self.station(request.path)
         try:
             return await self._handle(request, station)
         except ProblemError as error:
             self._refuse(station, error.code)
             raise
 
-    def _station(self, path: str) -> Station:
-        station = self.stations.get(path.removeprefix(PREFIX))
-        if station is None:
+    def station(self, path: str) -> Station:
+        """The source of an address. Raises ProblemError 404."""
+        name, step = _steps(path)
+        station = self.stations.get(name)
+        if station is None or not (step is None or (step and station.source.adapter.secret_in_path)):
             raise ProblemError(404, "not_found", "There is no such source.")
         return station
 
@@ -112,7 +115,7 @@ class Webhooks:
         if not received.verdict.valid:
             challenge = {"WWW-Authenticate": 'Signature realm="webhook"'}
             raise ProblemError(401, _code(received.verdict.reason), received.verdict.reason, headers=challenge)
-        request.admit(request.path)
+        request.admit(PREFIX + station.source.name)
         return await self._keep(request, station, delivery, received, intake, now)
 
     async def _delivery(self, request: LeanRequest, source: Source) -> Delivery:
@@ -218,12 +221,19 @@ def _text(raw: bytes) -> str:
 
 def _public_url(request: LeanRequest, source: Source) -> str:
     """The address the tool requested: as configured, with the query of this request in place of a configured one."""
-    base = source.public_url or f"https://{request.header(b'host') or 'localhost'}{request.path}"
+    base = source.public_url or f"https://{request.header(b'host') or 'localhost'}{PREFIX}{source.name}"
     return f"{base.partition('?')[0]}?{_text(request.query)}" if request.query else base
 
 
 def _own_url(request: LeanRequest) -> str:
-    return f"{request.path}?{_text(request.query)}" if request.query else request.path
+    """What the request adds to the source's address, which everyone knows: a secret step, and the query."""
+    return f"/{quote(_steps(request.path)[1] or '', safe='')}?{_text(request.query)}"
+
+
+def _steps(path: str) -> tuple[str, str | None]:
+    """Source and secret of an address, None where it ends with the source."""
+    name, slash, secret = path.removeprefix(PREFIX).partition("/")
+    return name, secret if slash else None
 
 
 def _answer(source: Source, received: Received, ids: list[str], durability: str) -> Answer:

@@ -43,8 +43,8 @@ class Edge:
         self._app = app
         self._door = door
         self._lean = lean
-        # A path whose last step is a parameter takes everything one step below.
-        self._below = {path.rpartition("/")[0]: route for path, route in lean.items() if "{" in path}
+        # A path that ends in one parameter or two takes everything that many steps below.
+        self._below = {(path.partition("/{")[0], path.count("{")): route for path, route in lean.items() if "{" in path}
         self._max_body = max_body
         self._counters: dict[tuple[str, str, int], Counter] = {}
         self._durations: dict[str, Histogram] = {path: route.duration for path, route in lean.items()}
@@ -55,7 +55,7 @@ class Edge:
             return
         request = self._request(scope, receive)
         REQUEST_ID.set(request.request_id)
-        route = self._lean.get(request.path) or self._below.get(request.path.rpartition("/")[0])
+        route = self._route(request.path)
         try:
             if route is not None:
                 await self._answer(request, route.path, await self._run(request, route), send)
@@ -64,6 +64,10 @@ class Edge:
         finally:
             if request.held:
                 self._door.room.give_back(request.held)
+
+    def _route(self, path: str) -> LeanRoute | None:
+        above = path.rpartition("/")[0]
+        return self._lean.get(path) or self._below.get((above, 1)) or self._below.get((above.rpartition("/")[0], 2))
 
     def _request(self, scope: Scope, receive: Receive) -> LeanRequest:
         started = time.perf_counter()

@@ -90,8 +90,8 @@ LeanHandler = Callable[[LeanRequest], Awaitable[Answer | StreamedAnswer]]
 @dataclass(frozen=True, slots=True)
 class LeanRoute:
     """A path with its handlers by method, what OpenAPI says of each (an operation object by method), and the metric of
-    its durations, which are not counted among those of all routes. The last step of the path may hold one parameter, as
-    in `/v1/webhooks/{source}`; the handler finds its value in the request's path.
+    its durations, which are not counted among those of all routes. The last step of the path, or the last two, may be
+    parameters, as in `/v1/webhooks/{source}`; the handler finds their values in the request's path.
     """
 
     path: str

@@ -26,4 +26,4 @@ def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
     return each(found, one)
 
 
-ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, best_effort=True)
+ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, best_effort=True, secret_in_path=True)

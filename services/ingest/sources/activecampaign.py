@@ -78,4 +78,4 @@ def _further(kind: str | None, item: dict[str, Any]) -> tuple[Any, ...]:
     return (item.get("tag"),) if kind in {"contact_tag_added", "contact_tag_removed"} else (item.get("list"),)
 
 
-ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, best_effort=True)
+ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, best_effort=True, secret_in_path=True)

@@ -192,7 +192,8 @@ class Adapter:
     `verify` is called with the raw bytes before anything is parsed, `parse` only for what it found genuine.
     `handshake` is asked first; it answers the tool's question about the address, or None for ordinary deliveries, and
     must itself verify whatever it answers with a secret. `answer` is sent in place of the report, where set.
-    `redact` removes secrets from a body before it is kept.
+    `redact` removes secrets from a body before it is kept. `secret_in_path`: `verify` takes a shared secret, which may
+    also be the last step of the source's address.
     """
 
     name: str
@@ -202,6 +203,7 @@ class Adapter:
     answer: Reply | None = None
     redact: Redact = unchanged
     best_effort: bool = False
+    secret_in_path: bool = False
 
 
 def to_bytes(text: str) -> bytes:

@@ -113,4 +113,4 @@ def _tags(item: dict[str, Any]) -> list[str]:
     return [tag for tag in tags if isinstance(tag, str)]
 
 
-ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, best_effort=True)
+ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, best_effort=True, secret_in_path=True)

@@ -73,4 +73,4 @@ def api_object(address: str) -> tuple[str | None, str, str] | None:
     return (found["event"], found["kind"].removesuffix("s"), found["id"]) if found else None
 
 
-ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, answer=Reply(200))
+ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, answer=Reply(200), secret_in_path=True)

@@ -166,4 +166,4 @@ def _parts(item: Any, fields: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     return parts
 
 
-ADAPTER = Adapter(name=NAME, verify=verify, parse=parse)
+ADAPTER = Adapter(name=NAME, verify=verify, parse=parse, secret_in_path=True)

@@ -138,4 +138,4 @@ def _plain(value: Any) -> Any:
     return mapping(value).get("value") if isinstance(value, Mapping) else value
 
 
-ADAPTER = Adapter(name=NAME, verify=verify, parse=parse)
+ADAPTER = Adapter(name=NAME, verify=verify, parse=parse, secret_in_path=True)

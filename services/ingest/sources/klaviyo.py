@@ -125,4 +125,4 @@ def _profile(item: Mapping[str, Any], event: Mapping[str, Any]) -> tuple[str | N
     return text(related.get("id")), told
 
 
-ADAPTER = Adapter(name=NAME, verify=verify, parse=parse)
+ADAPTER = Adapter(name=NAME, verify=verify, parse=parse, secret_in_path=True)

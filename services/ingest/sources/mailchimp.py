@@ -73,5 +73,11 @@ def _member(kind: str | None, data: Any) -> str | None:
 
 
 ADAPTER = Adapter(
-    name=NAME, verify=verify, parse=parse, handshake=handshake, answer=Reply(200, b"OK"), best_effort=True
+    name=NAME,
+    verify=verify,
+    parse=parse,
+    handshake=handshake,
+    answer=Reply(200, b"OK"),
+    best_effort=True,
+    secret_in_path=True,
 )

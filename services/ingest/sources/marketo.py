@@ -19,4 +19,4 @@ def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
     return each(records(delivery), lambda record: flat_item(options, record, types=TYPES, named=_NAMED))
 
 
-ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, best_effort=True)
+ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, best_effort=True, secret_in_path=True)

@@ -82,4 +82,4 @@ def _consent(
     return None
 
 
-ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, answer=Reply(200))
+ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, answer=Reply(200), secret_in_path=True)

@@ -34,4 +34,4 @@ def unflattened(pairs: list[tuple[str, str]]) -> dict[str, Any]:
     return tree
 
 
-ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, best_effort=True)
+ADAPTER = Adapter(name=NAME, verify=shared_secret, parse=parse, best_effort=True, secret_in_path=True)

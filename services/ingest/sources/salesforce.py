@@ -111,4 +111,5 @@ ADAPTER = Adapter(
     parse=parse,
     answer=Reply(200, _ACK, "text/xml; charset=utf-8"),
     best_effort=True,
+    secret_in_path=True,
 )

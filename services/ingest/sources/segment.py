@@ -61,4 +61,4 @@ def parse(delivery: Delivery, options: Options) -> list[ParsedItem]:
     return each(calls, lambda item: tracking_item(options, item))
 
 
-ADAPTER = Adapter(name=NAME, verify=verify, parse=parse, best_effort=True)
+ADAPTER = Adapter(name=NAME, verify=verify, parse=parse, best_effort=True, secret_in_path=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import SplitResult, unquote, unquote_to_bytes, urlsplit
 
 from services.ingest.sources.base import (
     SECRET_NAME,
@@ -211,8 +211,8 @@ def _shared_secret(delivery: Delivery, secrets: Sequence[str], now: datetime, op
 
 shared_secret: Verify = guarded(_shared_secret)
 """For tools that do not sign: one of the secrets is the value of any header, the token behind `Bearer` or its like, the
-Basic credentials (`user:password`, the password alone, or a user without one), a query field or the userinfo of the
-address."""
+Basic credentials (`user:password`, the password alone, or a user without one), a query field, the userinfo or a
+step of the path of the address."""
 
 
 def _offers_secret(delivery: Delivery) -> bool:
@@ -222,10 +222,14 @@ def _offers_secret(delivery: Delivery) -> bool:
 
 
 def _userinfo(delivery: Delivery) -> str:
+    return _address(delivery).netloc.rpartition("@")[0]
+
+
+def _address(delivery: Delivery) -> SplitResult:
     try:
-        return urlsplit(delivery.own_url).netloc.rpartition("@")[0]
+        return urlsplit(delivery.own_url)
     except ValueError:
-        return ""
+        return urlsplit("")
 
 
 def _places(delivery: Delivery) -> Iterator[bytes]:
@@ -235,6 +239,8 @@ def _places(delivery: Delivery) -> Iterator[bytes]:
             yield from _credentials(value)
     for _, value in delivery.query:
         yield to_bytes(value)
+    for step in _address(delivery).path.split("/"):
+        yield unquote_to_bytes(to_bytes(step))
     if userinfo := _userinfo(delivery):
         yield from _basic(unquote_to_bytes(to_bytes(userinfo)))
 

@@ -79,6 +79,26 @@ async def test_the_configured_address_vouches_for_no_request(tmp_path: Path, kaf
     assert known.status_code == 200
 
 
+async def test_a_secret_may_be_a_step_of_the_path_and_is_kept_nowhere(
+    desk: Desk, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = sample_of("marketo").secret
+    good = await desk.client.post(f"/v1/webhooks/marketo/{secret}", content=b'{"lead_id":1,"activity":"Opens Email"}')
+    assert (good.status_code, good.json()["accepted"]) == (202, 1)
+    headers = {"X-Request-Id": "by-path-1"}
+    broken = await desk.client.post(f"/v1/webhooks/marketo/{secret}", content=b'{"lead_id":', headers=headers)
+    assert (broken.status_code, len(broken.json()["refused"])) == (202, 1)
+    (part,) = await desk.rejected("marketo", "by-path-1")
+    for steps, status in (("marketo/wrong", 401), ("marketo/", 404), (f"marketo/x/{secret}", 404), ("marketo", 401)):
+        answer = await desk.client.post(f"/v1/webhooks/{steps}", content=b"{}")
+        assert answer.status_code == status
+        assert secret not in answer.text
+    metrics = (await desk.client.get("/metrics")).text
+    assert 'route="/v1/webhooks/{source}/{secret}"' in metrics
+    told = json.dumps(part.headers) + metrics + caplog.text + "".join(capsys.readouterr())
+    assert secret not in told
+
+
 async def test_refuses_what_is_not_genuine(desk: Desk) -> None:
     for source, secret, code in (
         ("mautic", "wrong-secret", "invalid_signature"),

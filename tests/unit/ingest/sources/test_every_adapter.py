@@ -74,6 +74,14 @@ class TestEveryAdapter:
         assert result.verdict.reason.startswith(("missing header", "secret"))
 
     @every
+    def test_takes_a_secret_in_the_path_where_its_tool_does_not_sign(self, sample: Sample) -> None:
+        bare = replace(
+            given(sample), headers=Headers([("Content-Type", sample.content_type)]), arrived=f"/{sample.secret}"
+        )
+        if sample.adapter not in IN_BODY:
+            assert received(sample, bare).verdict.valid is SOURCES[sample.adapter].secret_in_path
+
+    @every
     def test_refuses_everything_where_no_secret_is_set(self, sample: Sample) -> None:
         delivery = given(sample)
         for secrets in ([], [""]):

@@ -49,6 +49,8 @@ def shared(delivery: Delivery, secret: str = SECRET) -> Verdict:
         request(url=f"https://example.co.jp/hook?x=1&token={SECRET}"),
         request({"Authorization": "Basic " + base64.b64encode(f"{SECRET}:".encode()).decode()}),
         request(url=f"https://user:{SECRET}@example.co.jp/hook"),
+        request(url=f"https://example.co.jp/hook/{SECRET}"),
+        request(url=f"https://example.co.jp/{SECRET.replace('-', '%2D')}/hook?x=1"),
     ],
 )
 def test_a_shared_secret_may_stand_in_many_places(delivery: Delivery) -> None:
@@ -64,7 +66,7 @@ def test_a_shared_secret_may_stand_in_many_places(delivery: Delivery) -> None:
         request({"Authorization": "Basic !!!"}),
         request({"Authorization": "Basic " + base64.b64encode(f"{SECRET}:x".encode()).decode()}),
         request(body=SECRET.encode()),
-        request(url=f"https://example.co.jp/{SECRET}"),
+        request(url=f"https://example.co.jp/{SECRET}x"),
         request(url="https://[broken"),
         request({"X-Any": "\udcff"}),
     ],
