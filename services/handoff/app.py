@@ -1,7 +1,7 @@
 """The composition root of the handoff service: the only place that knows every part of it."""
 
 from collections.abc import Coroutine, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import structlog
 from fastapi import FastAPI
 
 from services.handoff.accounts import AccountHandler
+from services.handoff.backlog import Backlog
 from services.handoff.channels import Channels
 from services.handoff.config import FILE, addresses_of, read_handoff_file, watched_totals
 from services.handoff.core.accounts import account_rules
@@ -37,8 +38,6 @@ from shared.settings import load
 from shared.telemetry import configure_logging
 
 ROUTERS = (router, destination_router)
-CATCH_UP_WITHIN = timedelta(minutes=1)
-"""A process that gets no partition, or never comes to the end of one, makes runs after this time all the same."""
 
 log = structlog.get_logger()
 
@@ -59,8 +58,8 @@ class HandoffService(Backend):
         self._vault = Vault(settings)
         self._channels = Channels(settings, self._vault, addresses_of(self._file))
         self._sender: Sender | None = None
+        self._backlog: Backlog | None = None
         self._installed_at: datetime | None = None
-        self._may_run_at = clock() + CATCH_UP_WITHIN
         self._warn_of_unwatched()
 
     def _warn_of_unwatched(self) -> None:
@@ -76,7 +75,7 @@ class HandoffService(Backend):
         self._book = self._file.rulebook(version)
         app.state.pool, app.state.book, app.state.reader = pool, self._book, HandoffReader(self.engine)
         app.state.extractions, app.state.effects = ExtractionReader(self.engine), EffectReader(self.engine)
-        app.state.runs = self._runs(pool)
+        app.state.runs = Runs(pool, self._settings, self.clock, self._book)
         app.state.destinations = Destinations(pool, self._settings, self._vault, self._channels, self.clock)
         self._sender = Sender(pool, self._settings, self._channels, self.clock)
         app.state.try_now = self._sender.try_now
@@ -86,6 +85,7 @@ class HandoffService(Backend):
         assert self._installed_at is not None
         assert self._sender is not None
         settings, group = self._settings, self._settings.handoff.group
+        self._backlog = Backlog(pool, settings.kafka, cluster)
         states = StateHandler(pool, settings, cluster, self.clock, self._book, installed_at=self._installed_at)
         answers = AnswerHandler(pool, settings, cluster, self.clock, self._book)
         accounts = AccountHandler(
@@ -119,20 +119,10 @@ class HandoffService(Backend):
     def loops(self, pool: asyncpg.Pool) -> Sequence[Coroutine[Any, Any, None]]:
         """See Backend."""
         assert self._sender is not None
+        assert self._backlog is not None
         timers = Timers(pool, self._settings, self.clock, self._book)
-        return (timers.run(), self._runs(pool).run(), self._sender.run())
-
-    def _runs(self, pool: asyncpg.Pool) -> Runs:
-        return Runs(pool, self._settings, self.clock, self._book, self._caught_up)
-
-    def _caught_up(self) -> bool:
-        """Whether the states that waited at the start have been judged, as far as this process can tell."""
-        if self.clock() < self._may_run_at:
-            lag = self.consumers["consumer"].lag() if self.consumers else {}
-            if not lag or any(lag.values()):
-                return False
-            self._may_run_at = self.clock()
-        return True
+        runs = Runs(pool, self._settings, self.clock, self._book, self._backlog)
+        return (timers.run(), runs.run(), self._sender.run())
 
 
 def make_app(settings: HandoffSettings | None = None, clock: Clock = system_clock) -> FastAPI:

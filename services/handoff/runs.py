@@ -1,13 +1,14 @@
 """Runs and lists carried out: in batches, each one transaction; one that was interrupted goes on where it was."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import asyncpg
 import structlog
 
+from services.handoff.backlog import Backlog
 from services.handoff.batch import save_handoffs
 from services.handoff.core.collecting import collect, is_hot
 from services.handoff.core.due_runs import COMPLETED, LIST, due_runs
@@ -38,8 +39,9 @@ log = structlog.get_logger()
 class Runs:
     """Makes due runs and finishes what is not complete; several processes may do so at once.
 
-    No run is begun before `caught_up`: what crossed while nobody was there to judge it belongs to the missed run. Then
-    first comes what waits for rules that have changed.
+    No run is begun before the `backlog` is judged: what crossed while nobody was there to judge it, or while whoever
+    should have done so was stopped, belongs to that run. At the start what waits for rules that have changed comes
+    first.
     """
 
     def __init__(
@@ -48,13 +50,13 @@ class Runs:
         settings: HandoffSettings,
         clock: Clock,
         book: Rulebook,
-        caught_up: Callable[[], bool] = lambda: True,
+        backlog: Backlog | None = None,
     ) -> None:
         self._pool = pool
         self._settings = settings
         self._clock = clock
         self._book = book
-        self._caught_up = caught_up
+        self._backlog = backlog
         self._cleared = False
 
     async def run(self) -> None:
@@ -65,32 +67,40 @@ class Runs:
 
     async def tick(self) -> bool:
         """Note what is due and do one batch; returns whether there was one to do."""
-        if not self._caught_up():
-            return False
+        now = self._clock()
+        if await self.plan(now) or not self._cleared:
+            found_at = await self._backlog.judged(now) if self._backlog is not None else now
+            if found_at is not None:
+                await self._begin(found_at)
+        return await self.step()
+
+    async def _begin(self, found_at: datetime) -> None:
+        """Begin what was due when the wait for the backlog began; what fell due since is found by the next look."""
         if not self._cleared:
             await Leftovers(self._pool, self._settings, self._clock, self._book).clear()
             self._cleared = True
-        await self.plan()
-        return await self.step()
+        await self.plan(found_at, judged=True)
 
-    async def plan(self) -> None:
-        """Note the runs that are due."""
+    async def plan(self, now: datetime, *, judged: bool = False) -> bool:
+        """Note the runs that are due at `now` if what they take is `judged`; else returns whether there are any."""
         rules = {rule.id: rule for rule in self._book.rules}
         recurring = {rule.id: rule.timetable.recurring for rule in self._book.rules if rule.timetable is not None}
         if not recurring:
-            return
-        section = self._settings.handoff
+            return False
+        waits, section = False, self._settings.handoff
         async with self._pool.acquire() as conn, conn.transaction():
-            repository, now = ExtractionRepository(conn), self._clock()
-            until = now - timedelta(seconds=section.run_after_s)
+            repository, until = ExtractionRepository(conn), now - timedelta(seconds=section.run_after_s)
             for name, mark in (await repository.marks(recurring, until)).items():
                 runs = _between(rules[name], mark, until)
-                if runs or until - mark > MARK_EVERY:
+                if runs and not judged:
+                    waits = True
+                elif runs or until - mark > MARK_EVERY:
                     late = timedelta(seconds=section.run_missed_after_s)
-                    await repository.begin(due_runs(rules[name], runs, now, late), now)
+                    await repository.begin(due_runs(rules[name], runs, now, late), self._clock())
                     await repository.mark(name, until)
-                for run in runs:
-                    log.info("run_due", rule=name, key=run.key)
+                    for run in runs:
+                        log.info("run_due", rule=name, key=run.key)
+        return waits
 
     async def step(self, wanted: str | None = None) -> bool:
         """One batch of the oldest extraction, or of the wanted one; returns whether there was one in free hands."""

@@ -54,8 +54,8 @@ class Desk:
     def timers(self) -> Timers:
         return Timers(self.pool, self.settings, lambda: self.now, self.book)
 
-    def runs(self) -> Runs:
-        return Runs(self.pool, self.settings, lambda: self.now, self.book)
+    def runs(self, backlog: Any = None) -> Runs:
+        return Runs(self.pool, self.settings, lambda: self.now, self.book, backlog)
 
     async def run_at(self, now: datetime) -> None:
         """Everything that time alone does, up to `now`."""

@@ -1,8 +1,8 @@
 """Runs and lists on a real PostgreSQL: collected, handed over once, the same rows whenever they are asked for."""
 
 import asyncio
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -54,6 +54,21 @@ def use(desk: Desk, missed: str = "run_once", **changes: str) -> None:
     for before, after in changes.items():
         text = text.replace(before, after)
     desk.book = load_rules(text).rulebook(3)
+
+
+@dataclass
+class StandIn:
+    """A backlog that is judged when the test says so."""
+
+    is_judged: bool = False
+    began: list[datetime] = field(default_factory=list)
+    since: datetime | None = None
+
+    async def judged(self, now: datetime) -> datetime | None:
+        if self.since is None:
+            self.began.append(now)
+        since, self.since = self.since or now, None if self.is_judged else self.since or now
+        return since if self.is_judged else None
 
 
 async def started(desk: Desk, at: float = 1) -> None:
@@ -173,12 +188,46 @@ async def test_missed_runs(desk: Desk, missed: str, states: list[str], handed_ov
 
 async def test_no_run_begins_before_the_backlog_is_judged(weekly: Desk) -> None:
     await started(weekly)
-    weekly.now, waiting = FRIDAY + timedelta(hours=2), weekly.runs()
-    waiting._caught_up = lambda: False
-    assert not await waiting.tick()
+    backlog = StandIn()
+    runs = weekly.runs(backlog)
+    for hours in (2, 3):
+        weekly.now = FRIDAY + timedelta(hours=hours)
+        assert not await runs.tick()
+    assert await extractions(weekly) == []
     await weekly.states(weekly.published("a", 52))
-    await weekly.run_at(FRIDAY + timedelta(hours=2))
+    backlog.is_judged = True
+    assert await runs.tick()
     assert await weekly.cycles() == [("a", "weekly", 1)]
+
+
+async def test_a_wait_for_the_backlog_makes_no_run_late(desk: Desk) -> None:
+    use(desk, "skip")
+    await started(desk)
+    await desk.states(desk.published("a", 52))
+    backlog, desk.now = StandIn(), FRIDAY - AFTER
+    runs = desk.runs(backlog)
+    for at in (FRIDAY + AFTER, FRIDAY + timedelta(days=7) - AFTER):
+        desk.now = at
+        await runs.tick()
+    backlog.is_judged = True
+    await runs.tick()
+    assert (await extractions(desk))[0][:2] == (KEY, "running")
+    assert len(await desk.cycles()) == 1
+
+
+async def test_what_falls_due_while_another_waits_for_its_backlog_waits_for_its_own(weekly: Desk) -> None:
+    await started(weekly)
+    backlog = StandIn()
+    runs = weekly.runs(backlog)
+    for days in (0, 7):
+        weekly.now = FRIDAY + timedelta(days=days) + AFTER
+        await runs.tick()
+    backlog.is_judged = True
+    while await runs.plan(weekly.now):
+        assert len(await extractions(weekly)) < 2
+        await runs.tick()
+    assert backlog.began == [FRIDAY + AFTER, FRIDAY + timedelta(days=7) + AFTER]
+    assert [state for _, state, _, _ in await extractions(weekly)] == ["completed", "completed"]
 
 
 async def test_a_lead_that_was_merged_while_it_waited_is_handed_over_with_the_survivors_state(weekly: Desk) -> None:
@@ -233,7 +282,7 @@ async def test_a_rule_that_is_gone_ends_its_run_as_it_stands(weekly: Desk) -> No
     await started(weekly)
     await weekly.states(weekly.published("a", 52))
     weekly.now = FRIDAY + AFTER
-    await weekly.runs().plan()
+    await weekly.runs().plan(weekly.now, judged=True)
     weekly.book = replace(weekly.book, rules=())
     await weekly.run_at(FRIDAY + AFTER)
     assert await extractions(weekly) == [(KEY, "completed", 0, 0)]
