@@ -53,7 +53,7 @@ async def check_secret(conn: asyncpg.Connection, schema: str, secret: bytes | No
     if secret is None:
         if known is not None or await _holds_leads(conn, schema):
             raise ForeignSecretError(
-                f"there is no identity secret, but the database holds leads whose ids were made with one: {_cure()}"
+                f"there is no identity secret, and the lead ids of the database were made with one: {_cure()}"
             )
     elif known is not None and not hmac.compare_digest(known, _digest(secret)):
         raise ForeignSecretError(

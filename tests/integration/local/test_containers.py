@@ -18,7 +18,8 @@ from deploy.local.ports import DEFAULT_BASE, PortBlock
 from deploy.local.postgres import LOCALE, SERVER_SETTINGS
 from deploy.local.services import NAMES, service_env
 from deploy.local.state import Addresses
-from shared.settings import Settings, load
+from services.handoff.settings import HandoffSettings
+from shared.settings import DatabaseSettings, Settings, load
 
 BLOCK = PortBlock(DEFAULT_BASE)
 TEXTS = {"type": "array", "items": {"type": "string"}, "minItems": 1}
@@ -220,3 +221,41 @@ def test_commands_that_the_guides_run_in_a_container_need_nothing_else(command: 
 
 def _names(file: str) -> set[str]:
     return {line.partition("==")[0] for line in (ROOT / file).read_text().splitlines() if "==" in line}
+
+
+@pytest.mark.parametrize("name", ["scaling.md", "scaling.ja.md"])
+def test_the_connections_of_the_guide_are_those_of_the_settings(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| ([^|]*\b(?:scoring|handoff|connections, pools of|接続数)[^|]*) \|(.+)\|$", text, re.MULTILINE
+    )
+    figures = {what: [int(cell.replace(",", "")) for cell in cells.split("|")] for what, cells in rows}
+    scoring, handoff, both, of_default, of_less = figures.values()
+    assert both == [sum(pair) for pair in zip(scoring, handoff, strict=True)]
+    for what, found in list(figures.items())[-2:]:
+        (pool,) = map(int, re.findall(r"[0-9]+", what))
+        assert found == [count * (2 * pool + 2) for count in both]
+    default = DatabaseSettings().pool_size
+    assert of_default == [count * (2 * default + 2) for count in both] != of_less
+    # Of the local stack and of docker-compose.yml: two processes, commands, and what the guide promises.
+    assert int(SERVER_SETTINGS["max_connections"]) == 100 >= 5 * (2 * default + 2) + 3
+
+
+@pytest.mark.parametrize("name", ["README", "docs/scaling", "docs/security", "docs/receive"])
+def test_both_languages_have_the_same_headings(name: str) -> None:
+    def shape(path: str) -> list[str]:
+        text = re.sub(r"^```.*?^```", "", (ROOT / path).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        return re.findall(r"^(#+) ", text, re.MULTILINE)
+
+    assert shape(f"{name}.md") == shape(f"{name}.ja.md")
+
+
+def test_the_readme_sets_nothing_that_compose_does_not_take(compose: dict[str, Any]) -> None:
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Or with Docker\n")[2].partition("\n## ")[0]
+    (block,) = re.findall(r"^```sh\n(.+?)^```", section, re.MULTILINE | re.DOTALL)
+    env = dict(line.partition("=")[::2] for line in block.splitlines())
+    decided = compose["services"]["handoff"]["environment"].keys()
+    assert not env.keys() & decided
+    assert {"POSTGRES_PASSWORD", "HUBSPOT_SECRET"} <= env.keys()
+    assert "${HUBSPOT_SECRET}" in (ROOT / "config/sources.yaml").read_text(encoding="utf-8")
+    load(HandoffSettings, env)
