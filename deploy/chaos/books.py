@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import orjson
 
 from deploy.chaos.receiver import Deliveries
 from deploy.demo.judging import label_of
+from shared.clock import from_rfc3339
 from shared.kafka.reading import reading
 from shared.settings import KafkaSettings
 from shared.topics import DEAD_LETTERS, LEAD_ACTIVITIES, LEAD_SCORES, QUALIFIED_LEADS, dead_letter_topic
@@ -36,6 +38,7 @@ _CYCLES = "SELECT lead_id::text, rule, cycle FROM handoff.handoff"
 @dataclass(slots=True)
 class Books:
     """`states`: last published state by label, as bytes; `versions`: every version of a lead id, as published;
+    `backwards`: states evaluated at an earlier instant than the one before them;
     `qualified`: records that a reader of committed data sees; `uncommitted`: how many there are for any reader;
     `order`: by record key, each activity ("source id") where it first stands; `letters`: values of dead activities;
     `delivered`: what the receiver of webhooks saw, if there is one.
@@ -44,6 +47,7 @@ class Books:
     states: dict[str, bytes] = field(default_factory=dict)
     labels_twice: list[str] = field(default_factory=list)
     versions: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    backwards: list[str] = field(default_factory=list)
     stored_versions: dict[str, int] = field(default_factory=dict)
     qualified: list[dict[str, Any]] = field(default_factory=list)
     uncommitted: int = 0
@@ -88,11 +92,17 @@ def spool_files(spool: Path) -> int:
 
 async def _read_states(kafka: KafkaSettings, books: Books) -> None:
     latest: dict[bytes, bytes | None] = {}
+    evaluated: dict[str, datetime] = {}
     async for key, value in _records(kafka, LEAD_SCORES.name):
         latest[key] = value
         if value is not None:
             state = orjson.loads(value)
-            books.versions[state["lead_id"]].append(state["version"])
+            lead_id, version = state["lead_id"], state["version"]
+            books.versions[lead_id].append(version)
+            at = from_rfc3339(state["evaluated_at"])
+            if at < evaluated.get(lead_id, at):
+                books.backwards.append(f"{lead_id}: version {version} ({state['cause']}) by {evaluated[lead_id] - at}")
+            evaluated[lead_id] = at
     for value in filter(None, latest.values()):
         label = label_of(orjson.loads(value))
         if label in books.states:

@@ -126,6 +126,7 @@ def _letters_differ(books: Books, broken: Mapping[bytes, int], doubtful: Collect
 
 
 def _versions_differ(books: Books) -> Iterator[str]:
+    yield from (f"{told}: evaluated before the state before it" for told in books.backwards)
     for lead_id, versions in books.versions.items():
         if versions != list(range(1, len(versions) + 1)):
             yield f"{lead_id}: versions do not rise by one: {versions}"

@@ -32,8 +32,9 @@ def renew(
     """
     # A state folded anew knows neither where the lead stood nor when the timer is to look: its row does.
     before = LeadState.unpack(row.state) if state.stages is None and row.state else None
-    if before is not None and state.due_at is None:
-        state.seen_at, state.due_at = before.seen_at, before.due_at
+    if before is not None:
+        state.seen_at = state.seen_at or before.seen_at
+        state.due_at = state.due_at or before.due_at
     at = state.next_instant(now)
     evaluations = evaluations_at(models, state, at)
     moved = _note_stages(state, before, models, evaluations)

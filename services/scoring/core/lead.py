@@ -119,8 +119,8 @@ class LeadState:
     """What is folded of one lead. `ahead_at` is the first activity that lies in the future and is not folded yet;
     `manual` are all points given by hand, expired or not.
 
-    `seen_at` is the instant of the last published evaluation and `due_at` when the timer looks at the lead again, both
-    None where nothing is known of it; `stages` are the last published ones by model, None in a state folded anew.
+    `seen_at` is the instant of the last published evaluation, None where it is not known, and `due_at` when the timer
+    looks at the lead again, None for never; `stages` are the last published ones by model, None in a state folded anew.
     `agreed` are the lead's words about profiling with their instants, kept only where a model asks for consent.
     """
 
@@ -144,8 +144,8 @@ class LeadState:
         rest: dict[str, Any] = {}
         if self.manual:
             rest["manual"] = [_pack_points(one) for one in self.manual]
-        if self.due_at and self.seen_at:
-            rest["due"] = [to_micros(self.due_at), to_micros(self.seen_at)]
+        if self.seen_at:
+            rest["due"] = [to_micros(self.due_at) if self.due_at else None, to_micros(self.seen_at)]
         if self.stages:
             rest["stages"] = self.stages
         if self.judgement.trail:
