@@ -7,12 +7,13 @@ from services.scoring.batch import BatchScoring
 from services.scoring.core.events import Word
 from services.scoring.core.lead import LeadState
 from services.scoring.core.linking import NOT_YET, Standing
-from services.scoring.core.links import JOINED, PARTED, Link
+from services.scoring.core.links import JOINED, PARTED, Link, ties
 from services.scoring.core.openings import facts_of
 from services.scoring.core.profile import identifiers_of
 from services.scoring.entering import Work, not_found
 from services.scoring.entry_repository import EntryRepository
 from services.scoring.lead_row import LeadRow
+from services.scoring.linked import Linked
 from services.scoring.repository import LostRaceError, ScoringRepository
 from shared.activity import Activity
 from shared.errors import ProblemError
@@ -35,7 +36,10 @@ async def merge(work: Work, lead_id: str, with_id: str, author: str) -> list[Out
     rows = _standing_rows(locked, ids)
     survivor, other = sorted((_standing(row) for row in rows.values()), key=lambda standing: standing.rank)
     link = Link(JOINED, _anchor(work, survivor), _anchor(work, other))
-    told = await _say(work, Word(link, survivor.lead_id, other.lead_id, author), rows)
+    names = (survivor.identifiers, other.identifiers)
+    holds = await Linked(EntryRepository(work.conn), work.lead_id_for).among([*names[0], *names[1]])
+    word = Word(link, survivor.lead_id, other.lead_id, author, ties(link, *names, holds, work.lead_id_for))
+    told = await _say(work, word, rows)
     return [*told, *await _resolve_again(work, {*ids, *refused})] if refused else told
 
 
@@ -90,7 +94,8 @@ async def _refused(work: Work, lead_id: str) -> set[str]:
 
 
 async def _say(work: Work, word: Word, rows: Mapping[str, LeadRow]) -> list[OutboxRow]:
-    await EntryRepository(work.conn).add_link(word.link, word.author)
+    for link in word.each():
+        await EntryRepository(work.conn).add_link(link, word.author)
     return await _scoring(work).resolve_again(rows, word)
 
 

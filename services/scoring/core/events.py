@@ -58,12 +58,20 @@ class StageChange:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Somebody's word about two leads, and the lead ids it is about: `survivor` took `other` over, or lets it go."""
+    """Somebody's word about two leads, and the lead ids it is about: `survivor` took `other` over, or lets it go.
+
+    `ties` are the joins that it needs beside it, said before it.
+    """
 
     link: Link
     survivor: str
     other: str
     author: str
+    ties: Sequence[Link] = ()
+
+    def each(self) -> list[Link]:
+        """All that is said by it, in order."""
+        return [*self.ties, self.link]
 
 
 @dataclass(slots=True)
@@ -105,6 +113,7 @@ def told(change: Change, models: Models) -> list[OutboxRow]:
     if change.shadows:
         rows.append(shadow_scored(change, models))
     if change.merged_from:
+        rows += [lead_tied(change, word, tie) for tie in word.ties] if (word := change.word) is not None else []
         rows.append(lead_merged(change))
     if change.unmerged_from is not None and change.word is not None:
         rows.append(lead_unmerged(change, change.word))
@@ -255,8 +264,20 @@ def lead_merged(change: Change) -> OutboxRow:
         "merged_at": to_rfc3339(change.evaluated_at),
     }
     if change.word is not None:
-        body |= _said(change.word)
+        body |= _said(change.word, change.word.link)
     return _lifecycle(change.lead_id, f"{change.lead_id}:{change.version}:merged", MERGED, body, change.evaluated_at)
+
+
+def lead_tied(change: Change, word: Word, tie: Link) -> OutboxRow:
+    """The lifecycle record of what a merge by hand has to bind beside the anchors of the two leads."""
+    body = {
+        "lead_id": change.lead_id,
+        "merged_from": [tie.other],
+        "merged_at": to_rfc3339(change.evaluated_at),
+        **_said(word, tie),
+    }
+    id_ = f"{change.lead_id}:{change.version}:merged:{tie.other}"
+    return _lifecycle(change.lead_id, id_, MERGED, body, change.evaluated_at)
 
 
 def lead_unmerged(change: Change, word: Word) -> OutboxRow:
@@ -265,7 +286,7 @@ def lead_unmerged(change: Change, word: Word) -> OutboxRow:
         "lead_id": change.lead_id,
         "unmerged_from": word.survivor,
         "unmerged_at": to_rfc3339(change.evaluated_at),
-        **_said(word),
+        **_said(word, word.link),
     }
     return _lifecycle(
         change.lead_id, f"{change.lead_id}:{change.version}:unmerged", UNMERGED, body, change.evaluated_at
@@ -283,6 +304,6 @@ def lead_erased(lead_id: str, ids: Sequence[str], hashes: Sequence[str], at: dat
     return _lifecycle(lead_id, f"{lead_id}:erased", ERASED, body, at)
 
 
-def _said(word: Word) -> dict[str, Any]:
+def _said(word: Word, link: Link) -> dict[str, Any]:
     """Who said it, and about which identifiers: with it a database that is filled again from Kafka knows it too."""
-    return {"author": word.author, "anchors": {"survivor": word.link.survivor, "other": word.link.other}}
+    return {"author": word.author, "anchors": {"survivor": link.survivor, "other": link.other}}

@@ -137,7 +137,7 @@ async def test_a_merge_leaves_one_contact(desk: Desk, api: httpx2.AsyncClient) -
 
 async def test_a_merged_lead_stays_in_its_account_when_time_changes_nothing(desk: Desk) -> None:
     both = {"email": "taro@example.co.jp", "anonymous_id": "b1"}
-    seminar = {"type": "seminar_attended", "days": 0}
+    seminar: dict[str, Any] = {"type": "seminar_attended", "days": 0}
     await desk.receive(*download("b1", "x", lead={"anonymous_id": "b1"}, **seminar))
     await desk.receive(*download("taro@example.co.jp", "y", lead=both, **seminar))
     await keep(desk)

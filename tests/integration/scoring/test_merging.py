@@ -12,7 +12,7 @@ from services.scoring.core.links import JOINED, PARTED, Link
 from services.scoring.core.resolution import resolve_leads
 from shared.activity import to_record
 from shared.clock import to_rfc3339
-from shared.identity import ANONYMOUS, EMAIL, Identifier
+from shared.identity import ANONYMOUS, EMAIL, EXTERNAL, Identifier
 from tests.integration.scoring.desk import NOW, Desk, activity, gather, lead_of
 
 TARO = lead_of(EMAIL, "taro@example.co.jp")
@@ -21,7 +21,7 @@ BROWSER = lead_of(ANONYMOUS, "b1")
 OTHER_BROWSER = lead_of(ANONYMOUS, "b2")
 
 
-def download(id_: str, *, days: float = 3, document: str | None = None, **lead: str) -> dict[str, Any]:
+def download(id_: str, *, days: float = 3, document: str | None = None, **lead: Any) -> dict[str, Any]:
     return {
         "id": id_,
         "type": "document_downloaded",
@@ -213,4 +213,53 @@ async def test_a_merge_by_hand_leaves_leads_alone_of_which_it_only_knows_the_nam
     assert (await say(desk, "merge", YAMADA, TARO)).status_code == 200
     assert [await desk.score_of(await desk.resolve(one)) for one in (BROWSER, TARO)] == [15, 10]
     assert {await desk.resolve(one) for one in (BROWSER, OTHER_BROWSER, first)} == {await desk.resolve(first)}
+    assert (await desk.replayed()).differences == []
+
+
+async def test_a_merge_by_hand_takes_along_what_was_once_taken_out_of_the_other_lead(desk: Desk) -> None:
+    """The browser was taken away from one person and went to another: who joins them, joins it with them."""
+    await desk.receive(download("a0", days=20), download("b", days=9, anonymous_id="b1"))
+    await desk.receive(download("a1", days=8, email="taro@example.co.jp", anonymous_id="b1"))
+    await say(desk, "unmerge", TARO, BROWSER)
+    await desk.receive(download("y1", days=7, email="yamada@example.com", anonymous_id="b1"))
+    assert [await desk.score_of(one) for one in (TARO, YAMADA)] == [10, 10]
+    answer = await say(desk, "merge", TARO, BROWSER)
+    assert (answer.status_code, answer.json()["id"], answer.json()["score"]) == (200, TARO, 20)
+    assert answer.json()["identifiers"]["anonymous_ids"] == ["b1"]
+    assert [await desk.resolve(one) for one in (BROWSER, YAMADA)] == [TARO] * 2
+    merged = [(one["merged_from"], one["anchors"]) for one in (await told(desk))[-2:]]
+    assert merged == [
+        ([BROWSER], {"survivor": YAMADA, "other": BROWSER}),
+        ([YAMADA], {"survivor": TARO, "other": YAMADA}),
+    ]
+    await desk.receive(download("a2", days=6, anonymous_id="b1"), download("a3", days=10, anonymous_id="b1"))
+    assert await desk.score_of(TARO) == 30
+    assert (await desk.replayed()).differences == []
+
+
+async def test_what_a_merge_by_hand_took_along_leaves_with_its_own_lead(desk: Desk) -> None:
+    await desk.receive(download("a0", days=20), download("b", days=9, anonymous_id="b1"))
+    await desk.receive(download("a1", days=8, email="taro@example.co.jp", anonymous_id="b1"))
+    await say(desk, "unmerge", TARO, BROWSER)
+    await desk.receive(download("y1", days=7, email="yamada@example.com", anonymous_id="b1"))
+    await say(desk, "merge", TARO, YAMADA)
+    assert (await say(desk, "unmerge", TARO, YAMADA)).status_code == 200
+    assert [await desk.score_of(one) for one in (TARO, YAMADA)] == [10, 10]
+    await desk.receive(download("a2", days=1, email="taro@example.co.jp", anonymous_id="b1"))
+    assert [await desk.score_of(one) for one in (TARO, YAMADA)] == [15, 10]
+    assert await desk.resolve(BROWSER) == YAMADA
+    assert (await desk.replayed()).differences == []
+
+
+async def test_a_merge_by_hand_takes_along_an_address_that_came_by_itself(desk: Desk) -> None:
+    """Of two ids of other systems that were joined by hand, one got an address later: it names the lead no more."""
+    crm, shop = ({name: "1"} for name in ("crm", "shop"))
+    ids = [lead_of(EXTERNAL, f"{name}:1") for name in ("crm", "shop")]
+    await desk.receive(download("c1", days=9, external_ids=crm), download("s1", days=8, external_ids=shop))
+    await say(desk, "merge", *ids)
+    await desk.receive(download("y1", days=7, email="yamada@example.com", external_ids=crm), download("a1", days=6))
+    assert [await desk.score_of(one) for one in (ids[0], TARO)] == [15, 5]
+    answer = await say(desk, "merge", TARO, ids[0])
+    assert (answer.json()["id"], answer.json()["score"]) == (ids[0], 20)
+    assert answer.json()["identifiers"]["emails"] == ["taro@example.co.jp", "yamada@example.com"]
     assert (await desk.replayed()).differences == []

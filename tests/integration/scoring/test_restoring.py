@@ -256,6 +256,40 @@ async def test_words_and_points_are_there_before_the_activities_of_an_empty_data
     assert (await empty.replayed()).differences == []
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_a_merge_by_hand_took_along_is_together_in_an_empty_database(
+    desk: Desk, empty: Desk, backups: Backups, seed: int
+) -> None:
+    posted = [
+        did("b1", days=8, anonymous_id="b1"),
+        did("a1", days=9, email="taro@example.co.jp", anonymous_id="b1"),
+        did("y1", days=7, email="yamada@example.co.jp", anonymous_id="b1"),
+    ]
+    await desk.receive(posted[0])
+    await desk.receive(posted[1])
+    await ask(desk, "POST", f"{TARO}/unmerge", **{"with": BROWSER})
+    await desk.receive(posted[2])
+    backups.make()
+    await ask(desk, "POST", f"{TARO}/merge", **{"with": BROWSER})
+    before, told = await standing(desk), await told_by(desk)
+    assert {id_: score for id_, (score, _) in before.items()} == {TARO: 15}
+
+    random.Random(seed).shuffle(posted)
+    empty.now = desk.now
+    assert len(await catch_up(empty, told)) == len(told) == 3
+    for one in posted:
+        await empty.receive(one)
+    assert await standing(empty) == before
+    assert [await empty.resolve(one) for one in (YAMADA, BROWSER)] == [TARO] * 2
+    assert (await empty.replayed()).differences == []
+
+    await backups.put_back()
+    assert len(await catch_up(desk, told)) == 2
+    assert await standing(desk) == before
+    assert await catch_up(desk, told) == []
+    assert (await desk.replayed()).differences == []
+
+
 async def test_two_workers_that_bring_one_half_each_of_what_was_joined_do_join_it(desk: Desk, empty: Desk) -> None:
     await desk.receive(did("a1"), did("y1", "yamada"))
     await ask(desk, "POST", f"{TARO}/merge", **{"with": YAMADA})

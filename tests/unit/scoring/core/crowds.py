@@ -78,6 +78,7 @@ def leads_are_the_oracles(
             memory.enter(lead_id, replace(stored, anchor=anchor), NOW)
             entered.append((_name(anchor), said))
     _say_something(memory, choices, ["nothing", "merge", "unmerge"])
+    _say_something(memory, choices, ["nothing", "merge"])
     compare(memory, tree, acts, entered)
 
 
@@ -102,7 +103,9 @@ def _say_something(memory: Memory, choices: Choices, words: Sequence[str]) -> No
     leads, word = sorted(memory.packed), choices.one(words)
     if word == "merge" and len(leads) > 1:
         one, other = choices.order(leads)[:2]
+        names = [name for name, owner in memory.owners.items() if owner.lead_id in (one, other)]
         memory.merge(one, other, NOW)
+        assert len({memory.owners[name].lead_id for name in names}) == 1
     elif word == "unmerge" and (pairs := memory.separable()):
         memory.unmerge(*choices.one(pairs), NOW)
 

@@ -9,7 +9,7 @@ from services.scoring.core.entries import Entry
 from services.scoring.core.evaluation import Evaluation
 from services.scoring.core.lead import LeadState, Models, advance, refold
 from services.scoring.core.linking import NOT_YET, Owner, Placement, Resolved, Standing, place, resolve_cluster
-from services.scoring.core.links import JOINED, PARTED, Link, links_among
+from services.scoring.core.links import JOINED, PARTED, Link, links_among, ties
 from services.scoring.core.profile import identifiers_of
 from shared.activity import Activity
 from shared.identity import EMAIL, Identifier, lead_id_for
@@ -67,7 +67,9 @@ class Memory:
         named = identifiers_of([*self.stored[lead_id], *self.stored[with_id]])
         apart = any(one.kind == PARTED and _about(one, named) for one in self.links)
         refused = self._refused(lead_id) | self._refused(with_id) if apart else set()
-        self.links.append(Link(JOINED, _anchor(survivor), _anchor(other)))
+        link, names = Link(JOINED, _anchor(survivor), _anchor(other)), (survivor.identifiers, other.identifiers)
+        holds = links_among(self.links, [*names[0], *names[1]], id_for)
+        self.links += [*ties(link, *names, holds, id_for), link]
         self._resolve({lead_id, with_id}, {}, now)
         if refused:
             self._resolve_again({lead_id, with_id, *refused}, now)

@@ -227,6 +227,11 @@ def _joined_for_ever(put: Replace) -> None:
     put(memory, "links_among", links_among)
 
 
+def _left_behind(put: Replace) -> None:
+    """A merge by hand binds the two leads by one name each, and nothing that was kept apart."""
+    put(memory, "ties", lambda *_: [])
+
+
 def _last_wins(put: Replace) -> None:
     """A browser that two addresses used belongs to the one it appeared with last."""
 
@@ -253,7 +258,7 @@ MISTAKES = {
         ),
         any_path: (_attribute_forgotten, _never_taken_back, _late_word_ignored, _ahead_at_once, _ahead_forgotten),
         any_order: (_recent_forgotten,),
-        everybody: (_anchors_stay, _parted_comes_back, _refused_for_ever, _joined_for_ever, _last_wins),
+        everybody: (_anchors_stay, _parted_comes_back, _refused_for_ever, _joined_for_ever, _left_behind, _last_wins),
     }.items()
     for one in several
 }  # fmt: skip
