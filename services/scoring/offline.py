@@ -138,10 +138,14 @@ def _activity(raw: Any, at: datetime) -> Activity:
 
 
 def read_leads(text: Text) -> dict[str, dict[str, Any]]:
-    """Lead name to attributes; of two lines about one lead the later wins, attribute by attribute."""
+    """Lead name to attributes; of two lines about one lead the later wins, attribute by attribute.
+
+    An empty value says nothing, as in an activity.
+    """
     known: dict[str, dict[str, Any]] = {}
     for line in read_lines(text, lambda raw: validate(_LeadLine, raw)):
-        known.setdefault(_normalised(line.lead), {}).update(line.attributes)
+        given = {name: value for name, value in line.attributes.items() if value is not None and value != ""}
+        known.setdefault(_normalised(line.lead), {}).update(given)
     return known
 
 

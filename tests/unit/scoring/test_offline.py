@@ -86,6 +86,15 @@ def test_known_attributes_hold_from_the_beginning() -> None:
     ]
 
 
+@pytest.mark.parametrize("empty", [b"null", b'""'])
+def test_an_empty_attribute_does_not_take_a_known_one_away(empty: bytes) -> None:
+    known = b'{"lead": "a@example.com", "attributes": {"industry": "maker"}}\n'
+    nothing = known.replace(b'"maker"', empty)
+    activities = lines(viewed("1", email="a@example.com", external_ids={"crm": "7"}))
+    for body in (known + nothing, nothing + known, known.replace(b"a@example.com", b"crm:7") + nothing):
+        assert [one["fit"] for one in scored(activities, Text("leads.ndjson", body))] == [10.0]
+
+
 def test_every_faulty_line_is_named() -> None:
     body = (
         b'{"type": "page_viewed", "lead": {}}\n\n{"id": "2", "type": "Bad", "lead": {"anonymous_id": "x"}, "x": 1}\n{\n'
