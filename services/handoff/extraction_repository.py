@@ -1,13 +1,14 @@
 """All SQL of runs and lists: which are due, what each has taken so far, its rows."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import asyncpg
 
 from services.handoff.core.due_runs import RECORDS
 from services.handoff.core.handoff import Handoff
 from services.handoff.core.lifecycle import Extraction
+from services.handoff.core.schedule import Timetable
 from services.handoff.core.state import LeadState, stored_state
 from services.handoff.repository import SELECTED, handoff_of
 from shared import codec
@@ -15,6 +16,8 @@ from shared.clock import EPOCH
 from shared.spreadsheet import Cell
 
 NO_ID = "00000000-0000-0000-0000-000000000000"
+GONE_AFTER = timedelta(hours=1)
+"""What a file does not name may stand in that of another process, or of one that is just being started anew."""
 _COLUMNS = "id::text, rule, key, kind, queue, state, at, count, lapsed, place"
 
 
@@ -24,36 +27,61 @@ class ExtractionRepository:
     def __init__(self, conn: asyncpg.Connection) -> None:
         self._conn = conn
 
-    async def marks(self, recurring: Mapping[str, str], now: datetime) -> dict[str, datetime]:
-        """Until when each rule's runs were looked for, locked; a rule that is new begins now, and so does one that
-        named other times then. `recurring` has the times of each.
+    async def marks(self, timetables: Mapping[str, Timetable], now: datetime) -> dict[str, datetime]:
+        """Until when the runs of each rule's timetable were looked for, locked. One that is new begins now, or goes on
+        from the mark of another that names the same times.
+
+        Another process may have another file: the marks of its timetables are its own.
         """
-        ordered = sorted(recurring)
+        ordered = sorted(timetables)
+        digests = [timetables[name].digest for name in ordered]
         await self._conn.execute(
-            "INSERT INTO handoff.schedule_mark AS m (rule, recurring, checked_until)"
-            " SELECT *, $3::timestamptz FROM unnest($1::text[], $2::text[])"
-            " ON CONFLICT (rule) DO UPDATE SET recurring = excluded.recurring, checked_until ="
-            " CASE WHEN m.recurring IS NULL THEN m.checked_until ELSE excluded.checked_until END"
-            " WHERE m.recurring IS DISTINCT FROM excluded.recurring",
+            "INSERT INTO handoff.schedule_mark AS m (rule, timetable, recurring, checked_until)"
+            " SELECT want.rule, want.timetable, want.recurring, coalesce((SELECT max(o.checked_until)"
+            " FROM handoff.schedule_mark o WHERE o.rule = want.rule"
+            " AND coalesce(o.recurring, want.recurring) = want.recurring), $4::timestamptz)"
+            " FROM unnest($1::text[], $2::text[], $3::text[]) AS want (rule, timetable, recurring)"
+            " ON CONFLICT (rule, timetable) DO UPDATE SET gone_at = NULL WHERE m.gone_at IS NOT NULL",
             ordered,
-            [recurring[name] for name in ordered],
+            digests,
+            [timetables[name].recurring for name in ordered],
             now,
         )
         rows = await self._conn.fetch(
-            "SELECT rule, checked_until FROM handoff.schedule_mark WHERE rule = ANY($1::text[])"
-            " ORDER BY rule FOR UPDATE",
+            "SELECT rule, checked_until FROM handoff.schedule_mark"
+            " WHERE (rule, timetable) IN (SELECT * FROM unnest($1::text[], $2::text[])) ORDER BY rule FOR UPDATE",
             ordered,
+            digests,
         )
         return {row[0]: row[1] for row in rows}
 
-    async def forget_marks(self, rules: Collection[str]) -> None:
-        """Of all but these rules: one that comes back begins anew."""
-        await self._conn.execute("DELETE FROM handoff.schedule_mark WHERE rule <> ALL($1::text[])", sorted(rules))
+    async def leave_marks(self, timetables: Mapping[str, Timetable], since: datetime, now: datetime) -> None:
+        """Note that all other marks are none of ours. What no other process says it has is gone, and forgotten once
+        that is so for `GONE_AFTER` of the life of this process, which began at `since`.
+        """
+        # Who has one locked is about to say so. As nobody is waited for, two files cannot wait for each other.
+        await self._conn.execute(
+            "WITH other AS (SELECT rule, timetable, gone_at >= $3 AS seen FROM handoff.schedule_mark"
+            " WHERE (rule, timetable) NOT IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+            " AND NOT coalesce(gone_at >= greatest($3, $5), FALSE) FOR UPDATE SKIP LOCKED),"
+            " forgotten AS (DELETE FROM handoff.schedule_mark m USING other"
+            " WHERE (m.rule, m.timetable) = (other.rule, other.timetable) AND other.seen)"
+            " UPDATE handoff.schedule_mark m SET gone_at = $4 FROM other"
+            " WHERE (m.rule, m.timetable) = (other.rule, other.timetable) AND other.seen IS NOT TRUE",
+            list(timetables),
+            [timetable.digest for timetable in timetables.values()],
+            since,
+            now,
+            now - GONE_AFTER,
+        )
 
-    async def mark(self, rule: str, checked_until: datetime) -> None:
+    async def mark(self, rule: str, timetable: Timetable, checked_until: datetime) -> None:
         """Runs before that instant are known."""
         await self._conn.execute(
-            "UPDATE handoff.schedule_mark SET checked_until = $2 WHERE rule = $1", rule, checked_until
+            "UPDATE handoff.schedule_mark SET checked_until = $3 WHERE (rule, timetable) = ($1, $2)",
+            rule,
+            timetable.digest,
+            checked_until,
         )
 
     async def begin(self, extractions: Sequence[Extraction], now: datetime) -> None:
@@ -64,12 +92,17 @@ class ExtractionRepository:
             [(one.id, one.rule, one.key, one.kind, one.queue, one.state, one.at, now) for one in extractions],
         )
 
-    async def lock_next(self, wanted: str | None = None) -> Extraction | None:
-        """The oldest extraction that is not complete, or the one that is wanted; None where another has it in hand."""
+    async def lock_next(self, rules: Collection[str], now: datetime, wanted: str | None = None) -> Extraction | None:
+        """The oldest extraction that is not complete, or the one that is wanted; None where another has it in hand.
+
+        One of a rule that is not among `rules` is left, for a while, to a process that may know it.
+        """
         row = await self._conn.fetchrow(
             f"SELECT {_COLUMNS} FROM handoff.extraction WHERE state = 'running' AND ($1::uuid IS NULL OR id = $1::uuid)"
-            " ORDER BY at LIMIT 1 FOR UPDATE SKIP LOCKED",
+            " AND (rule = ANY($2::text[]) OR created_at < $3) ORDER BY at LIMIT 1 FOR UPDATE SKIP LOCKED",
             wanted,
+            list(rules),
+            now - GONE_AFTER,
         )
         return Extraction(*row) if row is not None else None
 

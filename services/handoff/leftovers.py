@@ -46,7 +46,6 @@ class Leftovers:
             repository, now = ExtractionRepository(conn), self._clock()
             # Processes that start together begin one run.
             await conn.execute("SELECT pg_advisory_xact_lock(hashtext('handoff-leftovers'))")
-            await repository.forget_marks(scheduled)
             for name, latest in (await repository.latest_waiting()).items():
                 rule = self._book.rule(name)
                 if rule is None:

@@ -16,7 +16,7 @@ from services.handoff.core.ledger import Ledger
 from services.handoff.core.lifecycle import Extraction, extraction_completed
 from services.handoff.core.rows import cells
 from services.handoff.core.rules import Rule, Rulebook
-from services.handoff.core.schedule import Run
+from services.handoff.core.schedule import Run, Timetable
 from services.handoff.extraction_repository import ExtractionRepository
 from services.handoff.leftovers import Leftovers
 from services.handoff.repository import HandoffRepository
@@ -58,6 +58,7 @@ class Runs:
         self._book = book
         self._backlog = backlog
         self._cleared = False
+        self._started_at = clock()
 
     async def run(self) -> None:
         """Make runs until cancelled."""
@@ -84,33 +85,32 @@ class Runs:
     async def plan(self, now: datetime, *, judged: bool = False) -> bool:
         """Note the runs that are due at `now` if what they take is `judged`; else returns whether there are any."""
         rules = {rule.id: rule for rule in self._book.rules}
-        recurring = {rule.id: rule.timetable.recurring for rule in self._book.rules if rule.timetable is not None}
-        if not recurring:
-            return False
+        timetables = {rule.id: rule.timetable for rule in self._book.rules if rule.timetable is not None}
         waits, section = False, self._settings.handoff
         async with self._pool.acquire() as conn, conn.transaction():
             repository, until = ExtractionRepository(conn), now - timedelta(seconds=section.run_after_s)
-            for name, mark in (await repository.marks(recurring, until)).items():
-                runs = _between(rules[name], mark, until)
+            for name, mark in (await repository.marks(timetables, until)).items():
+                runs = _between(timetables[name], mark, until)
                 if runs and not judged:
                     waits = True
                 elif runs or until - mark > MARK_EVERY:
                     late = timedelta(seconds=section.run_missed_after_s)
                     await repository.begin(due_runs(rules[name], runs, now, late), self._clock())
-                    await repository.mark(name, until)
+                    await repository.mark(name, timetables[name], until)
                     for run in runs:
                         log.info("run_due", rule=name, key=run.key)
+            await repository.leave_marks(timetables, self._started_at, now)
         return waits
 
     async def step(self, wanted: str | None = None) -> bool:
         """One batch of the oldest extraction, or of the wanted one; returns whether there was one in free hands."""
         async with self._pool.acquire() as conn, conn.transaction():
             repository = ExtractionRepository(conn)
-            extraction = await repository.lock_next(wanted)
+            now = self._clock()
+            extraction = await repository.lock_next([rule.id for rule in self._book.rules], now, wanted)
             if extraction is None:
                 return False
-            rule = self._book.rule(extraction.rule)
-            ledger = await self._batch(conn, extraction, rule, self._clock())
+            ledger = await self._batch(conn, extraction, self._book.rule(extraction.rule), now)
         for labels in ledger.qualified:
             QUALIFIED.labels(*labels).inc()
         return True
@@ -181,12 +181,12 @@ def _place(extraction: Extraction) -> list[tuple[datetime, str]]:
     return [(from_rfc3339(crossed_at), handoff_id)]
 
 
-def _between(rule: Rule, start: datetime, end: datetime) -> list[Run]:
+def _between(timetable: Timetable, start: datetime, end: datetime) -> list[Run]:
     """The runs of a stretch; nearly always there are none, which the timetable knows by heart."""
-    if rule.timetable is None or end <= start:
+    if end <= start:
         return []
-    first = rule.timetable.after(start - timedelta(microseconds=1))
-    return rule.timetable.between(start, end) if first is not None and first.at < end else []
+    first = timetable.after(start - timedelta(microseconds=1))
+    return timetable.between(start, end) if first is not None and first.at < end else []
 
 
 def _ignore(_: str | None) -> None:

@@ -167,6 +167,8 @@ schedule_mark = Table(
     Column("rule", Text, primary_key=True),
     Column("checked_until", DateTime(timezone=True), nullable=False),
     Column("recurring", Text),
+    Column("timetable", Text, primary_key=True, server_default=text("''")),
+    Column("gone_at", DateTime(timezone=True)),
 )
 
 extraction = Table(

@@ -7,6 +7,7 @@ forward over a run's time it comes at the first instant after the gap, where the
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from hashlib import sha256
 from zoneinfo import ZoneInfo
 
 from services.handoff.core.file import Schedule
@@ -56,6 +57,13 @@ class Timetable:
         every = self.schedule.every
         days = [*sorted(every.weekdays), "/", *sorted(every.month_days), *(["LAST"] if every.last else [])]
         return f"{' '.join(map(str, days))} {every.clock:%H:%M} {self.schedule.timezone.key}"
+
+    @property
+    def digest(self) -> str:
+        """Of all that its runs follow from, holidays included: where it is the same, so are the runs."""
+        schedule = self.schedule
+        days = sorted(day.isoformat() for day in schedule.holidays)
+        return sha256(f"{self.recurring} {schedule.country} {schedule.if_holiday} {days}".encode()).hexdigest()
 
     def between(self, start: datetime, end: datetime) -> list[Run]:
         """The runs from `start` inclusive to `end` exclusive."""

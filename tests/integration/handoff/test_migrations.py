@@ -74,3 +74,20 @@ async def test_one_step_down_and_up_again_keeps_what_was_handed_over(database: s
         assert tuple(kept) == (1, "2026-11-11")
         assert await connection.run_sync(differences) == []
     await engine.dispose()
+
+
+async def test_of_the_marks_of_a_rule_the_latest_is_gone_on_from(database: str) -> None:
+    settings, before = DatabaseSettings(url=database), "2026_11_28_recurring"
+    await upgrade(settings, MIGRATIONS, SCHEMA)
+    engine = create_engine(settings, name="test")
+    async with engine.begin() as connection:
+        for until, digest in (("2026-11-01Z", "b"), ("2026-11-02Z", "a"), ("2026-11-02Z", "")):
+            await connection.execute(
+                text(f"INSERT INTO handoff.schedule_mark VALUES ('weekly', '{until}', 'FRI', '{digest}')")
+            )
+        await connection.run_sync(lambda sync: command.downgrade(alembic_config(MIGRATIONS, SCHEMA, sync), before))
+    await upgrade(settings, MIGRATIONS, SCHEMA)
+    async with engine.connect() as connection:
+        marks = await connection.execute(text("SELECT checked_until::date::text, timetable FROM handoff.schedule_mark"))
+        assert [tuple(row) for row in marks] == [("2026-11-02", "")]
+    await engine.dispose()

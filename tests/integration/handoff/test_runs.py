@@ -14,6 +14,7 @@ from services.handoff.core.rules import load_rules
 from services.handoff.extraction_reading import ExtractionReader
 from services.handoff.extraction_repository import ExtractionRepository
 from services.handoff.recovery import _handoff, _note_collected
+from services.handoff.runs import Runs
 from shared.clock import to_rfc3339
 from shared.postgres import create_engine
 from tests.integration.handoff.desk import Desk
@@ -285,6 +286,59 @@ async def test_a_rule_that_is_gone_ends_its_run_as_it_stands(weekly: Desk) -> No
     await weekly.runs().plan(weekly.now, judged=True)
     weekly.book = replace(weekly.book, rules=())
     await weekly.run_at(FRIDAY + AFTER)
+    assert await extractions(weekly) == [(KEY, "running", 0, 0)]
+    await weekly.run_at(FRIDAY + timedelta(hours=2))
+    assert await extractions(weekly) == [(KEY, "completed", 0, 0)]
+
+
+async def test_a_process_whose_file_lacks_a_rule_leaves_its_run_to_those_that_have_it(weekly: Desk) -> None:
+    new, old = weekly.runs(), Runs(weekly.pool, weekly.settings, lambda: weekly.now, replace(weekly.book, rules=()))
+    await old.tick()
+    await started(weekly)
+    await new.tick()
+    await weekly.states(weekly.published("a", 52))
+    weekly.now = FRIDAY + AFTER
+    await new.plan(weekly.now, judged=True)
+    while await old.tick() or await new.tick():
+        pass
+    assert await extractions(weekly) == [(KEY, "completed", 1, 0)]
+
+
+TENTH = "weekly/2026-11-06T10:00"
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({"FRI 09:00": "FRI 10:00"}, [KEY, TENTH]),
+        ({"Asia/Tokyo": 'Asia/Tokyo, holidays: ["2026-11-06"], if_holiday: skip'}, [KEY]),
+    ],
+)
+async def test_processes_with_different_files_lose_no_run(desk: Desk, changes: dict[str, str], keys: list[str]) -> None:
+    both = []
+    for made in ({}, changes):
+        use(desk, **made)
+        both.append(desk.runs())
+    for minutes in range(-20, 100, 10):
+        desk.now = FRIDAY + timedelta(minutes=minutes) + AFTER
+        for runs in (*reversed(both), *both):
+            await runs.tick()
+    assert [key for key, *_ in await extractions(desk)] == keys
+    for days in (1, 2):
+        desk.now = FRIDAY + timedelta(days=days)
+        await both[0].tick()
+    assert await desk.pool.fetchval("SELECT count(*) FROM handoff.schedule_mark") == 1
+
+
+@pytest.mark.parametrize("down", [timedelta(), timedelta(hours=9)])
+async def test_a_rule_that_was_away_for_a_moment_has_its_runs(weekly: Desk, down: timedelta) -> None:
+    """Also where all processes stood still after that moment: while nobody is there no time passes for it."""
+    await started(weekly)
+    await weekly.run_at(FRIDAY - AFTER)
+    rules = weekly.book
+    for book, after in ((replace(rules, rules=()), AFTER), (replace(rules, rules=()), down), (rules, down + AFTER)):
+        weekly.book = book
+        await weekly.run_at(FRIDAY + after)
     assert await extractions(weekly) == [(KEY, "completed", 0, 0)]
 
 
@@ -356,7 +410,10 @@ async def test_a_rule_that_comes_back_or_names_other_times_has_no_missed_runs(we
     await started(weekly)
     rules = weekly.book
     weekly.book = replace(rules, rules=())
-    await weekly.run_at(day(2))
+    without = weekly.runs()
+    for at in (1.5, 2):
+        weekly.now = day(at)
+        await without.tick()
     weekly.book = rules
     await weekly.run_at(FRIDAY + timedelta(hours=2))
     assert await extractions(weekly) == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.handoff.core.file import Schedule
-from services.handoff.core.schedule import Run, instant, runs
+from services.handoff.core.schedule import Run, Timetable, instant, runs
 from tests.oracle.schedule import expected_runs
 from tests.properties import few
 
@@ -155,3 +155,15 @@ def test_it_is_what_walking_through_every_minute_finds(
         lambda day: WEEK[day.weekday()] in days, hour, minute, ZoneInfo(zone), holidays, if_holiday, start, end
     )
     assert [run.at for run in runs("r", of, start, end)] == expected
+
+
+def test_a_digest_differs_where_runs_may_and_a_recurrence_where_times_do() -> None:
+    def of(*args: str, **more: Any) -> Timetable:
+        return Timetable("weekly", schedule(*args, **more))
+
+    plain, closed = of(), of(holidays=["2026-12-29", "2026-12-30"])
+    alike = [of(missed="skip"), of(holidays=["2026-12-30", "2026-12-29"])]
+    assert [one.digest for one in alike] == [plain.digest, closed.digest]
+    others = [closed, of(country="JP"), of(if_holiday="skip"), of("FRI 10:00"), of(zone="Europe/Berlin")]
+    assert len({plain.digest, *(one.digest for one in others)}) == 6
+    assert [one.recurring == plain.recurring for one in others] == [True, True, True, False, False]
