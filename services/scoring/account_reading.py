@@ -15,6 +15,7 @@ from services.scoring.models import ModelsInForce
 from services.scoring.reading import LIKE_ESCAPE, LeadReader, StoredLead
 from services.scoring.tables import account, account_lead
 from shared.companies import fold_company
+from shared.identity import fold_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class AccountReader:
         query = _accounts().order_by(account.c.id).limit(wanted.limit + 1)
         if wanted.text is not None:
             # As written, or as names are compared: ㈱サンプル finds 株式会社サンプル.
-            texts = {wanted.text.casefold(), fold_company(wanted.text)} - {""}
+            texts = {wanted.text.casefold(), fold_text(wanted.text), fold_company(wanted.text)} - {""}
             matches = [account.c.search.like(f"%{text.translate(LIKE_ESCAPE)}%") for text in sorted(texts)]
             query = query.where(or_(*matches))
         if wanted.lead_id is not None:

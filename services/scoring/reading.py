@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, not_, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.scoring.core.entries import Entry
@@ -17,7 +17,7 @@ from services.scoring.tables import activity, entry, identifier, lead
 from shared.activity import Activity, parse_stored
 from shared.clock import to_rfc3339
 from shared.errors import ProblemError
-from shared.identity import EMAIL, MAILBOX
+from shared.identity import EMAIL, MAILBOX, fold_text
 from shared.postgres import finite
 
 LIKE_ESCAPE = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
@@ -81,7 +81,7 @@ class LeadReader:
         if wanted.email is not None:
             query = query.where(lead.c.id.in_(_owned_by(wanted.email)))
         if wanted.text is not None:
-            query = query.where(lead.c.search.like(f"%{wanted.text.casefold().translate(LIKE_ESCAPE)}%"))
+            query = query.where(_named_like(wanted.text))
         if wanted.min_score is not None:
             query = query.where(lead.c.score >= wanted.min_score)
         if wanted.after is not None:
@@ -138,6 +138,14 @@ def history_removed(until: datetime) -> ProblemError:
 def _with_state() -> Select[Any]:
     """Leads but those of which only the version is known, as their activities are about to be read again."""
     return select(lead).where(lead.c.state != b"")
+
+
+def _named_like(text: str) -> ColumnElement[bool]:
+    """Leads whose name, company or address holds `text`, whatever the widths and cases on either side."""
+    stored, sought = lead.c.search, f"%{fold_text(text).translate(LIKE_ESCAPE)}%"
+    # Case-folded, but as wide as they came: most are normal already, which is found out in a fraction of the time.
+    normal = func.lower(func.pg_catalog.normalize(stored, "NFKC"))
+    return or_(stored.like(sought), and_(not_(func.is_normalized(stored, "NFKC")), normal.like(sought)))
 
 
 def _owned_by(email: str) -> Select[tuple[UUID]]:

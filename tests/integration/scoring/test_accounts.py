@@ -203,6 +203,7 @@ async def test_accounts_are_found_by_name_domain_and_score(desk: Desk, api: http
 
     assert await found(q="サンプル（株）") == ["株式会社サンプル"]
     assert await found(q="OTHER") == ["Other Inc."]
+    assert await found(q="Ｅｘａｍｐｌｅ．ＣＯ．ｊｐ") == ["株式会社サンプル"]
     assert await found(q="example.co.jp") == ["株式会社サンプル"]
     assert await found(min_score=6) == ["株式会社サンプル"]
     assert await found(lead_id=lead_of(EMAIL, "a@other.example")) == ["Other Inc."]

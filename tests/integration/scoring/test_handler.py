@@ -286,3 +286,28 @@ async def test_history_is_published_as_silent_and_nothing_beside_it(desk: Desk) 
         await desk.handler().handle(await desk.of(batch))
     assert [value["silent"] for _, value in await desk.published() if value] == [True, False, False]
     assert await desk.score_of(TARO) == 25
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ｆＵ＠", True),
+        ("ntt", True),
+        ("ＮＴＴデータ", True),
+        ("ＮＴＴﾃﾞｰﾀ", True),
+        ("tel係", True),
+        ("山田", True),
+        ("ntu", False),
+        ("％", False),
+        ("_", False),
+    ],
+)
+async def test_leads_are_found_whatever_the_widths_and_cases(desk: Desk, text: str, found: bool) -> None:
+    who = {"name": "山田　℡係", "company": "ＮＴＴデータ"}
+    await desk.receive(
+        download("a1", lead={"email": "fu@example.co.jp"}, attributes=who),
+        download("b1", lead={"email": "gu@example.co.jp"}),
+    )
+    async with desk.http() as http:
+        answer = await http.get("/v1/leads", params={"q": text})
+    assert [one["identifiers"]["email"] for one in answer.json()["items"]] == ["fu@example.co.jp"] * found
