@@ -44,7 +44,7 @@ class DeniedView(BaseModel):
 
     activity: ExplainedActivity
     points: float = Field(description="What it would have earned.")
-    policy: Literal["once", "once_per_object", "once_per", "max", "daily_max", "verdict"]
+    policy: Literal["once", "once_per_object", "once_per", "max", "daily_max", "verdict", "consent"]
     verdict: str | None = Field(description="Of an activity that was no person's: suspected or scan.")
     paid_before: ExplainedActivity | None = Field(
         description="The paid activity that stood in the way of a repeat; null where it was removed for its age."

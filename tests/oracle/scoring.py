@@ -94,7 +94,9 @@ def half_even(value: Fraction) -> Fraction:
 
 
 def judged(model: Mapping[str, Any], acts: Sequence[Act], t: datetime) -> "_Lead":
-    """The lead taken apart: `acts` are those that count under consent, `seen` those of them that no machine made."""
+    """The lead taken apart: `happened` is everything by `t`, `acts` are those that count under consent, `seen` those of
+    them that no machine made.
+    """
     return _Lead(model, acts, t, {})
 
 
@@ -113,6 +115,7 @@ class _Lead:
             if (act.source, act.id) not in distinct:
                 distinct[act.source, act.id] = act
         happened = sorted((a for a in distinct.values() if a.at <= t), key=lambda a: a.place)
+        self.happened = happened
         self.acts = [act for act in happened if self.agreed(happened, act)]
         self.attributes = {name: value for name, value in given.items() if value is not None and value != ""}
         for act in self.acts:

@@ -148,9 +148,23 @@ def explain(
         verdict_of = judgement.verdict_of
     counted, earlier = counting(model, ordered, opened)
     state, trace = traced_fold(
-        model, counted, attributes=attributes, recyclings=recyclings, verdict_of=verdict_of, earlier=earlier
+        model,
+        counted,
+        attributes=attributes,
+        recyclings=recyclings,
+        verdict_of=verdict_of,
+        earlier=earlier,
+        withheld=_without(ordered, counted),
     )
     return _account(model, state, trace, at, manual)
+
+
+def _without(ordered: Sequence[Activity], counted: Sequence[Activity]) -> Sequence[Activity]:
+    """Those that do not count, for lack of consent."""
+    if len(counted) == len(ordered):
+        return ()
+    counting = {id(one) for one in counted}
+    return [one for one in ordered if id(one) not in counting]
 
 
 def _account(

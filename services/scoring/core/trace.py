@@ -1,6 +1,6 @@
 """The fold, watched: which activity each rule paid, and which one it denied by what. Decides nothing itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,15 @@ from shared.activity import Activity
 
 VERDICT = "verdict"
 """Denied because the activity was no person's: `Denial.verdict` says which verdict it has."""
+CONSENT = "consent"
+"""Denied because there was no consent to profiling at the activity's instant, and the model asks for it."""
 
 
 @dataclass(slots=True)
 class Denial:
     """An activity that matched a rule and was not paid by it. Not frozen, as there are thousands; no one writes to it.
 
-    `policy` is `repeat`, `daily_max` or `verdict`; `paid_before` the paid activity that stood in the way of a repeat.
+    `policy` is `repeat`, `daily_max`, `verdict` or `consent`; `paid_before` is the paid activity behind a `repeat`.
     """
 
     activity: Activity
@@ -43,9 +45,10 @@ def traced_fold(
     recyclings: Sequence[Recycling] = (),
     verdict_of: VerdictOf | None = None,
     earlier: Earlier | None = None,
+    withheld: Sequence[Activity] = (),
 ) -> tuple[State, Trace]:
     """Fold `ordered` (in fold order, each once) from a new state; what came of each activity stands in the trace, and
-    what came of removed ones as far as `earlier` tells.
+    what came of removed ones as far as `earlier` tells. `withheld` are those that do not count for lack of consent.
     """
     # The fold does nothing more than note; thousands of times, which is why it does so little.
     seen: Seen = [[] for _ in model.rules]
@@ -53,7 +56,7 @@ def traced_fold(
     fold(model, state, ordered, verdict_of, seen, earlier)
     paid = [[activity for activity, denied in one if denied is None] for one in seen]
     trace = Trace(paid, [_denials(rule, one) for rule, one in zip(model.rules, seen, strict=True)])
-    _note_unpaid(model, state, ordered, verdict_of, trace)
+    _note_unpaid(model, state, [*_no_persons(ordered, verdict_of), *(Denial(one, CONSENT) for one in withheld)], trace)
     return state, trace
 
 
@@ -83,21 +86,24 @@ def _denials_by_object(seen: Sequence[tuple[Activity, str | None]]) -> list[Deni
     return denials
 
 
-def _note_unpaid(
-    model: CompiledModel, state: State, ordered: Sequence[Activity], verdict_of: VerdictOf | None, trace: Trace
-) -> None:
-    """The fold passes over what no person did; here it is asked which rules that would have matched."""
-    facts = ActivityFacts(state.attributes, state.domain)
-    noted = set()
+def _no_persons(ordered: Sequence[Activity], verdict_of: VerdictOf | None) -> Iterator[Denial]:
     for activity in ordered:
         if verdict_of is None and not activity.flags:
             continue
-        if (verdict := unpaid_verdict(activity, verdict_of)) is None:
-            continue
+        if (verdict := unpaid_verdict(activity, verdict_of)) is not None:
+            yield Denial(activity, VERDICT, verdict=verdict)
+
+
+def _note_unpaid(model: CompiledModel, state: State, unpaid: Iterable[Denial], trace: Trace) -> None:
+    """The fold passes over what earns nothing under any rule; here it is asked which rules that would have matched."""
+    facts = ActivityFacts(state.attributes, state.domain)
+    noted = set()
+    for denial in unpaid:
+        activity = denial.activity
         facts.properties, facts.source = activity.properties, activity.source
         for rule in model.plan(activity.type).rules:
             if rule.test is None or rule.test(facts):
-                trace.denied[rule.index].append(Denial(activity, VERDICT, verdict=verdict))
+                trace.denied[rule.index].append(denial)
                 noted.add(rule.index)
     for index in noted:
         trace.denied[index].sort(key=lambda denial: denial.activity.order)

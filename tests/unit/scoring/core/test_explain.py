@@ -73,12 +73,14 @@ def nothing_is_left_out(explained: Explanation, acts: list[oracle.Act], tree: di
     for written, account in zip(tree["engagement"]["rules"], explained.rules, strict=True):
         if account.cells:
             continue
-        matching = {(one.source, one.id) for one in seen.acts if seen.matches(written, one)}
+        matching = {(one.source, one.id) for one in seen.happened if seen.matches(written, one)}
         paid = {(entry.activity.source, entry.activity.id) for entry in account.entries}
         denied = {(one.activity.source, one.activity.id) for one in account.denied}
         assert paid.isdisjoint(denied)
         assert paid | denied == matching
-        assert all(one.policy in ("repeat", "daily_max", "verdict") for one in account.denied)
+        withheld = {(one.activity.source, one.activity.id) for one in account.denied if one.policy == "consent"}
+        assert withheld == matching - {(one.source, one.id) for one in seen.acts}
+        assert all(one.policy in ("repeat", "daily_max", "verdict", "consent") for one in account.denied)
         blockers = [one.paid_before for one in account.denied if one.policy == "repeat"]
         assert all(one is not None and (one.source, one.id) in paid for one in blockers)
 
@@ -195,6 +197,33 @@ def test_the_daily_maximum_and_a_verdict_deny_by_their_names() -> None:
         ("v2", "daily_max", None),
         ("v3", "verdict", "scan"),
     ]
+
+
+def test_what_came_without_consent_is_denied_by_it() -> None:
+    rules = [
+        {
+            "id": "r",
+            "activity": "page_viewed",
+            "points": 1,
+            "repeat": "every",
+            "all": [{"field": "source", "equals": "web"}],
+        }
+    ]
+    model = compiled(consent={"profiling": "required"}, engagement={"rules": rules})
+    views = [act("page_viewed", NOON + days * DAY, id=f"v{days}", source="web") for days in range(5)]
+    views += [act("page_viewed", NOON, id="other", source="shop"), act("form_submitted", NOON, id="form", source="web")]
+    views[1].consent, views[3].consent = {"profiling": True}, {"profiling": False}
+    views[0].flags = ("scan",)
+    explained = explain(model, views, NOON + 9 * DAY)
+    account = of(explained)
+    assert ids([entry.activity for entry in account.entries]) == ["v1", "v2"]
+    assert [(one.activity.id, one.policy, one.verdict) for one in account.denied] == [
+        ("v0", "consent", None),
+        ("v3", "consent", None),
+        ("v4", "consent", None),
+    ]
+    assert explained.evaluation.score == account.points == 200
+    assert [one.activity.id for one in of(explain(model, views, NOON)).denied] == ["v0"]
 
 
 def test_cells_show_what_each_counts_and_which_pays() -> None:
