@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,6 +132,17 @@ def test_the_older_lead_survives_where_neither_has_an_email() -> None:
     store.receive([activity(1, 2, "x1"), activity(2, 1, "p1")])
     store.receive([activity(3, 3, "x1", "p1")])
     assert store.redirects == {id_for(Identifier(EXTERNAL, "x1")): id_for(Identifier(PHONE, "p1"))}
+
+
+def test_the_lead_with_an_email_survives_an_older_one_that_another_id_names() -> None:
+    history = [activity(1, 1, "x1"), activity(2, 2, "e1"), activity(3, 3, "e1", "x1")]
+    email = id_for(Identifier(EMAIL, "e1"))
+    for arrival in permutations(history):
+        store = Store()
+        for item in arrival:
+            store.receive([item])
+        assert store.partition() == {frozenset({"1", "2", "3"})}
+        assert {lead_id for lead_id, items in store.leads.items() if items} == {email}
 
 
 def test_what_was_joined_by_hand_in_another_lead_makes_no_lead_here() -> None:
