@@ -120,8 +120,10 @@ class Files:
     def close(self) -> None:
         """Leave what still waits to the next worker. Raises OSError."""
         self._close()
-        for folder in list(self._locks):
-            self._leave(folder)
+        if self._locks:
+            with _locked(self._root):
+                for folder in list(self._locks):
+                    self._leave(folder)
         self._segments.clear()
         self._own = None
 
@@ -185,10 +187,13 @@ class Files:
         self._segments.remove(segment)
         folder = segment.path.parent
         if folder != self._own and all(other.path.parent != folder for other in self._segments):
-            self._leave(folder)
+            with _locked(self._root):
+                self._leave(folder)
 
     def _leave(self, folder: Path) -> None:
-        """Give the folder up; it goes if nothing is left in it."""
+        """Give the folder up; it goes if nothing is left in it. With the root's lock, or somebody who looks for folders
+        could find this one half gone.
+        """
         if not any(path.name != "lock" for path in folder.iterdir()):
             (folder / "lock").unlink()
             folder.rmdir()

@@ -3,6 +3,7 @@
 import multiprocessing
 import resource
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -129,3 +130,26 @@ def test_a_full_disk_keeps_what_was_written_and_nothing_of_what_was_refused(file
         signal.signal(signal.SIGXFSZ, ignored)
     files.write(frames("after"))
     assert drain(files) == ["kept", "after"]
+
+
+def test_workers_that_come_and_go_at_once_lose_nothing_and_fail_at_nothing(tmp_path: Path) -> None:
+    def works(worker: int) -> list[str]:
+        found: list[str] = []
+        for turn in range(150):
+            files = Files(tmp_path)
+            files.adopt()
+            if turn % 3:
+                files.write(frames(f"{worker}-{turn}"))
+            if turn % 2:
+                found += drain(files)
+            files.close()
+        return found
+
+    with ThreadPoolExecutor(3) as pool:
+        found = [name for names in pool.map(works, range(3)) for name in names]
+    last = Files(tmp_path)
+    last.adopt()
+    found += drain(last)
+    last.close()
+    assert sorted(found) == sorted(f"{worker}-{turn}" for worker in range(3) for turn in range(150) if turn % 3)
+    assert list(tmp_path.iterdir()) == [tmp_path / "lock"]
