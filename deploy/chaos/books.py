@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,10 @@ _LEFT = {
 }
 _VERSIONS = "SELECT id::text, version FROM scoring.lead WHERE merged_into IS NULL"
 _CYCLES = "SELECT lead_id::text, rule, cycle FROM handoff.handoff"
+
+
+A_CLOCK_SET_RIGHT = timedelta(minutes=1)
+"""A step back that is longer than this is a wrong clock's being put right, which the campaign does to services."""
 
 
 @dataclass(slots=True)
@@ -100,8 +104,9 @@ async def _read_states(kafka: KafkaSettings, books: Books) -> None:
             lead_id, version = state["lead_id"], state["version"]
             books.versions[lead_id].append(version)
             at = from_rfc3339(state["evaluated_at"])
-            if at < evaluated.get(lead_id, at):
-                books.backwards.append(f"{lead_id}: version {version} ({state['cause']}) by {evaluated[lead_id] - at}")
+            back = evaluated.get(lead_id, at) - at
+            if timedelta() < back <= A_CLOCK_SET_RIGHT:
+                books.backwards.append(f"{lead_id}: version {version} ({state['cause']}) by {back}")
             evaluated[lead_id] = at
     for value in filter(None, latest.values()):
         label = label_of(orjson.loads(value))
