@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,10 +87,17 @@ def server_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def kafka_server(server_folder: Path) -> Iterator[KafkaServer]:
     """A real Kafka. Tests take topics and groups of random names."""
+    with running_kafka(server_folder, "kafka") as server:
+        yield server
+
+
+@contextmanager
+def running_kafka(folder: Path, name: str) -> Iterator[KafkaServer]:
+    """A real Kafka with its data under a name in `folder`, for those who need one that nobody else has written to."""
     provision(Silent())
     block = ports.free_block()
-    program = KafkaProgram(server_folder / "kafka", block.kafka, block.controller)
-    process = Supervised(program, server_folder / "kafka.log")
+    program = KafkaProgram(folder / name, block.kafka, block.controller)
+    process = Supervised(program, folder / f"{name}.log")
     process.start()
     try:
         process.wait_ready(START_TIMEOUT_S)

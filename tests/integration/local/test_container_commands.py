@@ -24,7 +24,7 @@ from shared.clock import system_clock
 from shared.keys import create_key, list_keys
 from shared.postgres import create_engine, create_pool
 from shared.settings import DatabaseSettings, load
-from tests.conftest import PARTITIONS, START_TIMEOUT_S, STOP_GRACE_S, KafkaServer, PostgresServer
+from tests.conftest import PARTITIONS, START_TIMEOUT_S, STOP_GRACE_S, KafkaServer, PostgresServer, running_kafka
 
 GUIDE = ROOT / "docs" / "backup.md"
 PASSWORD = "p@ss/w#rd:100%41 'ü\"?&="
@@ -50,8 +50,15 @@ os.execvp("bash", ["bash", "-eo", "pipefail", "-c", 'cat | "$@" | cat', "-", *wo
 """
 
 
+@pytest.fixture(scope="module")
+def kafka(server_folder: Path) -> Iterator[KafkaServer]:
+    """One of its own: a restore reads all that stands in the topics."""
+    with running_kafka(server_folder, "kafka-of-containers") as server:
+        yield server
+
+
 @pytest.fixture
-def env(kafka_server: KafkaServer, postgres_server: PostgresServer, tmp_path: Path) -> Iterator[dict[str, str]]:
+def env(kafka: KafkaServer, postgres_server: PostgresServer, tmp_path: Path) -> Iterator[dict[str, str]]:
     """As in the containers; `docker` is the stand-in, and the server's programs lie on the path as in its image."""
     data, programs = tmp_path / "data", tmp_path / "programs"
     for folder in (data / "secrets", programs):
@@ -70,7 +77,7 @@ def env(kafka_server: KafkaServer, postgres_server: PostgresServer, tmp_path: Pa
         "KIZASHI_CONFIG_DIR": str(ROOT / "config"),
         "KIZASHI_DATA_DIR": str(data),
         "KIZASHI_IDENTITY_SECRET_FILE": str(data / "secrets/identity_secret"),
-        "KIZASHI_KAFKA__BOOTSTRAP_SERVERS": kafka_server.bootstrap_servers,
+        "KIZASHI_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "KIZASHI_KAFKA__PARTITIONS": str(PARTITIONS),
         "KIZASHI_DATABASE__URL": url,
     }
