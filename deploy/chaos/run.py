@@ -19,7 +19,7 @@ from deploy.chaos.fading import Fading, beside
 from deploy.chaos.fading_check import check_fading, until_quiet
 from deploy.chaos.load import Load, wave
 from deploy.chaos.plan import Fault, draw
-from deploy.chaos.settling import until_delivered
+from deploy.chaos.settling import until_delivered, until_up
 from deploy.chaos.stack import SufferingStack, suffering_stack
 from deploy.demo.expectation import MODEL
 from deploy.demo.feed import Sent
@@ -140,6 +140,7 @@ async def _check(options: Options, stack: SufferingStack, load_: Load, report: R
     database = settings.database.url.get_secret_value()
     total = verdict.activities + (len(verdict.faded.sent) if verdict.faded else 0)
     with report.part("Activities", "counted", total) as part:
+        await until_up(stack)
         async with Watcher(settings) as watcher:
             try:
                 await watcher.until_counted(total, lambda done: part.advance(done, total))

@@ -6,6 +6,7 @@ import time
 import asyncpg
 
 from deploy.chaos.stack import SufferingStack
+from shared.errors import KizashiError
 
 PATIENCE_S = 90.0
 AGAIN_S = 0.2
@@ -18,6 +19,15 @@ _WAITING = (
     "SELECT count(*) FILTER (WHERE state = 'waiting'), count(*),"
     " (SELECT count(*) FROM handoff.handoff WHERE handed_over_at IS NOT NULL) FROM handoff.delivery"
 )
+
+
+async def until_up(stack: SufferingStack) -> None:
+    """Wait until everything runs again that the last faults ended. Raises KizashiError where something does not."""
+    deadline = time.monotonic() + PATIENCE_S
+    while down := [name for name, one in stack.state.processes.items() if one.pid is None or not one.ready]:
+        if time.monotonic() > deadline:
+            raise KizashiError(f"after the faults these do not come back: {', '.join(down)}")
+        await asyncio.sleep(AGAIN_S)
 
 
 async def until_delivered(stack: SufferingStack, database: str) -> bool:

@@ -21,6 +21,7 @@ from services.scoring.tables import SCHEMA
 from services.scoring.told import Told, read_told, unknown
 from shared import outbox
 from shared.clock import Clock
+from shared.errors import KizashiError
 from shared.events import ERASED, MERGED, POINTS_GIVEN, UNMERGED
 from shared.recovery import (
     BEGIN_ANEW,
@@ -70,9 +71,16 @@ class _Topics:
             if (told := read_told(record)) is not None:
                 self.told.append(told)
         elif record.value is not None:
-            state, known = orjson.loads(record.value), self.leads if topic == LEAD_SCORES.name else self.accounts
-            key = state["lead_id" if topic == LEAD_SCORES.name else "account_id"]
-            known[key] = max(known.get(key, 0), int(state["version"]))
+            known = self.leads if topic == LEAD_SCORES.name else self.accounts
+            try:
+                state = orjson.loads(record.value)
+                key, version = state["lead_id" if topic == LEAD_SCORES.name else "account_id"], int(state["version"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise KizashiError(
+                    f"{topic}, partition {record.partition}, offset {record.offset}: no state that scoring has written"
+                    f" ({type(error).__name__}); nothing was changed"
+                ) from error
+            known[key] = max(known.get(key, 0), version)
 
 
 async def recover(settings: ScoringSettings, clock: Clock) -> ScoringRecovered:

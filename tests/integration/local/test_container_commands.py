@@ -11,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from deploy.cli.servers import prepare_servers
 from deploy.local.paths import ROOT
@@ -24,6 +25,7 @@ from shared.clock import system_clock
 from shared.keys import create_key, list_keys
 from shared.postgres import create_engine, create_pool
 from shared.settings import DatabaseSettings, load
+from shared.topics import LEAD_SCORES
 from tests.conftest import PARTITIONS, START_TIMEOUT_S, STOP_GRACE_S, KafkaServer, PostgresServer, running_kafka
 
 GUIDE = ROOT / "docs" / "backup.md"
@@ -150,6 +152,24 @@ def test_a_cut_dump_changes_nothing_and_an_ended_restore_is_known(env: dict[str,
     dump.write_bytes(whole)
     assert shell(restore.replace("kizashi restore", "false"), env, tmp_path).returncode != 0
     assert asyncio.run(query(env, THERE)) == [(False, True, True)]
+
+
+def test_a_record_that_no_service_has_written_is_named(env: dict[str, str], tmp_path: Path, kafka: KafkaServer) -> None:
+    save, restore = blocks()
+    (tmp_path / "data/secrets/identity_secret").write_text("of the leads\n")
+    create_key(tmp_path / "data/keys.json", "site", ["leads:read"], system_clock())
+    asyncio.run(prepare_servers(load(ScoringSettings, env), load(HandoffSettings, env)))
+    assert shell(save, env, tmp_path).returncode == 0
+
+    async def write() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
+            await producer.send_and_wait(LEAD_SCORES.name, b'{"mine": 1}', key=b"k", partition=0)
+
+    asyncio.run(write())
+    done = shell(restore, env, tmp_path)
+    assert done.returncode == 1
+    assert re.search(r"lead-scores, partition 0, offset \d+: no state that scoring has written", done.stderr)
+    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture
