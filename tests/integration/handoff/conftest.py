@@ -14,6 +14,7 @@ from shared.settings import DatabaseSettings, KafkaSettings
 from tests.conftest import PARTITIONS, KafkaServer, PostgresServer
 from tests.integration.handoff.desk import MIGRATIONS, Desk, open_desk
 from tests.integration.handoff.service import Stack
+from tests.integration.handoff.weekly import use
 
 
 @pytest.fixture
@@ -21,6 +22,13 @@ async def desk(database: str) -> AsyncIterator[Desk]:
     desk = await open_desk(database)
     yield desk
     await desk.pool.close()
+
+
+@pytest.fixture
+def weekly(desk: Desk) -> Desk:
+    """With a rule that hands over on Fridays."""
+    use(desk)
+    return desk
 
 
 @pytest.fixture(scope="session")
