@@ -36,6 +36,14 @@ class Wrapped(NamedTuple):
         return FieldFault(self.moved.get(fault.pointer) or self.prefix + fault.pointer, fault.detail)
 
 
+class Event(NamedTuple):
+    """An event of any type: its attributes as sent, its data, and the data with gaps filled from the attributes."""
+
+    attributes: Mapping[str, Any]
+    data: dict[str, Any]
+    wrapped: Wrapped
+
+
 def is_binary(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a request with another content type carries an event in its headers."""
     return b"ce-specversion" in headers or b"ce-type" in headers
@@ -43,16 +51,26 @@ def is_binary(headers: Mapping[bytes, bytes]) -> bool:
 
 def unwrap_binary(headers: Mapping[bytes, bytes], data: Any) -> Wrapped:
     """The activity of a binary-mode event. Raises ActivityFaults; ProblemError 400 for a header that is not text."""
+    return open_binary(headers, data, ACTIVITY).wrapped
+
+
+def open_binary(headers: Mapping[bytes, bytes], data: Any, type_: str | None = None) -> Event:
+    """A binary-mode event of one type, or of any. Raises as `unwrap_binary`."""
     attributes = {
         name: _header_text(headers[raw])
         for name in ("specversion", "type", *FILLS)
         if (raw := b"ce-" + name.encode()) in headers
     }
-    return _unwrap(attributes, data, _HEADER_POINTER, "")
+    return _open(attributes, data, _HEADER_POINTER, "", type_)
 
 
 def unwrap_structured(event: Any, prefix: str = "") -> Wrapped:
     """The activity of one event in JSON format. Raises ActivityFaults with pointers below `prefix`."""
+    return open_structured(event, prefix, ACTIVITY).wrapped
+
+
+def open_structured(event: Any, prefix: str = "", type_: str | None = None) -> Event:
+    """An event in JSON format of one type, or of any. Raises as `unwrap_structured`."""
     if not isinstance(event, dict):
         raise ActivityFaults([FieldFault(prefix, "an event is a JSON object")])
     content_type = event.get("datacontenttype", "application/json")
@@ -60,15 +78,17 @@ def unwrap_structured(event: Any, prefix: str = "") -> Wrapped:
         raise ActivityFaults([FieldFault(f"{prefix}/datacontenttype", "expected application/json")])
     where = "data_base64" if "data" not in event and "data_base64" in event else "data"
     data = _from_base64(event, prefix) if where == "data_base64" else event.get("data")
-    return _unwrap(event, data, prefix + "/", f"{prefix}/{where}")
+    return _open(event, data, prefix + "/", f"{prefix}/{where}", type_)
 
 
-def _unwrap(attributes: Mapping[str, Any], data: Any, attribute_prefix: str, data_pointer: str) -> Wrapped:
+def _open(
+    attributes: Mapping[str, Any], data: Any, attribute_prefix: str, data_pointer: str, type_: str | None
+) -> Event:
     faults = []
-    for name, expected in (("specversion", "1.0"), ("type", ACTIVITY)):
-        if attributes.get(name) != expected:
+    for name, expected in (("specversion", "1.0"), ("type", type_)):
+        if expected is not None and attributes.get(name) != expected:
             faults.append(FieldFault(attribute_prefix + name, f"expected {expected}"))
-    for name in ("id", "source"):
+    for name in ("id", "source") if type_ else ("type", "id", "source"):
         if not isinstance(attributes.get(name), str) or not attributes[name]:
             faults.append(FieldFault(attribute_prefix + name, "expected a text that is not empty"))
     if not isinstance(data, dict):
@@ -81,7 +101,7 @@ def _unwrap(attributes: Mapping[str, Any], data: Any, attribute_prefix: str, dat
     # Neither a header nor base64 shows U+0000 to whoever has looked at the body.
     if (place := nul_in(raw)) is not None:
         raise ActivityFaults([wrapped.locate(FieldFault(place, "holds U+0000, which cannot be stored"))])
-    return wrapped
+    return Event(attributes, data, wrapped)
 
 
 def _from_base64(event: Mapping[str, Any], prefix: str) -> Any:

@@ -10,10 +10,10 @@ from typing import Any
 from services.ingest.cloudevents import (
     BATCH_TYPE,
     STRUCTURED_TYPE,
-    Wrapped,
+    Event,
     is_binary,
-    unwrap_binary,
-    unwrap_structured,
+    open_binary,
+    open_structured,
 )
 from services.ingest.sources.base import Delivery, Unreadable, to_bytes
 from services.ingest.sources.bodies import json_body, json_items
@@ -54,45 +54,26 @@ def cloud_events(delivery: Delivery) -> list[Told] | None:
 
 
 def _told(event: Any) -> Told:
-    if not isinstance(event, dict):
-        return Told(event, fault="an event is a JSON object")
-    kind = text(event.get("type"))
     try:
-        whole = unwrap_structured({**event, "type": ACTIVITY})
-        about = unwrap_structured({**_without_data(event), "type": ACTIVITY, "data": {}})
+        return _opened(open_structured(event))
     except ActivityFaults as error:
         return Told(event, fault=str(error))
-    return _opened(whole, about, kind)
-
-
-def _without_data(event: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in event.items() if name not in {"data", "data_base64", "datacontenttype"}}
 
 
 def _of_headers(headers: Mapping[bytes, bytes], delivery: Delivery) -> Told:
     if not delivery.body.strip():
         raise Unreadable("the event has no data")
-    if b"ce-type" not in headers:
-        raise Unreadable("/headers/ce-type: expected a text that is not empty")
     found = records(delivery)
-    ours = {**headers, b"ce-type": ACTIVITY.encode()}
     try:
-        whole = unwrap_binary(ours, found[0] if len(found) == 1 else found)
-        about = unwrap_binary(ours, {})
-        # A kind is written as an id is: what reads the one reads the other.
-        kind = unwrap_binary({**ours, b"ce-id": headers[b"ce-type"]}, {}).raw["id"]
+        return _opened(open_binary(headers, found[0] if len(found) == 1 else found))
     except ActivityFaults as error:
         raise Unreadable(str(error)) from None
     except ProblemError as error:
         raise Unreadable(error.detail) from None
-    return _opened(whole, about, kind)
 
 
-def _opened(whole: Wrapped, about: Wrapped, kind: str | None) -> Told:
-    if kind is None:
-        return Told(whole.raw, fault="/type: expected a text that is not empty")
-    if kind == ACTIVITY:
-        return Told(whole.raw, ours=True)
-    filled = {place.removeprefix("/") for place in whole.moved}
-    data = {name: value for name, value in whole.raw.items() if name not in filled}
-    return Told(data, id=about.raw["id"], kind=kind, at=text(about.raw.get("occurred_at")))
+def _opened(event: Event) -> Told:
+    said = event.attributes
+    if said["type"] == ACTIVITY:
+        return Told(event.wrapped.raw, ours=True)
+    return Told(event.data, id=said["id"], kind=said["type"], at=text(said.get("time")))
