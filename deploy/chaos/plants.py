@@ -22,7 +22,7 @@ from services.ingest.spool import files as spool_files
 from services.ingest.spool import spool
 from services.scoring import batch as scoring_batch
 from services.scoring import handlers, incoming, repository
-from services.scoring.lead_row import LeadRow
+from services.scoring.lead_row import SELECT_ROWS, LeadRow
 from shared import offsets, outbox, relay
 from shared.kafka import consumer as kafka_consumer
 from shared.kafka.admin import view_cluster
@@ -156,11 +156,7 @@ def _crossing_again() -> None:
 
 def _version_outside_the_lock() -> None:
     async def lock_leads(self: Any, ids: Collection[str]) -> dict[str, Any]:
-        rows = await self._conn.fetch(
-            "SELECT id::text, merged_into::text, epoch, version, has_email, state FROM scoring.lead"
-            " WHERE id = ANY($1::uuid[])",
-            sorted(ids),
-        )
+        rows = await self._conn.fetch(SELECT_ROWS + " WHERE id = ANY($1::uuid[])", sorted(ids))
         await asyncio.sleep(2 * WINDOW_S)
         return {row[0]: LeadRow(*row) for row in rows}
 

@@ -47,7 +47,7 @@ async def _drop_without_consent(repository: ScoringRepository, admitted: Admitte
     names = identifiers_of(admitted.fresh.values())
     known, packed = await repository.owners(names), await repository.states_of(names)
     states = {known.owners[name].lead_id: state for name, state in packed.items() if name in known.owners}
-    placement = place(admitted.fresh.values(), known.owners, set(known.with_email), lead_id_for)
+    placement = place(admitted.fresh.values(), known, lead_id_for)
     of_person: dict[frozenset[str], list[Activity]] = defaultdict(list)
     for key, activity in admitted.fresh.items():
         lead_id = placement.lead_of[key]

@@ -17,15 +17,14 @@ from services.scoring.core.entries import Entry
 from services.scoring.core.events import Word, told, tombstone
 from services.scoring.core.lead import LeadState, Models, refold
 from services.scoring.core.linking import (
-    NOT_YET,
     LeadIdFor,
     Owner,
     Placement,
     Resolved,
-    Standing,
     place,
     resolve_cluster,
 )
+from services.scoring.core.links import Links
 from services.scoring.core.openings import REMOVED, facts_of
 from services.scoring.core.profile import identifiers_of
 from services.scoring.entry_repository import EntryRepository
@@ -118,7 +117,7 @@ class BatchScoring:
 
     async def _place(self, fresh: Mapping[Key, Activity]) -> Work:
         known = await self._repository.owners(identifiers_of(fresh.values()))
-        placement = place(fresh.values(), known.owners, set(known.with_email), self._lead_id_for)
+        placement = place(fresh.values(), known, self._lead_id_for)
         known = await self._linked.unite(placement, known)
         touched = {*placement.lead_of.values(), *(lead_id for cluster in placement.clusters for lead_id in cluster)}
         rows = await self._repository.lock_leads(touched)
@@ -144,21 +143,41 @@ class BatchScoring:
         waiting = await self._claim({one: owners[one] for one in named if owners[one].lead_id in clustered})
         for lead_id, came_first in waiting.items():
             stored[lead_id] += came_first
-        for cluster in work.placement.clusters:
-            items = [item for lead_id in cluster for item in activities[lead_id]]
-            resolved = resolve_cluster(
-                [_standing(one, states[one], known[one]) for one in cluster if one in states],
-                items,
-                {identifier for identifier in identifiers_of(items) if owners[identifier].lead_id not in cluster},
-                self._lead_id_for,
-                links.joined,
-                links.parted,
-                [lead_id for lead_id in cluster if lead_id in work.rows and work.rows[lead_id].merged_into],
-            )
-            entries = await self._placed(resolved, {lead_id: stored[lead_id] for lead_id in cluster})
+        resolved = [
+            self._resolved({one: states[one] for one in cluster if one in states}, cluster, activities, owners, links)
+            for cluster in work.placement.clusters
+        ]
+        await self._lock_former(work, resolved)
+        for cluster, leads in zip(work.placement.clusters, resolved, strict=True):
+            entries = await self._placed(leads, {lead_id: stored[lead_id] for lead_id in cluster})
             known_by = max((states[one].instant(self._now) for one in cluster if one in states), default=self._now)
             told = {lead_id: history[lead_id] for lead_id in cluster if lead_id in states}
-            self._take(work, resolved, told, entries, known_by)
+            self._take(work, leads, told, entries, known_by)
+
+    def _resolved(
+        self,
+        states: Mapping[str, LeadState],
+        cluster: set[str],
+        activities: Mapping[str, Sequence[Activity]],
+        owners: Mapping[Identifier, Owner],
+        links: Links,
+    ) -> Resolved:
+        items = [item for lead_id in cluster for item in activities[lead_id]]
+        return resolve_cluster(
+            {lead_id: state.profile.identifiers for lead_id, state in states.items()},
+            items,
+            {identifier for identifier in identifiers_of(items) if owners[identifier].lead_id not in cluster},
+            self._lead_id_for,
+            links.joined,
+            links.parted,
+        )
+
+    async def _lock_former(self, work: Work, resolved: Iterable[Resolved]) -> None:
+        """Leads may go on under ids that were merged into them before. Who wants the lock of such a row has that of the
+        lead already.
+        """
+        names = {lead_id for leads in resolved for lead_id in leads.groups}
+        work.rows.update(await self._repository.lock_leads(names - work.rows.keys()))
 
     async def _placed(self, resolved: Resolved, stored: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
         """The entries of a cluster by the lead that owns their anchor now; those that change leads are moved."""
@@ -197,6 +216,7 @@ class BatchScoring:
         for lead_id, group in resolved.groups.items():
             row = work.row_of(lead_id)
             row.epoch, row.merged_into = row.epoch + 1, None
+            row.joined_at = group.joined[0] if group.joined else None
             own = [item for item in group.activities if item.type != REMOVED]
             work.states[lead_id] = refold(self._models, own, group.identifiers, now, entries.get(lead_id, ()))
             work.redirects.update((self._lead_id_for(name), lead_id) for name in group.identifiers)
@@ -236,11 +256,15 @@ class BatchScoring:
         claimed: dict[str, list[Identifier]] = defaultdict(list)
         for identifier, owner in work.placement.owners.items():
             claimed[owner.lead_id].append(identifier)
-        return [
+        arrivals = [
             Arrival(work.row_of(lead_id), activities, claimed.get(lead_id, ()), waiting.get(lead_id))
             for lead_id, activities in work.by_lead.items()
             if lead_id not in work.clustered
         ]
+        for arrival in arrivals:
+            if (at := work.placement.joined.get(arrival.row.id)) is not None:
+                arrival.row.joined_at = max(at, arrival.row.joined_at or at)
+        return arrivals
 
     async def _fold_again(self, work: Work, again: Sequence[Advanced]) -> None:
         """Fold leads from all that is stored of them, which what came new is by now."""
@@ -288,7 +312,3 @@ class BatchScoring:
         change = bring_up(row, state, models, work.by_lead.get(row.id, ()), cause, self._now, merged_from)
         change = replace(change, word=work.word) if work.word else change
         work.take([Advanced(row, told(change, models), state.judgement.unpaid)])
-
-
-def _standing(lead_id: str, state: LeadState, told: Sequence[Activity]) -> Standing:
-    return Standing(lead_id, state.profile.identifiers, min((item.order for item in told), default=NOT_YET))

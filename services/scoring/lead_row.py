@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+SELECT_ROWS = "SELECT id::text, merged_into::text, epoch, version, has_email, joined_at, state FROM scoring.lead"
+"""Reads what `LeadRow(*row)` takes."""
+
 
 @dataclass(slots=True)
 class LeadRow:
-    """A lead as stored: `state` is the packed folded state, empty for a lead that was merged away.
+    """A lead as stored: `state` is the packed folded state, empty for a lead that was merged away. `joined_at` is when
+    the activity happened by which an identifier came to it last, None while it has but one.
 
     `due_at` counts where `due_moved`: when the timer shall look at the lead, None for never.
     `contact` is what its account has to know: empty where it belongs to none, None where that was not evaluated since
@@ -18,6 +22,7 @@ class LeadRow:
     epoch: int
     version: int
     has_email: bool
+    joined_at: datetime | None
     state: bytes
     score: float | None = None
     search: str = ""
@@ -36,4 +41,4 @@ class LeadRow:
 
 def new_row(lead_id: str) -> LeadRow:
     """Of a lead that is not known yet."""
-    return LeadRow(lead_id, None, 0, 0, False, b"")
+    return LeadRow(lead_id, None, 0, 0, False, None, b"")

@@ -3,11 +3,11 @@ once both sides are there, the leads are resolved together, as they were when th
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
-from services.scoring.core.linking import LeadIdFor, Placement
+from services.scoring.core.linking import KnownOwners, LeadIdFor, Placement
 from services.scoring.core.links import NO_LINKS, Link, Links, links_among
 from services.scoring.entry_repository import EntryRepository
-from services.scoring.repository import KnownOwners
 from shared.identity import Identifier
 
 
@@ -41,7 +41,7 @@ class Linked:
         standing = await self._entries.standing(anchors - claimed.keys())
         _unite(placement, said, {anchor: lead_id for anchor, (lead_id, _) in standing.items()} | claimed)
         placement.anchors = anchors & claimed.keys()
-        return KnownOwners(known.owners, {**known.epochs, **dict(standing.values())}, known.with_email)
+        return replace(known, epochs={**known.epochs, **dict(standing.values())})
 
     async def note(self, placement: Placement) -> None:
         """Let the anchors among what was new lead to the leads that own them now."""

@@ -6,10 +6,11 @@ from datetime import datetime
 from services.scoring.batch import BatchScoring
 from services.scoring.core.events import Word
 from services.scoring.core.lead import LeadState
-from services.scoring.core.linking import NOT_YET, Standing
+from services.scoring.core.linking import Standing
 from services.scoring.core.links import JOINED, PARTED, Link, ties
 from services.scoring.core.openings import facts_of
 from services.scoring.core.profile import identifiers_of
+from services.scoring.core.resolution import NOT_YET
 from services.scoring.entering import Work, not_found
 from services.scoring.entry_repository import EntryRepository
 from services.scoring.lead_row import LeadRow

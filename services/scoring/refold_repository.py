@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 
-from services.scoring.lead_row import LeadRow
+from services.scoring.lead_row import SELECT_ROWS, LeadRow
 
 SILENT_LIMIT_MS = 60_000
 """Longer than the longest lead takes to be folded, while the session waits."""
@@ -102,8 +102,7 @@ class RefoldRepository:
         """The next leads to look at, not locked."""
         # A bare `id` would be the text in the answer: sorted by it, all leads are read for every chunk.
         rows = await self._conn.fetch(
-            "SELECT id::text, merged_into::text, epoch, version, has_email, state FROM scoring.lead"
-            " WHERE id > $1 AND merged_into IS NULL AND state <> '' ORDER BY lead.id LIMIT $2",
+            SELECT_ROWS + " WHERE id > $1 AND merged_into IS NULL AND state <> '' ORDER BY lead.id LIMIT $2",
             after,
             limit,
         )

@@ -5,15 +5,14 @@ that meet on one lead wait for each other and never in a circle.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
 import orjson
 
-from services.scoring.core.linking import Owner
+from services.scoring.core.linking import KnownOwners, Owner
 from services.scoring.core.resolution import Order
-from services.scoring.lead_row import LeadRow
+from services.scoring.lead_row import SELECT_ROWS, LeadRow
 from shared.activity import Activity, parse_stored
 from shared.errors import TransientError
 from shared.identity import Identifier
@@ -27,15 +26,6 @@ Key = tuple[str, str]
 
 class LostRaceError(TransientError):
     """Another worker changed whom an identifier belongs to, between reading and locking: start the batch over."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownOwners:
-    """The owners of identifiers as read before locking, and the epoch each owning lead had then."""
-
-    owners: Mapping[Identifier, Owner]
-    epochs: Mapping[str, int]
-    with_email: frozenset[str]
 
 
 class ScoringRepository:
@@ -92,20 +82,21 @@ class ScoringRepository:
     async def owners(self, identifiers: Collection[Identifier]) -> KnownOwners:
         """Whom `identifiers` belong to, before any lock."""
         rows = await self._conn.fetch(
-            "SELECT i.kind, i.value, i.lead_id::text, i.since_at, i.since_id, i.since_source, l.epoch, l.has_email"
-            " FROM unnest($1::text[], $2::text[]) AS want(kind, value)"
+            "SELECT i.kind, i.value, i.lead_id::text, i.since_at, i.since_id, i.since_source, l.epoch, l.has_email,"
+            " l.joined_at FROM unnest($1::text[], $2::text[]) AS want(kind, value)"
             " JOIN scoring.identifier i USING (kind, value) JOIN scoring.lead l ON l.id = i.lead_id",
             [identifier.kind for identifier in identifiers],
             [identifier.value for identifier in identifiers],
         )
         owners = {Identifier(row[0], row[1]): Owner(row[2], _order(row[3], row[4], row[5])) for row in rows}
-        return KnownOwners(owners, {row[2]: row[6] for row in rows}, frozenset(row[2] for row in rows if row[7]))
+        with_email = frozenset(row[2] for row in rows if row[7])
+        joined = {row[2]: row[8] for row in rows if row[8] is not None}
+        return KnownOwners(owners, {row[2]: row[6] for row in rows}, with_email, joined)
 
     async def lock_leads(self, ids: Collection[str]) -> dict[str, LeadRow]:
         """Lock and read leads; those that do not exist are missing."""
         rows = await self._conn.fetch(
-            "SELECT id::text, merged_into::text, epoch, version, has_email, state FROM scoring.lead"
-            " WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE",
+            SELECT_ROWS + " WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE",
             sorted(ids),
         )
         return {row[0]: LeadRow(*row) for row in rows}
@@ -113,8 +104,7 @@ class ScoringRepository:
     async def lock_free(self, ids: Collection[str]) -> tuple[dict[str, LeadRow], set[str]]:
         """Lock and read those leads that nobody else has locked; the others are the second answer."""
         rows = await self._conn.fetch(
-            "SELECT id::text, merged_into::text, epoch, version, has_email, state FROM scoring.lead"
-            " WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE SKIP LOCKED",
+            SELECT_ROWS + " WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE SKIP LOCKED",
             sorted(ids),
         )
         free = {row[0]: LeadRow(*row) for row in rows}
@@ -221,16 +211,18 @@ class ScoringRepository:
         ordered = sorted(rows, key=lambda row: row.id)
         await self._put_due({row.id: row.due_at for row in ordered if row.due_moved or not row.state})
         await self._conn.execute(
-            "INSERT INTO scoring.lead AS l (id, merged_into, epoch, version, has_email, score, search, state)"
-            " SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[], $5::bool[], $6::float8[],"
-            " $7::text[], $8::bytea[]) ON CONFLICT (id) DO UPDATE SET merged_into = excluded.merged_into,"
+            "INSERT INTO scoring.lead AS l"
+            " (id, merged_into, epoch, version, has_email, joined_at, score, search, state)"
+            " SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[], $5::bool[], $6::timestamptz[],"
+            " $7::float8[], $8::text[], $9::bytea[]) ON CONFLICT (id) DO UPDATE SET merged_into = excluded.merged_into,"
             " epoch = excluded.epoch, version = excluded.version, has_email = excluded.has_email,"
-            " score = excluded.score, search = excluded.search, state = excluded.state",
+            " joined_at = excluded.joined_at, score = excluded.score, search = excluded.search, state = excluded.state",
             [row.id for row in ordered],
             [row.merged_into for row in ordered],
             [row.epoch for row in ordered],
             [row.version for row in ordered],
             [row.has_email for row in ordered],
+            [row.joined_at for row in ordered],
             [row.score for row in ordered],
             [row.search for row in ordered],
             [row.state for row in ordered],

@@ -45,6 +45,7 @@ lead = Table(
     Column("epoch", Integer, nullable=False, server_default=text("0")),
     Column("version", BigInteger, nullable=False, server_default=text("0")),
     Column("has_email", Boolean, nullable=False, server_default=text("false")),
+    Column("joined_at", DateTime(timezone=True)),
     Column("score", Float(53)),
     Column("search", Text(collation="C"), nullable=False, server_default=text("''")),
     Column("state", LargeBinary, nullable=False),

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from services.scoring.advancing import Advanced
 from services.scoring.core.events import Word
 from services.scoring.core.lead import LeadState
-from services.scoring.core.linking import Owner, Placement
+from services.scoring.core.linking import KnownOwners, Owner, Placement
 from services.scoring.core.verdicts import Verdict
 from services.scoring.lead_row import LeadRow, new_row
-from services.scoring.repository import Key, KnownOwners, LostRaceError
+from services.scoring.repository import Key, LostRaceError
 from shared.activity import Activity
 from shared.events import OutboxRow
 from shared.identity import Identifier

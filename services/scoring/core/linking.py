@@ -1,21 +1,20 @@
 """Placing new activities among the leads that exist.
 
 Most activities carry only identifiers of one lead, or of none yet: those are placed at once. Where one touches several
-leads, these form a cluster, and the leads of a cluster are resolved again from all their activities
-(`services.scoring.core.resolution`), which covers merges and late arrivals alike.
+leads, or comes late enough to change what its lead is called, these form a cluster, and the leads of a cluster are
+resolved again from all their activities (`services.scoring.core.resolution`), which covers merges and late arrivals
+alike.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
-from services.scoring.core.resolution import LeadGroup, Order, Pairs, resolve_leads, strongest_first
+from services.scoring.core.resolution import LeadGroup, Order, Pairs, rank, resolve_leads, strongest_first
 from shared.activity import Activity
 from shared.identity import ANONYMOUS, EMAIL, Identifier
 
 LeadIdFor = Callable[[Identifier], str]
-NOT_YET: Order = (datetime.max.replace(tzinfo=UTC), "", "")
-"""The place of a lead without an activity: what it had belongs to others now, or is dated ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +27,15 @@ class Owner:
 
 @dataclass(slots=True)
 class Placement:
-    """Where new activities go. `clusters` are sets of leads to be resolved again from all their activities; `anchors`
-    are those of words about leads that are among what is new.
+    """Where new activities go. `clusters` are sets of leads to be resolved again from all their activities; `joined`
+    tells of the others when an identifier came to them last; `anchors` are those of words about leads that are among
+    what is new.
     """
 
     lead_of: dict[tuple[str, str], str] = field(default_factory=dict)
     owners: dict[Identifier, Owner] = field(default_factory=dict)
     clusters: list[set[str]] = field(default_factory=list)
+    joined: dict[str, datetime] = field(default_factory=dict)
     anchors: set[str] = field(default_factory=set)
 
     def cluster_of(self, lead_id: str) -> set[str] | None:
@@ -48,19 +49,32 @@ class Placement:
         self.clusters.append({one, other}.union(*touched))
 
 
-def place(
-    activities: Iterable[Activity], known: Mapping[Identifier, Owner], with_email: set[str], lead_id_for: LeadIdFor
-) -> Placement:
-    """Place new `activities`; `known` are the owners of their identifiers, `with_email` the leads that have an e-mail.
+@dataclass(frozen=True, slots=True)
+class KnownOwners:
+    """The owners of identifiers as read before locking. Of these leads: the epoch each had then, which have an e-mail,
+    and when an identifier came to them last.
+    """
+
+    owners: Mapping[Identifier, Owner]
+    epochs: Mapping[str, int]
+    with_email: frozenset[str]
+    joined: Mapping[str, datetime]
+
+
+def place(activities: Iterable[Activity], known: KnownOwners, lead_id_for: LeadIdFor) -> Placement:
+    """Place new `activities`; `known` are the owners of their identifiers.
 
     `owners` of the answer holds the identifiers whose row is new or has changed.
     """
-    placement, with_email = Placement(), set(with_email)
+    placement, with_email = Placement(), set(known.with_email)
     clusters: dict[str, set[str]] = {}
     for activity in sorted(activities, key=lambda item: item.order):
-        placement.lead_of[activity.source, activity.id] = _place_one(
-            activity, known, with_email, placement, clusters, lead_id_for
-        )
+        lead_id = _place_one(activity, known.owners, with_email, placement, clusters, lead_id_for)
+        placement.lead_of[activity.source, activity.id] = lead_id
+        joined = known.joined.get(lead_id)
+        if joined is not None and activity.occurred_at <= joined:
+            # Told in time it could have been this activity that makes one of the united leads the older.
+            _unite(clusters, lead_id, lead_id)
     placement.clusters = list({id(cluster): cluster for cluster in clusters.values()}.values())
     return placement
 
@@ -85,6 +99,8 @@ def _place_one(
     since = _since(strongest, owner, activity.order, with_email)
     for identifier in activity.identifiers[1:]:
         held = owners.get(identifier) or known.get(identifier)
+        if held is None:
+            placement.joined[owner.lead_id] = activity.occurred_at
         if held is None or (held.lead_id == owner.lead_id and since and (held.since is None or since < held.since)):
             owners[identifier] = Owner(owner.lead_id, since)
         elif held.lead_id != owner.lead_id and not _refused(strongest, owner, held, activity.order, with_email):
@@ -118,16 +134,17 @@ def _unite(clusters: dict[str, set[str]], one: str, other: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What decides which of several leads survives a merge."""
+    """What decides which of two leads survives where somebody joins them."""
 
     lead_id: str
     identifiers: Sequence[Identifier]
     first: Order
 
     @property
-    def rank(self) -> tuple[bool, Order, str]:
-        """Smaller survives: identified before anonymous, then the older, then by id."""
-        return ({identifier.kind for identifier in self.identifiers} <= {ANONYMOUS}, self.first, self.lead_id)
+    def rank(self) -> tuple[tuple[bool, Order], str]:
+        """The smaller survives."""
+        identified = any(identifier.kind != ANONYMOUS for identifier in self.identifiers)
+        return (rank(identified=identified, first=self.first), self.lead_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,62 +157,27 @@ class Resolved:
 
 
 def resolve_cluster(
-    existing: Sequence[Standing],
+    existing: Mapping[str, Sequence[Identifier]],
     activities: Iterable[Activity],
     foreign: Collection[Identifier],
     lead_id_for: LeadIdFor,
     joined: Pairs = (),
     parted: Pairs = (),
-    former_ids: Collection[str] = (),
 ) -> Resolved:
     """Resolve the leads of one cluster again from all `activities`, stored and new.
 
-    `existing` are its stored leads, `foreign` the identifiers in its activities that leads outside of it own;
-    `joined` and `parted` is what people said (see `resolve_leads`), `former_ids` are
-    leads of the cluster that had been merged away.
+    `existing` are the identifiers of its stored leads, `foreign` those in its activities that leads outside of it own;
+    `joined` and `parted` is what people said (see `resolve_leads`).
     """
-    groups = resolve_leads(activities, foreign, joined, parted)
-    names = _name(groups, existing, former_ids, lead_id_for)
-    named = dict(zip(names, groups, strict=True))
+    named = {lead_id_for(group.named_by): group for group in resolve_leads(activities, foreign, joined, parted)}
     owners = {
-        identifier: Owner(name, group.since.get(identifier))
-        for name, group in named.items()
+        identifier: Owner(lead_id, group.since.get(identifier))
+        for lead_id, group in named.items()
         for identifier in group.identifiers
     }
     merged = {
-        lead.lead_id: owners[min(lead.identifiers, key=strongest_first)].lead_id
-        for lead in existing
-        if lead.lead_id not in named
+        lead_id: owners[min(identifiers, key=strongest_first)].lead_id
+        for lead_id, identifiers in existing.items()
+        if lead_id not in named
     }
     return Resolved(named, owners, merged)
-
-
-def _name(
-    groups: Sequence[LeadGroup], existing: Sequence[Standing], former_ids: Collection[str], lead_id_for: LeadIdFor
-) -> list[str]:
-    """The lead id of each group.
-
-    A group with an e-mail has the id that follows from it, or from the lead that took it over by hand, so that every
-    replay names it the same; any other goes on under the id of its surviving member, or that it once had.
-    """
-    names = [lead_id_for(group.named_by) if group.named_by else "" for group in groups]
-    at_home = {
-        lead_id_for(identifier): position for position, group in enumerate(groups) for identifier in group.identifiers
-    }
-    for position, group in enumerate(groups):
-        if names[position]:
-            continue
-        members = set(group.identifiers)
-        standing = sorted(
-            (
-                lead
-                for lead in existing
-                if lead.lead_id not in names
-                and members & set(lead.identifiers)
-                and at_home.get(lead.lead_id, position) == position
-            ),
-            key=lambda lead: lead.rank,
-        )
-        former = sorted(one for one in former_ids if at_home.get(one) == position and one not in names)
-        names[position] = standing[0].lead_id if standing else [*former, lead_id_for(group.identifiers[0])][0]
-    return names

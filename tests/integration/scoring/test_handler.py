@@ -107,6 +107,35 @@ async def test_an_attribute_that_rules_ask_about_is_seen_by_earlier_activities(d
     assert await desk.score_of(TARO) == 17
 
 
+async def test_the_older_of_two_known_leads_survives_and_what_is_told_late_can_make_it_the_other(desk: Desk) -> None:
+    known, address = {"external_ids": {"crm": "7"}}, {"email": "taro@example.co.jp"}
+    crm = lead_of("external", "crm:7")
+    await desk.receive(download("c1", occurred_at=at(5), lead=known))
+    await desk.receive(download("c2", "d2", occurred_at=at(4), lead=address))
+    await desk.receive(download("c3", "d3", occurred_at=at(3), lead={**known, **address}))
+    assert await desk.resolve(TARO) == crm
+    assert await desk.score_of(crm) == 15
+    await desk.receive(download("c4", "d4", occurred_at=at(6), lead=address))
+    assert await desk.resolve(crm) == TARO
+    assert await desk.score_of(TARO) == 20
+    await desk.receive(download("c5", "d5", occurred_at=at(7), lead=known))
+    assert await desk.resolve(TARO) == crm
+    told = [
+        (key, value and (value["version"], value["cause"], value["merged_from"]))
+        for key, value in await desk.published()
+    ]
+    assert told == [
+        (crm, (1, "activity", [])),
+        (TARO, (1, "activity", [])),
+        (crm, (2, "merge", [TARO])),
+        (TARO, None),
+        (TARO, (2, "merge", [crm])),
+        (crm, None),
+        (crm, (3, "merge", [TARO])),
+        (TARO, None),
+    ]
+
+
 async def test_an_anonymous_history_moves_to_the_lead_it_identifies(desk: Desk) -> None:
     browser = lead_of("anonymous", "b1")
     await desk.receive({**download("a1"), "lead": {"anonymous_id": "b1"}})
@@ -226,7 +255,7 @@ async def assert_exact(desk: Desk, activities: list[Activity]) -> None:
     assert len(states) == len(groups)
     for group in groups:
         names = [id_for(identifier) for identifier in group.identifiers]
-        lead_id = names[0] if group.named_by else next(name for name in names if name in states)
+        lead_id = id_for(group.named_by)
         state = states[lead_id]
         assert state.profile.identifiers == list(group.identifiers)
         assert state.profile.count == len(group.activities)

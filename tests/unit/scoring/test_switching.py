@@ -47,7 +47,7 @@ def download(document: str) -> Activity:
 
 def stored(models: Models, count: int = 3) -> StoredLead:
     activities = [download(f"d{number}") for number in range(count)]
-    row = LeadRow("00000000-0000-8000-8000-000000000001", None, 0, 4, has_email=True, state=b"")
+    row = LeadRow("00000000-0000-8000-8000-000000000001", None, 0, 4, has_email=True, joined_at=None, state=b"")
     renew(row, refold(models, activities, [TARO], NOW), models, "activity", NOW)
     return StoredLead(row, orjson.dumps([to_record(one) for one in activities]), ())
 
@@ -100,7 +100,7 @@ def test_a_shadow_changes_nothing_but_what_its_readers_see() -> None:
 def test_what_has_come_due_beside_a_shadow_is_left_to_the_timer() -> None:
     models = version(1)
     ahead = replace(download("d9"), occurred_at=NOW + timedelta(minutes=1))
-    row = LeadRow("00000000-0000-8000-8000-000000000001", None, 0, 4, has_email=True, state=b"")
+    row = LeadRow("00000000-0000-8000-8000-000000000001", None, 0, 4, has_email=True, joined_at=None, state=b"")
     activities = [download("d1"), ahead]
     renew(row, refold(models, activities, [TARO], NOW), models, "activity", NOW)
     lead = StoredLead(row, orjson.dumps([to_record(one) for one in activities]), (), served=True)

@@ -94,6 +94,8 @@ def compare(
         own = [entry for anchor, entry in entered if anchor in person.names]
         answer = scoring.score(tree, person.acts, NOW, entries=own)
         says_what_the_oracle_says(memory.evaluation(found[ids], NOW), answer)
+        assert person.called is not None
+        assert found[ids] == id_for(identifier(person.called))
         for name in person.names:
             hashed = id_for(identifier(name))
             assert memory.merged_into.get(hashed, found[ids]) == found[ids]

@@ -8,9 +8,10 @@ from datetime import datetime
 from services.scoring.core.entries import Entry
 from services.scoring.core.evaluation import Evaluation
 from services.scoring.core.lead import LeadState, Models, advance, refold
-from services.scoring.core.linking import NOT_YET, Owner, Placement, Resolved, Standing, place, resolve_cluster
+from services.scoring.core.linking import KnownOwners, Owner, Placement, Resolved, Standing, place, resolve_cluster
 from services.scoring.core.links import JOINED, PARTED, Link, links_among, ties
 from services.scoring.core.profile import identifiers_of
+from services.scoring.core.resolution import NOT_YET
 from shared.activity import Activity
 from shared.identity import EMAIL, Identifier, lead_id_for
 
@@ -28,6 +29,7 @@ class Memory:
 
     models: Models
     owners: dict[Identifier, Owner] = field(default_factory=dict)
+    joined: dict[str, datetime] = field(default_factory=dict)
     stored: dict[str, list[Activity]] = field(default_factory=lambda: defaultdict(list))
     packed: dict[str, bytes] = field(default_factory=dict)
     merged_into: dict[str, str] = field(default_factory=dict)
@@ -39,9 +41,10 @@ class Memory:
     def receive(self, batch: Sequence[Activity], now: datetime) -> None:
         """A batch of activities that are all new."""
         known = {i: self.owners[i] for item in batch for i in item.identifiers if i in self.owners}
-        with_email = {owner.lead_id for i, owner in self.owners.items() if i.kind == EMAIL}
-        placement = place(batch, known, with_email, id_for)
+        with_email = frozenset(owner.lead_id for i, owner in self.owners.items() if i.kind == EMAIL)
+        placement = place(batch, KnownOwners(known, {}, with_email, self.joined), id_for)
         self.owners.update(placement.owners)
+        self.joined.update(placement.joined)
         fresh: dict[str, list[Activity]] = defaultdict(list)
         for item in sorted(batch, key=lambda one: one.order):
             fresh[placement.lead_of[item.source, item.id]].append(item)
@@ -136,22 +139,24 @@ class Memory:
         return refold(self.models, activities, self._identifiers(lead_id), now, self.entries[lead_id])
 
     def _resolve(self, cluster: set[str], fresh: Mapping[str, Sequence[Activity]], now: datetime) -> None:
-        held = [self._standing(lead_id) for lead_id in sorted(cluster) if lead_id in self.packed]
+        held = {lead_id: self._identifiers(lead_id) for lead_id in sorted(cluster) if lead_id in self.packed}
         items = [item for lead_id in cluster for item in (*self.stored[lead_id], *fresh.get(lead_id, ()))]
         names = identifiers_of(items)
         foreign = {i for i in names if self.owners[i].lead_id not in cluster}
         said = links_among([one for one in self.links if _about(one, set(names))], names, id_for)
-        former = [lead_id for lead_id in cluster if lead_id in self.merged_into]
-        resolved = resolve_cluster(held, items, foreign, id_for, said.joined, said.parted, former)
+        resolved = resolve_cluster(held, items, foreign, id_for, said.joined, said.parted)
         self._place_entries(cluster, resolved)
         for lead_id in cluster:
             self.stored[lead_id] = []
             self.packed.pop(lead_id, None)
+            self.joined.pop(lead_id, None)
         for lead_id, group in resolved.groups.items():
             self.stored[lead_id] = list(group.activities)
             state = refold(self.models, group.activities, group.identifiers, now, self.entries[lead_id])
             self.packed[lead_id] = state.pack()
             self.merged_into.pop(lead_id, None)
+            if group.joined is not None:
+                self.joined[lead_id] = group.joined[0]
         self.owners.update(resolved.owners)
         self.merged_into.update(resolved.merged)
         self._redirect(

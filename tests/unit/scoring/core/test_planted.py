@@ -19,6 +19,7 @@ from services.scoring.core import (
     evaluate,
     fold,
     lead,
+    linking,
     links,
     repeat,
     resolution,
@@ -144,8 +145,8 @@ def _recycled_too_much(put: Replace) -> None:
 def _never_taken_back(put: Replace) -> None:
     right = verdicts.Judgement.add
 
-    def add(self: Any, activities: Any) -> None:
-        right(self, activities)
+    def add(self: Any, activities: Any, **how: Any) -> None:
+        right(self, activities, **how)
         self.taken_back = False
 
     put(verdicts.Judgement, "add", add)
@@ -232,6 +233,16 @@ def _left_behind(put: Replace) -> None:
     put(memory, "ties", lambda *_: [])
 
 
+def _name_kept(put: Replace) -> None:
+    """What comes late never changes which of the leads that became one was the older."""
+    right = linking.place
+    put(memory, "place", lambda batch, known, id_for: right(batch, replace(known, joined={}), id_for))
+
+
+def _age_ignored(put: Replace) -> None:
+    put(resolution, "rank", lambda **lead: not lead["identified"])
+
+
 def _last_wins(put: Replace) -> None:
     """A browser that two addresses used belongs to the one it appeared with last."""
 
@@ -258,7 +269,10 @@ MISTAKES = {
         ),
         any_path: (_attribute_forgotten, _never_taken_back, _late_word_ignored, _ahead_at_once, _ahead_forgotten),
         any_order: (_recent_forgotten,),
-        everybody: (_anchors_stay, _parted_comes_back, _refused_for_ever, _joined_for_ever, _left_behind, _last_wins),
+        everybody: (
+            _anchors_stay, _parted_comes_back, _refused_for_ever, _joined_for_ever, _left_behind, _last_wins,
+            _name_kept, _age_ignored,
+        ),
     }.items()
     for one in several
 }  # fmt: skip
