@@ -22,7 +22,7 @@ async def judge_batch(
 
     `ended` leads, whose key has no value any more, were erased.
     """
-    named = {id_ for item in arrived for id_ in (item.state.lead_id, *item.state.merged_from)}
+    named = {id_ for item in arrived for id_ in item.state.named}
     still_open = await Traces(conn).open_handoffs(ended) if ended else ()
     judging = await load(conn, book, named | set(ended), still_open, now)
     for item in arrived:

@@ -24,7 +24,7 @@ from services.scoring.core.linking import (
     place,
     resolve_cluster,
 )
-from services.scoring.core.links import Links
+from services.scoring.core.links import PARTED, Links
 from services.scoring.core.openings import REMOVED, facts_of
 from services.scoring.core.profile import identifiers_of
 from services.scoring.entry_repository import EntryRepository
@@ -100,6 +100,8 @@ class BatchScoring:
         placement = Placement(clusters=[set(rows)])
         work = Work({}, placement, {}, dict(rows), word=word)
         await self._resolve(work)
+        if word is not None and word.link.kind == PARTED:
+            work.word = replace(word, other=work.redirects.get(word.link.other, word.other))
         await self._repository.put_owners(work.placement.owners, work.known)
         await self._renew_all(work)
         return await self._write(work)
@@ -215,9 +217,12 @@ class BatchScoring:
         stored_under = {(item.source, item.id): lead_id for lead_id, items in history.items() for item in items}
         for lead_id, group in resolved.groups.items():
             row = work.row_of(lead_id)
+            own = [item for item in group.activities if item.type != REMOVED]
+            former = _former(row, own, stored_under)
+            if former is not None and former in resolved.groups:
+                work.parted[lead_id] = former
             row.epoch, row.merged_into = row.epoch + 1, None
             row.joined_at = group.joined[0] if group.joined else None
-            own = [item for item in group.activities if item.type != REMOVED]
             work.states[lead_id] = refold(self._models, own, group.identifiers, now, entries.get(lead_id, ()))
             work.redirects.update((self._lead_id_for(name), lead_id) for name in group.identifiers)
             for item in own:
@@ -310,5 +315,13 @@ class BatchScoring:
     ) -> None:
         """Bring the row of a lead up to its new state, and make the records of that."""
         change = bring_up(row, state, models, work.by_lead.get(row.id, ()), cause, self._now, merged_from)
-        change = replace(change, word=work.word) if work.word else change
+        change = replace(change, word=work.word, unmerged_from=work.parted.get(row.id))
         work.take([Advanced(row, told(change, models), state.judgement.unpaid)])
+
+
+def _former(row: LeadRow, own: Iterable[Activity], stored_under: Mapping[Key, str]) -> str | None:
+    """The lead that one was a part of which comes back, or comes to be with nothing but what was stored under that."""
+    if row.merged_into is not None or row.version:
+        return row.merged_into
+    origins = {stored_under.get((one.source, one.id)) for one in own}
+    return origins.pop() if len(origins) == 1 else None

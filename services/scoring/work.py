@@ -31,6 +31,8 @@ class Work:
     states: dict[str, LeadState] = field(default_factory=dict)
     """Of the leads of clusters alone."""
     merged: dict[str, str] = field(default_factory=dict)
+    parted: dict[str, str] = field(default_factory=dict)
+    """Leads that were a part of another one until now."""
     redirects: dict[str, str] = field(default_factory=dict)
     moves: dict[Key, tuple[str, str]] = field(default_factory=dict)
     clustered: set[str] = field(default_factory=set)

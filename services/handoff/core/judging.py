@@ -23,7 +23,7 @@ LAST_VERSION = 2**63 - 1
 class LeadMemory:
     """What is remembered of one lead: the last judged state, and per rule what came of it.
 
-    `merged_into` names the lead that took it over; from then on nothing of its own is judged.
+    `merged_into` names the lead that took it over: nothing of its own up to `version` is judged any more.
     """
 
     version: int = 0
@@ -56,19 +56,17 @@ class Judging:
         into another, raises nothing. Every lead it names, and every lead these were merged into, must be in hand.
         """
         memory = self.leads[state.lead_id]
-        if state.version <= memory.version:
+        is_new = state.version > memory.version
+        if not is_new and memory.merged_into is None:
             return
+        if is_new:
+            self._stand_again(state)
         for merged_id in state.merged_from:
-            if self._stands_again(state, merged_id):
-                self._learn(self._survivor(state.lead_id), merged_id, state.evaluated_at)
-            else:
-                self._absorb(self._survivor(state.lead_id), self._survivor(merged_id), state.evaluated_at)
-        if memory.merged_into is not None:
-            if state.unmerged_from is None:
-                return
-            self._part(state.lead_id)
-        silent = silent or state.unmerged_from is not None
+            self._take_over(state, merged_id)
         memory = self.leads[state.lead_id]
+        if not is_new or memory.merged_into is not None:
+            return
+        silent = silent or state.unmerged_from is not None
         self.leads[state.lead_id] = judge_lead(self.rules, memory, state, self.ledger, silent=silent, now=self.now)
         self.changed.add(state.lead_id)
 
@@ -114,37 +112,49 @@ class Judging:
         self.leads[lead_id] = replace(self.leads[lead_id], version=LAST_VERSION, last=None)
         self.changed.add(lead_id)
 
-    def _stands_again(self, state: LeadState, merged_id: str) -> bool:
-        """Whether a lead that this state took over has been taken out since: its own records, on another partition,
-        were read first.
+    def _stand_again(self, state: LeadState) -> None:
+        """Let a lead be one of its own again that was taken out of another, or that takes over what it had become a
+        part of. It raises no cycle that it or the other had, and owns no handoff of the time in which they were one.
         """
+        lead_id, known = state.lead_id, self.leads[state.lead_id]
+        if known.merged_into is not None and (state.unmerged_from is not None or state.merged_versions):
+            self.leads[lead_id] = LeadMemory(known.version, rules=_for_another(self.leads[self._survivor(lead_id)]))
+        elif state.unmerged_from is not None and not known.version:
+            self._learn(lead_id, state.unmerged_from, state.evaluated_at)
+
+    def _take_over(self, state: LeadState, merged_id: str) -> None:
+        """A lead was merged into that of `state`. Records of both, and of what became of them later, may have been read
+        in any order, as they lie in several partitions.
+        """
+        survivor, merged = self._survivor(state.lead_id), self.leads[merged_id]
         last = state.merged_versions.get(merged_id)
-        return last is not None and self.leads[merged_id].version > last
+        if last is not None and merged.version > last:
+            self._learn(survivor, merged_id, state.evaluated_at)
+        elif last is None or merged.merged_into is None:
+            self._absorb(survivor, self._survivor(merged_id), last or 0, state.evaluated_at)
+        elif merged.version < last:
+            self._learn(survivor, merged_id, state.evaluated_at)
+            self.leads[merged_id] = LeadMemory(last, survivor)
+            self.changed.add(merged_id)
 
     def _survivor(self, lead_id: str) -> str:
-        """Merges follow each other in any order, as their records lie in several partitions."""
         while (into := self.leads[lead_id].merged_into) is not None:
             lead_id = into
         return lead_id
 
-    def _part(self, lead_id: str) -> None:
-        """A merged lead stands for itself again: it raises no cycle that it or the survivor had, and owns no handoff
-        of the time in which they were one.
-        """
-        survivor = self.leads[self._survivor(lead_id)]
-        self.leads[lead_id] = LeadMemory(self.leads[lead_id].version, None, None, _for_another(survivor))
+    def _learn(self, lead_id: str, other_id: str, at: datetime) -> None:
+        """A lead raises no cycle that one had with which it was one for a time, and owns none of its handoffs."""
+        other_id = self._survivor(other_id)
+        if lead_id != other_id:
+            other = LeadMemory(rules=_for_another(self.leads[other_id]))
+            self.leads[lead_id] = absorb(self.rules, self.leads[lead_id], other, self.ledger, at)
+            self.changed.add(lead_id)
 
-    def _learn(self, survivor: str, parted: str, at: datetime) -> None:
-        """The survivor of a merge that is over raises no cycle that the other had, and owns none of its handoffs."""
-        other = LeadMemory(rules=_for_another(self.leads[parted]))
-        self.leads[survivor] = absorb(self.rules, self.leads[survivor], other, self.ledger, at)
-        self.changed.add(survivor)
-
-    def _absorb(self, survivor: str, merged: str, at: datetime) -> None:
+    def _absorb(self, survivor: str, merged: str, last: int, at: datetime) -> None:
         if survivor == merged:
             return
         self.leads[survivor] = absorb(self.rules, self.leads[survivor], self.leads[merged], self.ledger, at)
-        self.leads[merged] = LeadMemory(self.leads[merged].version, survivor)
+        self.leads[merged] = LeadMemory(max(self.leads[merged].version, last), survivor)
         self.changed |= {survivor, merged}
 
 

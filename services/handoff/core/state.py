@@ -99,6 +99,11 @@ class LeadState(Body):
         return name if name in self.models else None
 
     @property
+    def named(self) -> set[str]:
+        """The lead, and those that it took over or was taken out of."""
+        return {self.lead_id, *self.merged_from, *([self.unmerged_from] if self.unmerged_from else ())}
+
+    @property
     def quiet(self) -> bool:
         """Whether what caused this state raises nothing; the record's own word counts before its cause."""
         return self.cause in SILENT_CAUSES if self.silent is None else self.silent

@@ -77,8 +77,9 @@ class Word:
 @dataclass(slots=True)
 class Change:
     """One new state of a lead, to be published; no one writes to it. `merged_from` has the last versions of leads it
-    took over, `falls` the forecasts of models that have them told; `shadows` are its evaluations by shadow versions, by
-    their keys; `late` are activities that came with it and that the recent ones do not show.
+    took over, `unmerged_from` is the one it was a part of until now; `falls` are the forecasts of models that have them
+    told, `shadows` its evaluations by shadow versions, by their keys; `late` are activities that came with it and that
+    the recent ones do not show.
 
     `silent` says whether a crossing is raised by it, None leaves that to its cause.
     """
@@ -97,14 +98,7 @@ class Change:
     falls: Mapping[str, Sequence[Fall]] = field(default_factory=dict)
     silent: bool | None = None
     late: Sequence[Activity] = ()
-
-    @property
-    def unmerged_from(self) -> str | None:
-        """The lead that this one has just been taken out of, if it has."""
-        word = self.word
-        if word is None or word.link.kind != PARTED or word.other != self.lead_id:
-            return None
-        return word.survivor
+    unmerged_from: str | None = None
 
 
 def told(change: Change, models: Models) -> list[OutboxRow]:
@@ -112,18 +106,19 @@ def told(change: Change, models: Models) -> list[OutboxRow]:
     rows = [score_changed(change, models)]
     if change.shadows:
         rows.append(shadow_scored(change, models))
+    word = change.word
     if change.merged_from:
-        rows += [lead_tied(change, word, tie) for tie in word.ties] if (word := change.word) is not None else []
+        rows += [lead_tied(change, word, tie) for tie in word.ties] if word is not None else []
         rows.append(lead_merged(change))
-    if change.unmerged_from is not None and change.word is not None:
-        rows.append(lead_unmerged(change, change.word))
+    if word is not None and word.link.kind == PARTED and word.other == change.lead_id and change.unmerged_from:
+        rows.append(lead_unmerged(change, word))
     rows += [stage_changed(change, one) for one in change.stages]
     return rows
 
 
 def score_changed(change: Change, models: Models) -> OutboxRow:
     """The `lead-scores` record of a change."""
-    unmerged_from, moment = change.unmerged_from, to_rfc3339(change.evaluated_at)
+    moment = to_rfc3339(change.evaluated_at)
     body = {
         "lead_id": change.lead_id,
         "version": change.version,
@@ -131,7 +126,7 @@ def score_changed(change: Change, models: Models) -> OutboxRow:
         "silent": change.cause in SILENT_CAUSES if change.silent is None else change.silent,
         "merged_from": list(change.merged_from),
         **({"merged_versions": dict(change.merged_from)} if change.merged_from else {}),
-        **({"unmerged_from": unmerged_from} if unmerged_from else {}),
+        **({"unmerged_from": change.unmerged_from} if change.unmerged_from else {}),
         "identifiers": change.profile.identifiers_out(),
         "attributes": change.profile.attributes,
         "consent": change.profile.consent_out(),

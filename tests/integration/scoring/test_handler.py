@@ -136,6 +136,20 @@ async def test_the_older_of_two_known_leads_survives_and_what_is_told_late_can_m
     ]
 
 
+async def test_a_person_whose_leads_name_turns_out_to_be_anothers_is_told_as_taken_out(desk: Desk) -> None:
+    crm, named = {"external_ids": {"crm": "7"}}, lead_of("external", "crm:7")
+    taro, jiro = {"email": "taro@example.co.jp"}, {"email": "jiro@example.co.jp"}
+    await desk.receive(download("c1", occurred_at=at(5), lead=crm))
+    await desk.receive(download("c2", "d2", occurred_at=at(3), lead={**crm, **taro}))
+    assert await desk.score_of(named) == 10
+    await desk.receive(download("c3", "d3", occurred_at=at(4), lead={**crm, **jiro}))
+    assert (await desk.score_of(named), await desk.score_of(TARO)) == (10, 5)
+    told = [
+        (key, value and (value["merged_from"], value.get("unmerged_from"))) for key, value in await desk.published()
+    ]
+    assert told[2:] == [(named, ([], None)), (TARO, ([], named))]
+
+
 async def test_an_anonymous_history_moves_to_the_lead_it_identifies(desk: Desk) -> None:
     browser = lead_of("anonymous", "b1")
     await desk.receive({**download("a1"), "lead": {"anonymous_id": "b1"}})

@@ -29,7 +29,7 @@ class Room:
     def take(self, lead: str, score: float | None, at: float, *, silent: bool = False, **more: Any) -> None:
         self.versions[lead] = self.versions.get(lead, 0) + 1
         published = state(score, at, **{"lead_id": lead, "version": self.versions[lead], **more})
-        for name in (lead, *published.merged_from):
+        for name in published.named:
             self.judging.leads.setdefault(name, LeadMemory())
         self.judging.take(published, silent=silent)
 

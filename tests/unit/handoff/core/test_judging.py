@@ -243,6 +243,16 @@ def test_merges_follow_each_other_in_any_order() -> None:
         assert room.raised() == [("a", "hot", 1)]
 
 
+def test_a_lead_that_is_split_off_under_a_new_name_repeats_no_cycle() -> None:
+    room = Room()
+    room.take("x", 52, 0)
+    room.take("e", 52, 1, cause="merge", unmerged_from="x")
+    assert room.raised() == [("x", "hot", 1)]
+    room.take("e", 10, 40)
+    room.take("e", 52, 41)
+    assert room.raised() == [("x", "hot", 1), ("e", "hot", 2)]
+
+
 def test_a_merge_with_itself_or_again_changes_nothing() -> None:
     room = Room()
     room.take("a", 52, 0, merged_from=["a"])
