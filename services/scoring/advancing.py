@@ -22,6 +22,8 @@ from shared.activity import SILENT, Activity, parse_history
 from shared.events import OutboxRow
 from shared.identity import Identifier
 
+PROFILE_UPDATED = "profile_updated"
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -99,8 +101,10 @@ def bring_up(
     merged_from: Mapping[str, int] = NOBODY,
 ) -> Change:
     """As `renew`, for a lead to which the activities `fresh` have come: with the signals they give, and with those that
-    came late.
+    came late. Where the lead did nothing and only its attributes were told, these are the cause.
     """
+    if cause == "activity" and fresh and all(one.type == PROFILE_UPDATED for one in fresh):
+        cause = "attributes"
     # Beside anything else, history raises what it raises: a crossing is not lost.
     silent = True if fresh and all(SILENT in one.flags for one in fresh) else None
     change = renew(row, state, models, cause, now, merged_from, _signals(models, state, fresh), silent=silent)

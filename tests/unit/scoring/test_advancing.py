@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from services.scoring.advancing import (
     Advanced,
@@ -106,6 +107,21 @@ def test_the_records_tell_of_signals_and_of_history() -> None:
         assert (body["signals"], body["silent"], body["cause"]) == (signals, is_silent, "activity")
         assert [one["id"] for one in body["signal_activities"]] == [activity.id]
         assert LeadState.unpack(lead.row.state).profile.count == 2
+
+
+@pytest.mark.parametrize(
+    ("types", "cause"),
+    [
+        (["profile_updated"], "attributes"),
+        (["profile_updated"] * 2, "attributes"),
+        (["profile_updated", "page_viewed"], "activity"),
+        (["page_viewed"], "activity"),
+    ],
+)
+def test_attributes_are_the_cause_where_nothing_else_was_told(types: list[str], cause: str) -> None:
+    told = [download(f"n{number}", 1 - number / 10, type=name) for number, name in enumerate(types)]
+    (lead,) = elsewhere([Arrival(known(), told)])
+    assert orjson.loads(lead.published[0].value or b"")["cause"] == cause
 
 
 def late_ids(lead: Advanced) -> list[str]:
