@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.scoring.core.accounts import Contact, contact_of
 from services.scoring.core.timing import evaluations_at
-from services.scoring.models import ModelsInForce
 from services.scoring.reading import LIKE_ESCAPE, LeadReader, StoredLead
 from services.scoring.tables import account, account_lead
 from shared.companies import fold_company
@@ -50,9 +49,8 @@ class AccountFilter:
 class AccountReader:
     """Reads of accounts; each call is one short transaction."""
 
-    def __init__(self, engine: AsyncEngine, models: ModelsInForce, leads: LeadReader) -> None:
+    def __init__(self, engine: AsyncEngine, leads: LeadReader) -> None:
         self._engine = engine
-        self._models = models
         self._leads = leads
 
     async def account(self, account_id: str, at: datetime) -> AccountNow | None:
@@ -86,13 +84,13 @@ class AccountReader:
 
     async def _people(self, conn: AsyncConnection, key: UUID, at: datetime) -> list[tuple[StoredLead, Contact]]:
         members = select(account_lead.c.lead_id).where(account_lead.c.account_id == key)
-        return [(stored, self._contact(stored, at)) for stored in await self._leads.among(conn, members, at)]
+        return [(stored, _contact(stored, at)) for stored in await self._leads.among(conn, members, at)]
 
-    def _contact(self, stored: StoredLead, at: datetime) -> Contact:
-        instant = stored.state.instant(at)
-        models = self._models.serving(stored.state)
-        evaluations = evaluations_at(models, stored.state, instant)
-        return contact_of(stored.id, stored.state, models, evaluations, "", instant)
+
+def _contact(stored: StoredLead, at: datetime) -> Contact:
+    instant = stored.state.instant(at)
+    evaluations = evaluations_at(stored.models, stored.state, instant)
+    return contact_of(stored.id, stored.state, stored.models, evaluations, "", instant)
 
 
 def _accounts() -> Any:

@@ -3,17 +3,15 @@
 from datetime import datetime
 from typing import Any
 
-from services.scoring.core.lead import Models
 from services.scoring.core.next_change import next_change_at
 from services.scoring.core.profile import first_at, instant_out, last_at
-from services.scoring.models import ModelsInForce
 from services.scoring.reading import StoredActivity, StoredLead
 from shared.clock import to_rfc3339
 
 
-def lead_out(stored: StoredLead, models: Models | ModelsInForce, at: datetime, *, reasons: bool) -> dict[str, Any]:
+def lead_out(stored: StoredLead, at: datetime, *, reasons: bool) -> dict[str, Any]:
     """A lead under the primary model, evaluated at `at`; lists leave the reasons out."""
-    model, profile = models.serving(stored.state).primary, stored.state.profile
+    model, profile = stored.models.primary, stored.state.profile
     state = stored.state.folds[model.name][1]
     instant = stored.state.instant(at)
     answer = {

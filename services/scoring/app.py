@@ -80,7 +80,7 @@ class ScoringService(Backend):
         app.state.pool, app.state.models, app.state.reader = pool, self._models, LeadReader(engine, self._models)
         app.state.subjects, app.state.responses = SubjectReader(engine, self._models), ResponseReader(engine)
         app.state.explainer = Explainer(engine, self._models, self._name_of)
-        app.state.account_reader = AccountReader(self.engine, self._models, app.state.reader)
+        app.state.account_reader = AccountReader(self.engine, app.state.reader)
 
     def make_consumers(self, pool: asyncpg.Pool, cluster: ClusterView) -> Mapping[str, ConsumerLoop]:
         """See Backend."""

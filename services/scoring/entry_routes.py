@@ -101,7 +101,7 @@ async def _lead(request: Request, lead_id: str) -> dict[str, Any]:
     found = await reader.lead(lead_id, now)
     if found is None:
         raise not_found()
-    return lead_out(found, request.app.state.models, now, reasons=True)
+    return lead_out(found, now, reasons=True)
 
 
 def _id(text: str) -> str:

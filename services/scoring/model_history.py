@@ -7,7 +7,7 @@ import asyncpg
 import orjson
 
 from services.scoring.core.compile import compile_model
-from services.scoring.core.lead import LiveModel
+from services.scoring.core.lead import LiveModel, Models
 from services.scoring.core.loader import model_from
 from services.scoring.models import ModelsInForce
 
@@ -30,12 +30,20 @@ class ModelHistory:
     """Versions by instant. Compiled ones are remembered: a published version never changes."""
 
     def __init__(self, models: ModelsInForce) -> None:
+        self._models = models
         self._compiled = {(model.name, model.version): model for model in models.live}
 
     async def in_force(self, conn: asyncpg.Connection, name: str, at: datetime) -> InForce | None:
-        """The version of model `name` in force at `at`; None where there never was a model of this name."""
+        """The version of model `name` in force at `at`; None where there never was a model of this name, or where it
+        was withdrawn by then.
+        """
         row = await conn.fetchrow(_LAST, name, at) or await conn.fetchrow(_FIRST, name)
-        return None if row is None else InForce(await self._model(conn, name, row[0]), row[1])
+        return None if row is None or row[0] is None else InForce(await self._model(conn, name, row[0]), row[1])
+
+    async def models_at(self, conn: asyncpg.Connection, at: datetime) -> Models:
+        """Those models that are in force now, in the versions of the instant `at`; without shadows."""
+        found = [await self.in_force(conn, model.name, at) for model in self._models.live]
+        return Models(tuple(one.model for one in found if one is not None))
 
     async def _model(self, conn: asyncpg.Connection, name: str, version: int) -> LiveModel:
         key = (name, version)

@@ -69,6 +69,11 @@ class ModelRepository:
         )
         return {row[0]: row[1] for row in rows if row[1] is not None}
 
+    async def last_publication_at(self) -> datetime:
+        """When a version of any model was published, or a model withdrawn, last."""
+        found: datetime = await self.conn.fetchval("SELECT max(published_at) FROM scoring.model_publication")
+        return found
+
     async def names_from_files(self) -> set[str]:
         """Models that some file has ever defined."""
         rows = await self.conn.fetch("SELECT DISTINCT name FROM scoring.model_version WHERE origin = $1", FROM_FILE)

@@ -18,6 +18,7 @@ from services.scoring.core.loader import load_model, model_from
 from services.scoring.core.model import Model, ModelFaults
 from services.scoring.model_repository import FROM_FILE, PUBLISHED, ModelRepository
 from services.scoring.refold_repository import RefoldRepository
+from shared.clock import EPOCH
 from shared.documents import read_document
 from shared.errors import ConfigError, TransientError
 from shared.waiting import until_it_works
@@ -89,6 +90,8 @@ class ModelsInForce:
         self._generation = -1
         self._known: dict[tuple[str, int], LiveModel] = {}
         self.current = Models(())
+        self.published_at = EPOCH
+        """When the last of any of them was published or withdrawn."""
 
     @property
     def primary(self) -> LiveModel:
@@ -133,6 +136,7 @@ class ModelsInForce:
         names += sorted(name for name in in_force if name not in from_files)
         if not names or names[0] != self._files[0]:
             raise TransientError("the primary model is not published yet")
+        self.published_at = await repository.last_publication_at()
         live = [await self._model(repository, name, in_force[name]) for name in names]
         shadows = [await self._model(repository, *key, shadow=True) for key in await repository.shadows()]
         earlier = {}

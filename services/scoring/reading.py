@@ -6,12 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import ColumnElement, Select, and_, func, not_, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.scoring.core.entries import Entry
-from services.scoring.core.lead import LeadState, is_current, refold
+from services.scoring.core.lead import LeadState, Models, is_current, refold
 from services.scoring.core.openings import openings_of
+from services.scoring.model_history import ModelHistory
 from services.scoring.models import ModelsInForce
 from services.scoring.tables import activity, entry, identifier, lead
 from shared.activity import Activity, parse_stored
@@ -25,11 +27,12 @@ LIKE_ESCAPE = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
 
 @dataclass(frozen=True, slots=True)
 class StoredLead:
-    """A lead as read: its id, version and folded state."""
+    """A lead as read: its id, version and folded state, and the models that it is scored by."""
 
     id: str
     version: int
     state: LeadState
+    models: Models
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +66,24 @@ class LeadReader:
     def __init__(self, engine: AsyncEngine, models: ModelsInForce) -> None:
         self._engine = engine
         self._models = models
+        self._history = ModelHistory(models)
 
-    async def lead(self, lead_id: str, at: datetime) -> StoredLead | None:
-        """One lead as of `at`, through the redirect of a merged id; None if there never was one."""
+    async def lead(self, lead_id: str, at: datetime, *, as_it_was: bool = False) -> StoredLead | None:
+        """One lead as of `at`, through the redirect of a merged id; None if there never was one. `as_it_was` asks for
+        the models that were in force then.
+        """
         if (key := _uuid(lead_id)) is None:
             return None
         async with self._engine.connect() as conn:
             target = (await conn.execute(select(lead.c.merged_into).where(lead.c.id == key))).one_or_none()
             if target is None:
                 return None
-            found = await self._stored(conn, _with_state().where(lead.c.id == (target[0] or key)), at)
+            query = _with_state().where(lead.c.id == (target[0] or key))
+            found = await self._stored(conn, query, at, as_it_was=as_it_was)
         return found[0] if found else None
 
-    async def leads(self, wanted: LeadFilter, at: datetime) -> list[StoredLead]:
-        """A page of leads by id, one more than its limit if there are more."""
+    async def leads(self, wanted: LeadFilter, at: datetime, *, as_it_was: bool = False) -> list[StoredLead]:
+        """A page of leads by id, one more than its limit if there are more; as `lead`."""
         query = _with_state().where(lead.c.merged_into.is_(None)).order_by(lead.c.id).limit(wanted.limit + 1)
         if wanted.email is not None:
             query = query.where(lead.c.id.in_(_owned_by(wanted.email)))
@@ -87,7 +94,7 @@ class LeadReader:
         if wanted.after is not None:
             query = query.where(lead.c.id > wanted.after)
         async with self._engine.connect() as conn:
-            return await self._stored(conn, query, at)
+            return await self._stored(conn, query, at, as_it_was=as_it_was)
 
     async def among(self, conn: AsyncConnection, ids: Select[tuple[UUID]], at: datetime) -> list[StoredLead]:
         """The leads of these ids as of `at`, on the caller's connection."""
@@ -106,27 +113,34 @@ class LeadReader:
         async with self._engine.connect() as conn:
             return [StoredActivity(*row) for row in await conn.execute(query)]
 
-    async def _stored(self, conn: AsyncConnection, query: Select[Any], at: datetime) -> list[StoredLead]:
+    async def _stored(
+        self, conn: AsyncConnection, query: Select[Any], at: datetime, *, as_it_was: bool = False
+    ) -> list[StoredLead]:
         rows = (await conn.execute(query)).all()
+        then = await self._models_at(conn, at) if as_it_was and at < self._models.published_at else None
         states = {str(row.id): LeadState.unpack(row.state) for row in rows}
-        late = [lead_id for lead_id, state in states.items() if not self._answers(state, at)]
+        models = {lead_id: then or self._models.serving(state) for lead_id, state in states.items()}
+        late = [lead_id for lead_id, state in states.items() if not _answers(models[lead_id], state, at)]
         if late:
             history, entries = await _activities_of(conn, late), await _entries_of(conn, late)
             for lead_id in late:
                 if (opened := openings_of(entries[lead_id])) is not None and at < opened.until:
                     raise history_removed(opened.until)
                 identifiers = states[lead_id].profile.identifiers
-                serving = self._models.serving(states[lead_id])
-                states[lead_id] = refold(serving, history[lead_id], identifiers, at, entries[lead_id])
-        return [StoredLead(str(row.id), row.version, states[str(row.id)]) for row in rows]
+                states[lead_id] = refold(models[lead_id], history[lead_id], identifiers, at, entries[lead_id])
+        versions = {str(row.id): row.version for row in rows}
+        return [StoredLead(one, version, states[one], models[one]) for one, version in versions.items()]
 
-    def _answers(self, state: LeadState, at: datetime) -> bool:
-        """Whether the stored fold can be evaluated at `at` as it is."""
-        if state.ahead_at is not None and state.ahead_at <= at:
-            return False
-        return is_current(self._models.serving(state), state) and (
-            state.profile.last is None or state.profile.last[0] <= at
-        )
+    async def _models_at(self, conn: AsyncConnection, at: datetime) -> Models:
+        driver: asyncpg.Connection = (await conn.get_raw_connection()).driver_connection
+        return await self._history.models_at(driver, at)
+
+
+def _answers(models: Models, state: LeadState, at: datetime) -> bool:
+    """Whether the stored fold can be evaluated at `at` as it is."""
+    if state.ahead_at is not None and state.ahead_at <= at:
+        return False
+    return is_current(models, state) and (state.profile.last is None or state.profile.last[0] <= at)
 
 
 def history_removed(until: datetime) -> ProblemError:

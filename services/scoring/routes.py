@@ -48,14 +48,14 @@ async def list_leads(
     q: Annotated[str | None, Query(max_length=200, description="Part of a name, company or address.")] = None,
     min_score: Annotated[float | None, Query(description="Least stored score.", allow_inf_nan=False)] = None,
 ) -> Response:
-    """A page of leads, without reasons."""
+    """A page of leads, without reasons; of an instant that is named, under the model in force then."""
     reader = _reader(request)
     (after,) = page.place(UUID) or (None,)
     wanted = LeadFilter(_email(email), q, min_score, after, page.limit)
-    found = await reader.leads(wanted, at)
+    found = await reader.leads(wanted, at, as_it_was=_is_asked(request))
     more = len(found) > page.limit
     shown = found[: page.limit]
-    items = [lead_out(stored, request.app.state.models, at, reasons=False) for stored in shown]
+    items = [lead_out(stored, at, reasons=False) for stored in shown]
     return paginate(request, items, (shown[-1].id,) if more else None)
 
 
@@ -65,8 +65,8 @@ async def list_leads(
     responses={200: {"model": LeadWithReasons}},
 )
 async def get_lead(request: Request, lead_id: str, at: AtQuery) -> dict[str, Any]:
-    """The lead as of an instant; a merged id answers with the survivor."""
-    return lead_out(await _found(request, lead_id, at), request.app.state.models, at, reasons=True)
+    """The lead as of an instant, under the model in force then; a merged id answers with the survivor."""
+    return lead_out(await _found(request, lead_id, at), at, reasons=True)
 
 
 @router.get(
@@ -84,6 +84,13 @@ async def list_activities(request: Request, lead_id: str, page: PageQuery, at: A
     return paginate(request, [activity_out(stored) for stored in shown], cursor_of(shown[-1]) if more else None)
 
 
+def _is_asked(request: Request) -> bool:
+    """Whether a request names its instant. Only that may lie before a publication: by our own clock, which may be
+    behind the database's, the models are those of now.
+    """
+    return "at" in request.query_params
+
+
 def _reader(request: Request) -> LeadReader:
     reader: LeadReader = prepared(request, "reader")
     return reader
@@ -91,7 +98,7 @@ def _reader(request: Request) -> LeadReader:
 
 async def _found(request: Request, lead_id: str, at: datetime) -> StoredLead:
     reader = _reader(request)
-    found = await reader.lead(lead_id, at)
+    found = await reader.lead(lead_id, at, as_it_was=_is_asked(request))
     if found is None:
         raise not_found()
     return found

@@ -27,7 +27,6 @@ class SubjectReader:
 
     def __init__(self, engine: AsyncEngine, models: ModelsInForce) -> None:
         self._engine = engine
-        self._models = models
         self._reader = LeadReader(engine, models)
 
     async def consent(self, lead_id: str, at: datetime) -> dict[str, Any] | None:
@@ -54,8 +53,8 @@ class SubjectReader:
             words = (await conn.execute(select(link).where(said).order_by(link.c.seq))).all()
         return {
             "exported_at": to_rfc3339(at),
-            "lead": lead_out(found, self._models, at, reasons=True),
-            "scores": self._scores(found, at),
+            "lead": lead_out(found, at, reasons=True),
+            "scores": _scores(found, at),
             "activities": [{**activity_out(one), "verdict": verdicts.get((one.source, one.id))} for one in stored],
             "consent": _consent(stored, [_opening(row) for row in entries if row.kind == OPENING], at),
             "entries": [_entry(dict(row._mapping)) for row in entries],
@@ -63,12 +62,13 @@ class SubjectReader:
             "words": [_plain(dict(row._mapping), "seq") for row in words],
         }
 
-    def _scores(self, found: StoredLead, at: datetime) -> dict[str, Any]:
-        instant = found.state.instant(at)
-        return {
-            model.name: {"version": model.version, **found.state.evaluation(model, instant).to_json()}
-            for model in self._models.live
-        }
+
+def _scores(found: StoredLead, at: datetime) -> dict[str, Any]:
+    instant = found.state.instant(at)
+    return {
+        model.name: {"version": model.version, **found.state.evaluation(model, instant).to_json()}
+        for model in found.models.live
+    }
 
 
 async def _activities(conn: AsyncConnection, lead_id: str) -> list[StoredActivity]:

@@ -36,7 +36,7 @@ async def api(desk: Desk) -> AsyncIterator[httpx2.AsyncClient]:
     app.include_router(ROUTER)
     engine = create_engine(settings.database, name="test-api")
     app.state.models = desk.models
-    app.state.account_reader = AccountReader(engine, desk.models, LeadReader(engine, desk.models))
+    app.state.account_reader = AccountReader(engine, LeadReader(engine, desk.models))
     key = create_key(settings.key_store_path, "reader", ["leads:read"], NOW)
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx2.AsyncClient(

@@ -12,6 +12,7 @@ from services.scoring import models as model_store
 from services.scoring.app import ROUTER
 from services.scoring.explaining import Explainer
 from services.scoring.explanation_views import ExplanationView
+from services.scoring.model_repository import ModelRepository
 from services.scoring.reading import LeadReader
 from shared.clock import to_rfc3339
 from shared.identity import ANONYMOUS, EMAIL
@@ -176,6 +177,15 @@ async def test_the_model_of_then_explains_then(desk: Desk, api: httpx2.AsyncClie
     found = (await explain(api, **{"from": ago(4)}))["difference"]
     assert (found["change"], found["model_before"]["version"]) == (3, 1)
     assert found["reasons"] == [{"rule": "download", "before": 5, "after": 8, "change": 3}]
+
+
+async def test_a_model_that_was_withdrawn_explains_nothing(desk: Desk, api: httpx2.AsyncClient) -> None:
+    await desk.receive(posted("d1", "document_downloaded", 6))
+    async with desk.pool.acquire() as conn:
+        await ModelRepository(conn).note_publication("test", None, "sato")
+        await conn.execute("UPDATE scoring.model_publication SET published_at = $1 WHERE version IS NULL", NOW)
+    answer = await api.get(f"/v1/leads/{TARO}/explanation")
+    assert (answer.status_code, answer.json()["code"]) == (404, "model_not_found")
 
 
 async def test_two_instants_differ_by_what_was_earned_and_what_faded(desk: Desk, api: httpx2.AsyncClient) -> None:

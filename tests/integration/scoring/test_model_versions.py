@@ -14,8 +14,9 @@ from services.scoring.helper import Helpers
 from services.scoring.refold import Refolder, refold_some
 from services.scoring.refold_repository import RefoldRepository
 from shared import schemas
+from shared.clock import to_rfc3339
 from shared.identity import EMAIL
-from tests.integration.scoring.desk import MODEL, Desk, lead_of
+from tests.integration.scoring.desk import MODEL, NOW, Desk, lead_of
 from tests.integration.scoring.model_desk import (
     HANAKO,
     TARO,
@@ -62,6 +63,24 @@ async def test_a_publication_switches_every_lead_silently_and_rolls_back(desk: D
         ("file", "published", 1),
     ]
     assert audit[0]["detail"] == {"replaces": 2, "release_per_minute": None, "note": "sales complained"}
+
+
+async def test_a_past_instant_answers_by_the_model_of_then(desk: Desk, api: httpx2.AsyncClient) -> None:
+    await desk.receive(download("d1", days=6))
+    address, _ = await draft(api, worth(8))
+    await publish(api, address)
+    for version, days in ((1, 10), (2, 3)):
+        since = NOW - timedelta(days=days)
+        await desk.pool.execute(
+            "UPDATE scoring.model_publication SET published_at = $2 WHERE version = $1", version, since
+        )
+    await fold(desk)
+    for at, expected in ((None, (2, 8)), (2, (2, 8)), (4, (1, 5)), (20, (1, 0))):
+        query = {"at": to_rfc3339(NOW - timedelta(days=at))} if at else {}
+        lead = (await api.get(f"/v1/leads/{TARO}", params=query)).json()
+        (listed,) = (await api.get("/v1/leads", params=query)).json()["items"]
+        assert (lead["model"]["version"], lead["score"]) == expected
+        assert {name: lead[name] for name in listed} == listed
 
 
 async def test_the_earlier_version_serves_a_lead_until_it_is_switched(desk: Desk, api: httpx2.AsyncClient) -> None:

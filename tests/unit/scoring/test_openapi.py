@@ -43,9 +43,9 @@ def test_an_answer_has_exactly_the_documented_fields() -> None:
     models = Models((LiveModel("test", 1, compiled(engagement={"rules": []})),))
     activity = act("page_viewed", email="taro@example.co.jp")
     stored = StoredLead(
-        "6f1d9c52-0f0c-8f4e-b1f3-2b6f5d0c7e21", 1, refold(models, [activity], activity.identifiers, NOON)
+        "6f1d9c52-0f0c-8f4e-b1f3-2b6f5d0c7e21", 1, refold(models, [activity], activity.identifiers, NOON), models
     )
     for reasons, view in ((True, LeadWithReasons), (False, LeadView)):
-        answer = lead_out(stored, models, NOON, reasons=reasons)
+        answer = lead_out(stored, NOON, reasons=reasons)
         assert answer.keys() == view.model_fields.keys()
         view.model_validate(answer)
