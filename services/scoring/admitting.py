@@ -48,10 +48,11 @@ async def _drop_without_consent(repository: ScoringRepository, admitted: Admitte
     known, packed = await repository.owners(names), await repository.states_of(names)
     states = {known.owners[name].lead_id: state for name, state in packed.items() if name in known.owners}
     placement = place(admitted.fresh.values(), known, lead_id_for)
+    together = {lead_id: frozenset(cluster) for cluster in placement.clusters for lead_id in cluster}
     of_person: dict[frozenset[str], list[Activity]] = defaultdict(list)
     for key, activity in admitted.fresh.items():
         lead_id = placement.lead_of[key]
-        of_person[frozenset(placement.cluster_of(lead_id) or {lead_id})].append(activity)
+        of_person[together.get(lead_id, frozenset((lead_id,)))].append(activity)
     for lead_ids, activities in of_person.items():
         agreed = [word for one in lead_ids if one in states for word in LeadState.unpack(states[one]).agreed]
         said = [(word.at, word.granted) for word in history_of(activities) if word.purpose == PROFILING]

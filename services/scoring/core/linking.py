@@ -38,10 +38,6 @@ class Placement:
     joined: dict[str, datetime] = field(default_factory=dict)
     anchors: set[str] = field(default_factory=set)
 
-    def cluster_of(self, lead_id: str) -> set[str] | None:
-        """The cluster that holds `lead_id`, if any."""
-        return next((cluster for cluster in self.clusters if lead_id in cluster), None)
-
     def unite(self, one: str, other: str) -> None:
         """Let two leads, or one as a whole, be resolved again together with what they already are to be with."""
         touched = [cluster for cluster in self.clusters if one in cluster or other in cluster]
