@@ -41,9 +41,12 @@ class ModelHistory:
         return None if row is None or row[0] is None else InForce(await self._model(conn, name, row[0]), row[1])
 
     async def models_at(self, conn: asyncpg.Connection, at: datetime) -> Models:
-        """Those models that are in force now, in the versions of the instant `at`; without shadows."""
-        found = [await self.in_force(conn, model.name, at) for model in self._models.live]
-        return Models(tuple(one.model for one in found if one is not None))
+        """The models that are in force now, each in its version of the instant `at`, in that of now where there was
+        none; without shadows.
+        """
+        live = self._models.live
+        then = [await self.in_force(conn, model.name, at) for model in live]
+        return Models(tuple(one.model if one else model for one, model in zip(then, live, strict=True)))
 
     async def _model(self, conn: asyncpg.Connection, name: str, version: int) -> LiveModel:
         key = (name, version)

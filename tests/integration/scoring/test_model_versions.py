@@ -11,6 +11,7 @@ from services.handoff.core.state import parse_state
 from services.scoring import models as model_store
 from services.scoring.core.lead import is_current
 from services.scoring.helper import Helpers
+from services.scoring.model_repository import ModelRepository
 from services.scoring.refold import Refolder, refold_some
 from services.scoring.refold_repository import RefoldRepository
 from shared import schemas
@@ -81,6 +82,16 @@ async def test_a_past_instant_answers_by_the_model_of_then(desk: Desk, api: http
         (listed,) = (await api.get("/v1/leads", params=query)).json()["items"]
         assert (lead["model"]["version"], lead["score"]) == expected
         assert {name: lead[name] for name in listed} == listed
+
+
+async def test_where_no_version_was_in_force_that_of_now_answers(desk: Desk, api: httpx2.AsyncClient) -> None:
+    await desk.receive(download("d1", days=6))
+    async with desk.pool.acquire() as conn:
+        await ModelRepository(conn).note_publication("test", None, "sato")
+        await conn.execute("UPDATE scoring.model_publication SET published_at = $1 WHERE version IS NULL", NOW)
+    assert desk.models.published_at > NOW
+    lead = (await api.get(f"/v1/leads/{TARO}", params={"at": to_rfc3339(NOW)})).json()
+    assert (lead["model"], lead["score"]) == ({"name": "test", "version": 1}, 5)
 
 
 async def test_the_earlier_version_serves_a_lead_until_it_is_switched(desk: Desk, api: httpx2.AsyncClient) -> None:
