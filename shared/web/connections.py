@@ -173,7 +173,7 @@ class GuardedProtocol(HttpToolsProtocol):
         exchange = Exchange(self, scope, keep_alive=version != "1.0" and parser.should_keep_alive())
         self.cycle = exchange  # type: ignore[assignment]
         if before is None or before.response_complete:
-            self._start_asgi_task(exchange, self.app)  # type: ignore[arg-type]
+            self._start_asgi_task(exchange, self.app)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
@@ -182,6 +182,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._body_bytes = self._seen_bytes = self._excess_bytes = 0
         if len(self.pipeline) > MAX_PIPELINED:
             raise httptools.HttpParserError("too many requests wait on one connection")
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        # As in the base class, but the exchange takes itself off the list: a callback is a turn of the event loop.
+        self.tasks.add(self.loop.create_task(cycle.run_asgi(app)))
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.codec import check_json, nul_problem
 from shared.errors import ProblemError, pointer
 from shared.telemetry import HTTP_DURATION, HTTP_REQUESTS, LATE, REQUEST_ID
+from shared.web.exchange import Exchange
 from shared.web.lean import ClientGone, Door, LeanHandler, LeanRequest, LeanRoute, StreamedAnswer, read_body
 from shared.web.problems import Answer, prefers_japanese, problem
 
@@ -156,8 +157,13 @@ class Edge:
         headers.append((b"x-request-id", request.request_id.encode()))
         if request.rate is not None:
             headers.extend(request.rate)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
+        if request.method == "HEAD":
+            body = b""
+        if isinstance(send, Exchange):
+            await send.answer(status, headers, body)
+        else:
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
         self._note(request, route, status)
 
     async def _stream(self, request: LeanRequest, route: str, answer: StreamedAnswer, send: Send) -> None:

@@ -33,6 +33,7 @@ class Connection:
         self.writes: list[bytes] = []
         self.closed = False
         self.completed = 0
+        self.tasks: set[asyncio.Task[None]] = set()
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
@@ -57,9 +58,9 @@ def begun(connection: Connection, method: str = "GET", *, keep_alive: bool = Tru
 
 
 async def answer(exchange: Exchange, status: int, headers: Headers, *parts: bytes) -> None:
-    await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
+    await exchange({"type": "http.response.start", "status": status, "headers": headers})
     for number, part in enumerate(parts, 1):
-        await exchange.send({"type": "http.response.body", "body": part, "more_body": number < len(parts)})
+        await exchange({"type": "http.response.body", "body": part, "more_body": number < len(parts)})
 
 
 async def test_an_answer_of_known_length_is_one_write(connection: Connection) -> None:
@@ -70,10 +71,10 @@ async def test_an_answer_of_known_length_is_one_write(connection: Connection) ->
 
 async def test_of_one_of_unknown_length_the_head_does_not_wait(connection: Connection) -> None:
     exchange = begun(connection)
-    await exchange.send({"type": "http.response.start", "status": 200, "headers": []})
+    await exchange({"type": "http.response.start", "status": 200, "headers": []})
     assert connection.writes == [b"HTTP/1.1 200 OK\r\ndate: today\r\ntransfer-encoding: chunked\r\n\r\n"]
     for part, more in ((b"ab", True), (b"", True), (b"", False)):
-        await exchange.send({"type": "http.response.body", "body": part, "more_body": more})
+        await exchange({"type": "http.response.body", "body": part, "more_body": more})
     assert b"".join(connection.writes[1:]) == b"2\r\nab\r\n0\r\n\r\n"
 
 
@@ -105,6 +106,65 @@ async def test_no_header_becomes_two(connection: Connection, header: tuple[bytes
     with pytest.raises(RuntimeError, match="Invalid HTTP header"):
         await answer(begun(connection), 302, [header, (LENGTH, b"0")], b"")
     assert connection.writes == []
+
+
+async def whole(exchange: Exchange, status: int, headers: Headers, body: bytes) -> None:
+    await exchange.answer(status, headers, body)
+
+
+@pytest.mark.parametrize("keep_alive", [True, False])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        (202, [(LENGTH, b"2")], b"{}"),
+        (404, [(b"connection", b"close"), (LENGTH, b"0")], b""),
+        (304, [], b""),
+        (200, [], b"of no length that was said"),
+        (200, [(LENGTH, b"2")], b"longer"),
+        (200, [(LENGTH, b"20")], b"shorter"),
+        (302, [(b"location", b"/a\r\nset-cookie: b"), (LENGTH, b"0")], b""),
+    ],
+)
+async def test_a_whole_answer_is_what_its_messages_are(
+    method: str, status: int, headers: Headers, body: bytes, *, keep_alive: bool
+) -> None:
+    seen = []
+    for way in (answer, whole):
+        connection = Connection()
+        try:
+            await way(begun(connection, method, keep_alive=keep_alive), status, headers, body)
+        except RuntimeError as error:
+            seen.append((str(error), connection.closed))
+        else:
+            seen.append((b"".join(connection.writes), connection.closed))
+    assert seen[0] == seen[1]
+
+
+async def test_there_is_one_answer(connection: Connection) -> None:
+    exchange = begun(connection)
+    await whole(exchange, 202, [(LENGTH, b"2")], b"{}")
+    with pytest.raises(RuntimeError, match="begun already"):
+        await whole(exchange, 202, [(LENGTH, b"2")], b"{}")
+    assert connection.completed == len(connection.writes) == 1
+
+
+async def test_who_is_gone_is_answered_nothing(connection: Connection) -> None:
+    exchange = begun(connection)
+    exchange.disconnected = True
+    await whole(exchange, 202, [(LENGTH, b"2")], b"{}")
+    assert connection.writes == []
+
+
+async def test_a_task_is_off_the_list_when_it_is_over(connection: Connection) -> None:
+    async def app(_: Any, __: Any, send: Any) -> None:
+        assert connection.tasks
+        await send.answer(200, [(LENGTH, b"0")], b"")
+
+    task = asyncio.create_task(begun(connection).run_asgi(app))
+    connection.tasks.add(task)
+    await task
+    assert connection.tasks == set()
 
 
 async def failing(*_: Any) -> None:
