@@ -45,7 +45,7 @@ async def connect(database: DatabaseSettings) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(database.url.get_secret_value(), timeout=10)
     except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as error:
-        raise TransientError(f"PostgreSQL does not answer: {error or type(error).__name__}") from error
+        raise TransientError(f"PostgreSQL does not answer: {str(error) or type(error).__name__}") from error
     except asyncpg.PostgresError as error:
         raise KizashiError(f"PostgreSQL refuses: {error}") from error
 

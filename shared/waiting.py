@@ -45,7 +45,7 @@ async def until_it_works(work: Callable[[], Awaitable[T]], note: Callable[[str |
         except Exception as error:
             if not is_transient(error):
                 raise
-            note(f"{error or type(error).__name__}")
+            note(f"{str(error) or type(error).__name__}")
             log.warning("waiting_for_server", problem=type(error).__name__, retry_in_s=backoff.next_s)
             await backoff.pause()
         else:

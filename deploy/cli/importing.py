@@ -111,7 +111,7 @@ def _once(
                 client.build_request("POST", url + PATH, data=fields, files=files, headers=headers), stream=True
             )
         except httpx2.TransportError as error:
-            raise _Away(f"{url} cannot be reached: {error or type(error).__name__}") from None
+            raise _Away(f"{url} cannot be reached: {str(error) or type(error).__name__}") from None
     try:
         if response.status_code >= _REFUSED:
             raise _refusal(url, response)

@@ -88,7 +88,7 @@ async def _compare(stack: StackAddresses, progress: Callable[[int, int], None]) 
         return await compare(pool, models, system_clock(), progress)
     except Exception as error:
         if is_transient(error):
-            raise KizashiError(f"PostgreSQL does not answer: {error or type(error).__name__}") from None
+            raise KizashiError(f"PostgreSQL does not answer: {str(error) or type(error).__name__}") from None
         raise
     finally:
         await pool.close()

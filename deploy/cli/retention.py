@@ -127,5 +127,5 @@ async def _pool(stack: StackAddresses) -> AsyncIterator[asyncpg.Pool]:
             await pool.close()
     except Exception as error:
         if is_transient(error):
-            raise KizashiError(f"PostgreSQL does not answer: {error or type(error).__name__}") from None
+            raise KizashiError(f"PostgreSQL does not answer: {str(error) or type(error).__name__}") from None
         raise

@@ -61,7 +61,7 @@ class LeadsApi:
             try:
                 response = await self._client.get(url, params=query or None)
             except httpx2.TransportError as error:
-                raise KizashiError(f"scoring does not answer: {error or type(error).__name__}") from None
+                raise KizashiError(f"scoring does not answer: {str(error) or type(error).__name__}") from None
         if not response.is_success:
             raise KizashiError(f"scoring answered GET {response.url.path} with {response.status_code}")
         return response

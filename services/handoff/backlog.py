@@ -76,7 +76,7 @@ class Backlog:
         try:
             return await answered(end_offsets(self._kafka, self._partitions))
         except (TransientError, OSError) as error:
-            log.warning("runs_wait_for_kafka", problem=f"{error or type(error).__name__}")
+            log.warning("runs_wait_for_kafka", problem=f"{str(error) or type(error).__name__}")
             return None
 
     async def _find_behind(self, ends: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:

@@ -97,9 +97,15 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         self._resumed = 0
         self._committed_at = 0.0
         self._progress_at = time.monotonic()
+        self._without_since: float | None = None
         self._behind: Mapping[TopicPartition, int] = {}
         self.polled_at = 0.0
-        self.problem: str | None = "not started"
+        self._waits_for: str | None = "not started"
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong now, None where it reads."""
+        return self._waits_for or self._rivals.problem()
 
     @property
     def positions(self) -> Mapping[TopicPartition, int]:
@@ -129,6 +135,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                 await consumer.start()
                 self._consumer = consumer
                 consumer.subscribe(self._topics, listener=self)
+                self._without_since = time.monotonic()
                 await self._read(consumer)
             except OffsetOutOfRangeError as error:
                 raise KizashiError(
@@ -136,8 +143,8 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                     " kept too little. Nothing was skipped; follow docs/backup.md."
                 ) from error
             except (KafkaError, OSError) as error:  # OSError: connections, and answers that did not come in time
-                self.problem = f"kafka: {error or type(error).__name__}"
-                log.warning("kafka_away", problem=self.problem, retry_in_s=backoff.next_s)
+                self._waits_for = f"kafka: {str(error) or type(error).__name__}"
+                log.warning("kafka_away", problem=self._waits_for, retry_in_s=backoff.next_s)
                 await backoff.pause()
             finally:
                 self._consumer = None
@@ -176,9 +183,14 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             await _drop(ahead)
 
     async def _fetch(self, consumer: AIOKafkaConsumer, *, wait_ms: int = POLL_MS, most: int | None = None) -> Fetched:
-        """The next records, of which the handler has seen what is in them."""
+        """The next records, of which the handler has seen what is in them. Raises OSError where the group gives nothing
+        out: until it has done so once, aiokafka waits without end.
+        """
         try:
-            raw = await consumer.getmany(timeout_ms=wait_ms, max_records=most or self._max_records)
+            async with asyncio.timeout(STUCK_AFTER_S):
+                raw = await consumer.getmany(timeout_ms=wait_ms, max_records=most or self._max_records)
+        except TimeoutError:
+            raise _given_nothing() from None
         except NoOffsetForPartitionError:
             # The fetcher looked for a position before the rebalance listener had set it.
             self._lost_positions = True
@@ -217,7 +229,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             except Exception as error:
                 if not is_transient(error):
                     raise
-                self.problem = f"postgres: {error or type(error).__name__}"
+                self._waits_for = f"postgres: {str(error) or type(error).__name__}"
                 log.warning("postgres_away", problem=type(error).__name__, retry_in_s=backoff.next_s)
                 await backoff.pause()
                 if await self._moved_since(batch):
@@ -225,7 +237,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                     return
             else:
                 self._progress_at = time.monotonic()
-                self.problem = self._rivals.problem()
+                self._waits_for = None
                 self._positions.update((tp, at) for tp, at in batch.next.items() if tp in self._positions)
                 return
 
@@ -246,6 +258,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
 
         The client names the old assignment until there is a new one, so what is held is noted here.
         """
+        self._without_since = time.monotonic()
         for tp in revoked:
             self._held.discard(tp)
             self._positions.pop(tp, None)
@@ -253,7 +266,11 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Go to the positions of the database before the first record is taken."""
         self._rivals.note_assignment()
+        self._without_since = None
         self._held = set(assigned)
+        if not assigned:
+            # More members than partitions: this one stands by.
+            self._waits_for = None
         await self._resume(assigned)
 
     async def _resume(self, partitions: Collection[TopicPartition]) -> None:
@@ -271,7 +288,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         self._resumed += 1
         self._lost_positions = False
         self._progress_at = time.monotonic()
-        self.problem = self._rivals.problem()
+        self._waits_for = None
         consumer.resume(*(tp for tp in partitions if tp in consumer.assignment()))
 
     async def _load(
@@ -288,7 +305,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             except Exception as error:
                 if not is_transient(error):
                     raise
-                self.problem = f"postgres: {error or type(error).__name__}"
+                self._waits_for = f"postgres: {str(error) or type(error).__name__}"
                 await backoff.pause()
 
     async def _commit_hint(self, consumer: AIOKafkaConsumer) -> None:
@@ -305,7 +322,13 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             self._lost_positions = True
 
     async def _check_progress(self, consumer: AIOKafkaConsumer) -> None:
-        """aiokafka can stay connected without reading on after a broker restart (its issue 1154)."""
+        """aiokafka can stay connected without reading on after a broker restart (its issue 1154).
+
+        Raises StuckError where a new process is needed, OSError where a new consumer is enough.
+        """
+        without = self._without_since
+        if without is not None and time.monotonic() - without > STUCK_AFTER_S:
+            raise _given_nothing()
         if time.monotonic() - self._progress_at < STUCK_AFTER_S or not self._positions:
             return
         self._progress_at = time.monotonic()
@@ -325,6 +348,10 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             silent_s = time.monotonic() - self.polled_at
             if self.polled_at and self.problem is None and silent_s > 2 * STUCK_AFTER_S:
                 raise StuckError(f"Kafka was not asked for {silent_s:.0f} s")
+
+
+def _given_nothing() -> OSError:
+    return OSError(f"no partitions were given out for {STUCK_AFTER_S:.0f} s")
 
 
 async def _drop(ahead: "asyncio.Task[Fetched] | None") -> None:

@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 
 from shared.kafka import consumer as module
 from shared.kafka.consumer import ConsumerLoop, StuckError
+from shared.kafka.rivals import TOO_MANY, WITHIN_S, Rivals
 from shared.settings import KafkaSettings
 
 ONE = TopicPartition("t", 0)
@@ -36,6 +37,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def a_loop(position: int) -> Any:
     loop = cast("Any", ConsumerLoop.__new__(ConsumerLoop))
     loop._positions, loop._progress_at, loop._behind = {ONE: position}, 0.0, {}
+    loop._without_since = None
     return loop
 
 
@@ -57,6 +59,30 @@ async def test_who_stays_behind_is_found_out_soon_after(clock: SimpleNamespace) 
     clock.s = 31.0 + module.CONFIRMED_AFTER_S + 0.1
     with pytest.raises(StuckError):
         await loop._check_progress(broker)
+
+
+async def test_who_is_given_nothing_for_long_begins_anew(clock: SimpleNamespace) -> None:
+    loop = cast("Any", ConsumerLoop(KafkaSettings(), ["t"], "g", cast("Any", Slow())))
+    await loop.on_partitions_revoked([])
+    clock.s = 29.0
+    await loop._check_progress(Broker())
+    clock.s = 31.0
+    with pytest.raises(OSError, match="no partitions were given out for 30 s"):
+        await loop._check_progress(Broker())
+    await loop.on_partitions_assigned([])
+    clock.s = 200.0
+    await loop._check_progress(Broker())
+
+
+async def test_rivals_are_forgotten_also_where_no_record_comes() -> None:
+    loop = cast("Any", ConsumerLoop(KafkaSettings(), ["t"], "g", cast("Any", Slow()), instance="a"))
+    now = SimpleNamespace(s=0.0)
+    loop._rivals = Rivals("g", "a", lambda: now.s)
+    for now.s in range(TOO_MANY):
+        await loop.on_partitions_assigned([])
+    assert "another process" in str(loop.problem)
+    now.s += WITHIN_S
+    assert loop.problem is None
 
 
 OTHER = TopicPartition("t", 1)

@@ -1,0 +1,110 @@
+"""Members of a consumer group that Kafka gives nothing to: one too many, and one that waits for another."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+
+from shared.kafka import consumer as module
+from shared.kafka.admin import ensure_topics
+from shared.kafka.client import client_options
+from shared.kafka.consumer import ConsumerLoop
+from shared.kafka.records import Batch
+from shared.settings import KafkaSettings
+from shared.topics import Topic
+from tests.conftest import KafkaServer
+
+WITHIN_S = 40.0
+
+
+class Positions:
+    """A handler that reads from the beginning and keeps nothing."""
+
+    async def load_positions(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
+
+    async def begin_positions(self, positions: Mapping[TopicPartition, int]) -> None: ...
+
+    async def handle(self, batch: Batch) -> None: ...
+
+
+class Dawdler(ConsumerRebalanceListener):  # type: ignore[misc]
+    """A member that lets the others wait before it gives its partitions back."""
+
+    def __init__(self) -> None:
+        self.may = asyncio.Event()
+        self.has: Collection[TopicPartition] = ()
+
+    async def on_partitions_revoked(self, _: Collection[TopicPartition]) -> None:
+        if self.has:
+            await self.may.wait()
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self.has = assigned
+
+
+@pytest.fixture
+def kafka(kafka_server: KafkaServer) -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers=kafka_server.bootstrap_servers, partitions=1)
+
+
+@asynccontextmanager
+async def a_topic(kafka: KafkaSettings) -> AsyncIterator[str]:
+    topic = f"groups-{time.monotonic_ns()}"
+    await ensure_topics(kafka, [Topic(topic, ("test",), 1)])
+    yield topic
+
+
+@asynccontextmanager
+async def member(kafka: KafkaSettings, topic: str, name: str) -> AsyncIterator[ConsumerLoop]:
+    loop = ConsumerLoop(kafka, [topic], f"of-{topic}", cast("Any", Positions()), instance=name)
+    task = asyncio.create_task(loop.run())
+    try:
+        yield loop
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not true():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+async def test_one_more_than_there_are_partitions_stands_by_and_takes_over(kafka: KafkaSettings) -> None:
+    async with a_topic(kafka) as topic, member(kafka, topic, "a") as one:
+        await until(lambda: one.problem is None)
+        async with member(kafka, topic, "b") as other:
+            await until(lambda: one.problem is None and other.problem is None)
+            assert sorted(len(loop.positions) for loop in (one, other)) == [0, 1]
+        await until(lambda: len(one.positions) == 1)
+
+
+async def test_who_is_given_nothing_says_so_and_goes_on_asking(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STUCK_AFTER_S", 1.0)
+    async with a_topic(kafka) as topic:
+        first, dawdler = (
+            AIOKafkaConsumer(
+                **client_options(kafka), group_id=f"of-{topic}", rebalance_timeout_ms=60_000, enable_auto_commit=False
+            ),
+            Dawdler(),
+        )
+        first.subscribe([topic], listener=dawdler)
+        await first.start()
+        try:
+            await until(lambda: bool(dawdler.has))
+            async with member(kafka, topic, "a") as waiting:
+                await until(lambda: "no partitions were given out" in str(waiting.problem))
+                dawdler.may.set()
+                await until(lambda: waiting.problem is None)
+        finally:
+            dawdler.may.set()
+            await first.stop()
