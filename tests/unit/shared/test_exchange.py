@@ -129,7 +129,7 @@ async def whole(exchange: Exchange, status: int, headers: Headers, body: bytes) 
 async def test_a_whole_answer_is_what_its_messages_are(
     method: str, status: int, headers: Headers, body: bytes, *, keep_alive: bool
 ) -> None:
-    seen = []
+    seen: list[tuple[str, bool]] = []
     for way in (answer, whole):
         connection = Connection()
         try:
@@ -137,7 +137,7 @@ async def test_a_whole_answer_is_what_its_messages_are(
         except RuntimeError as error:
             seen.append((str(error), connection.closed))
         else:
-            seen.append((b"".join(connection.writes), connection.closed))
+            seen.append((b"".join(connection.writes).decode(), connection.closed))
     assert seen[0] == seen[1]
 
 
