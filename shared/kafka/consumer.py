@@ -271,7 +271,12 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         if not assigned:
             # More members than partitions: this one stands by.
             self._waits_for = None
-        await self._resume(assigned)
+        try:
+            await self._resume(assigned)
+        except Exception as error:
+            # The client would write it to its log and go on without positions; the reading task meets it again.
+            log.warning("positions_not_read", problem=type(error).__name__)
+            self._lost_positions = True
 
     async def _resume(self, partitions: Collection[TopicPartition]) -> None:
         consumer = self._consumer

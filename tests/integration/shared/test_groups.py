@@ -1,4 +1,4 @@
-"""Members of a consumer group that Kafka gives nothing to: one too many, and one that waits for another."""
+"""Members of a consumer group to whom Kafka gives nothing, or whose database does not say where they are to read."""
 
 import asyncio
 import time
@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
+from shared.errors import KizashiError
 from shared.kafka import consumer as module
 from shared.kafka.admin import ensure_topics
 from shared.kafka.client import client_options
@@ -22,9 +23,14 @@ WITHIN_S = 40.0
 
 
 class Positions:
-    """A handler that reads from the beginning and keeps nothing."""
+    """A handler that reads from the beginning and keeps nothing; its database fails as often as it has `faults`."""
+
+    def __init__(self, *faults: Exception) -> None:
+        self.faults = [*faults]
 
     async def load_positions(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        if self.faults:
+            raise self.faults.pop()
         return dict.fromkeys(partitions, 0)
 
     async def begin_positions(self, positions: Mapping[TopicPartition, int]) -> None: ...
@@ -60,14 +66,30 @@ async def a_topic(kafka: KafkaSettings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def member(kafka: KafkaSettings, topic: str, name: str) -> AsyncIterator[ConsumerLoop]:
-    loop = ConsumerLoop(kafka, [topic], f"of-{topic}", cast("Any", Positions()), instance=name)
+async def member(
+    kafka: KafkaSettings, topic: str, name: str, positions: Positions | None = None
+) -> AsyncIterator[ConsumerLoop]:
+    loop = ConsumerLoop(kafka, [topic], f"of-{topic}", cast("Any", positions or Positions()), instance=name)
     task = asyncio.create_task(loop.run())
     try:
         yield loop
     finally:
         task.cancel()
         await asyncio.wait({task})
+
+
+async def test_who_could_not_read_its_positions_reads_them_again(kafka: KafkaSettings) -> None:
+    async with a_topic(kafka) as topic, member(kafka, topic, "a", Positions(ValueError("unforeseen"))) as loop:
+        await until(lambda: loop.problem is None)
+        assert len(loop.positions) == 1
+
+
+async def test_what_stays_wrong_with_positions_ends_the_reading(kafka: KafkaSettings) -> None:
+    async with a_topic(kafka) as topic:
+        faults = [KizashiError("of another Kafka") for _ in range(2)]
+        loop = ConsumerLoop(kafka, [topic], f"of-{topic}", cast("Any", Positions(*faults)))
+        with pytest.raises(KizashiError, match="of another Kafka"):
+            await asyncio.wait_for(loop.run(), WITHIN_S)
 
 
 async def until(true: Callable[[], bool]) -> None:
