@@ -26,7 +26,8 @@ async def until_up(stack: SufferingStack) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while down := [name for name, one in stack.state.processes.items() if one.pid is None or not one.ready]:
         if time.monotonic() > deadline:
-            raise KizashiError(f"after the faults these do not come back: {', '.join(down)}")
+            why = "\n".join(f"{name}: {stack.complaint(name)}" for name in down)
+            raise KizashiError(f"after the faults these do not come back:\n{why}")
         await asyncio.sleep(AGAIN_S)
 
 

@@ -28,10 +28,12 @@ from deploy.local.ports import HOST, PortBlock, free_blocks
 from deploy.local.report import Lines, Report
 from deploy.local.run import detach, run_until_ended
 from deploy.local.stack import StackOptions
+from deploy.local.supervisor import tail_of
 from shared.errors import KizashiError
 
 SETUP = "chaos.json"
 ANSWER_S = 60.0
+LAST_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,16 @@ class SufferingStack:
                 *([] if target == SUPERVISOR else (child.pid for child in found.children(recursive=True))),
             ]
         return []
+
+    def complaint(self, name: str) -> str:
+        """What a process says of itself: how it answers when asked whether it is ready, and the end of its log."""
+        port = self._setup.second.get(name)
+        url = f"http://{HOST}:{port}" if port else self.state.addresses.services.get(name, "")
+        try:
+            said = httpx2.get(f"{url}/readyz", trust_env=False, timeout=ANSWER_S).text
+        except httpx2.HTTPError as error:
+            said = type(error).__name__
+        return f"{said}\n{tail_of(self.data.log(name), LAST_LINES)}"
 
     def kill(self, target: str) -> bool:
         """End a process without notice; its children are left as they are. Returns whether there was one."""
