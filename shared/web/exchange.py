@@ -112,10 +112,7 @@ class Exchange:
         event.clear()
 
     async def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
-        """A whole answer, whose headers name its length: as its two messages would, at a third of their price.
-
-        Raises RuntimeError as they do.
-        """
+        """Send a whole answer, as its two messages would. Raises RuntimeError as they do."""
         if not await self._writable():
             return
         if self.response_started:
