@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -45,6 +45,8 @@ CHUNK, MOST_ACTIVITIES = 200, 20_000
 """Leads that are read together, and switched together: live scoring of the same leads may have to wait for the latter.
 Fewer where they have many activities.
 """
+CHUNKS = 5
+"""That are done under one claim of the job: to claim it takes as many statements as a chunk does."""
 AHEAD = 2
 """Chunks that are read beyond the one in hand: helpers fold both while that is written."""
 PAUSE_S = 0.2
@@ -76,7 +78,7 @@ async def refold_some(pool: asyncpg.Pool, settings: ScoringSettings, models: Mod
     helpers = Helpers()
     refolder = Refolder(pool, settings, models, clock, helpers)
     try:
-        return await refolder.some()
+        return await refolder.some(1)
     finally:
         await refolder.forget_ahead()
         await helpers.end()
@@ -129,8 +131,8 @@ class Refolder:
         self._ahead: deque[_Ahead] = deque()
         self._helpers = helpers
 
-    async def some(self) -> bool:
-        """One chunk. Returns False where nothing can be done at the moment."""
+    async def some(self, chunks: int = CHUNKS) -> bool:
+        """So many chunks at most. Returns False where nothing can be done at the moment."""
         async with self._pool.acquire() as conn:
             repository = RefoldRepository(conn)
             if not await repository.unfinished():
@@ -144,7 +146,12 @@ class Refolder:
                     return await turn.release()
                 if job.leads is None:
                     await repository.count(job)
-            return await self._fold(conn, turn)
+            for _ in range(chunks):
+                moved = await self._fold(conn, turn)
+                if moved is None:
+                    break
+                turn = replace(turn, job=moved)
+            return True
 
     async def read_ahead(self) -> None:
         """Wait until the next chunks are read and folded."""
@@ -160,7 +167,8 @@ class Refolder:
         models = await self._models.pin(conn)
         return _Turn(conn, RefoldRepository(conn), job, models, self._clock, self._partitions)
 
-    async def _fold(self, conn: asyncpg.Connection, turn: "_Turn") -> bool:
+    async def _fold(self, conn: asyncpg.Connection, turn: "_Turn") -> RefoldJob | None:
+        """The next chunk. Returns the job as it stands then; None where there is none, or its models are out of force."""
         ahead = await self._next(turn)
         try:
             chunk = await ahead.reading
@@ -174,14 +182,14 @@ class Refolder:
             async with conn.transaction():
                 await turn.repository.folded(turn.job, self._clock())
             log.info("refolded", leads=turn.job.done, model=turn.job.name, version=turn.job.version)
-            return True
+            return None
         while len(self._ahead) < AHEAD:
             self._ahead.append(self._begin(self._read_after((self._ahead or [ahead])[-1]), turn))
         folded = await ahead.folding
         async with conn.transaction():
-            if await self._models.pin(conn) is turn.models:
-                await turn.switch_chunk(chunk, folded)
-        return True
+            if await self._models.pin(conn) is not turn.models:
+                return None
+            return await turn.switch_chunk(chunk, folded)
 
     async def _next(self, turn: "_Turn") -> _Ahead:
         """The chunk that is due, which is on its way if nothing came between."""
@@ -267,8 +275,10 @@ class _Turn:
         """Whether leads that may qualify wait for their release."""
         return bool(self.job.release_per_minute)
 
-    async def switch_chunk(self, chunk: _Chunk, folded: Sequence[SwitchedLead]) -> None:
-        """Switch the leads of a chunk; those that somebody changed since they were read are read and folded again."""
+    async def switch_chunk(self, chunk: _Chunk, folded: Sequence[SwitchedLead]) -> RefoldJob:
+        """Switch the leads of a chunk; those that somebody changed since they were read are read and folded again.
+        Returns the job as it stands then.
+        """
         found = await self.repository.lock_versions(list(chunk.found))
         changed = [lead_id for lead_id, stands in found.items() if stands != chunk.found[lead_id]]
         unmoved = found.keys() - set(changed)
@@ -280,7 +290,7 @@ class _Turn:
             await self.repository.hold_back(held)
         switched = [lead for lead in leads if lead.held is None]
         await self._put(switched)
-        await self.repository.looked_at(self.job, chunk.last, len(chunk.found), len(switched))
+        return await self.repository.looked_at(self.job, chunk.last, len(chunk.found), len(switched))
 
     async def release(self) -> bool:
         """Switch as many of those that wait as the rate allows."""

@@ -1,7 +1,7 @@
 """All SQL of the background refold: one job at a time, shared by all processes, that goes on where it was."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -117,8 +117,8 @@ class RefoldRepository:
         )
         return {row[0]: (row[1], row[2]) for row in rows if row[3] is None}
 
-    async def looked_at(self, job: RefoldJob, after: str, leads: int, switched: int) -> None:
-        """Move on."""
+    async def looked_at(self, job: RefoldJob, after: str, leads: int, switched: int) -> RefoldJob:
+        """Move on. Returns the job as it stands then."""
         await self._conn.execute(
             "UPDATE scoring.refold SET after = $2, done = done + $3, switched = switched + $4 WHERE id = $1",
             job.id,
@@ -126,6 +126,7 @@ class RefoldRepository:
             leads,
             switched,
         )
+        return replace(job, after=after, done=job.done + leads, switched=job.switched + switched)
 
     async def hold_back(self, scores: Mapping[str, float]) -> None:
         """Leads that wait for their release, by score."""

@@ -70,7 +70,7 @@ async def test_a_helper_that_is_killed_has_its_chunk_done_again_by_the_next(
     problems: list[str | None] = []
     try:
         first, _ = [await up(helper) for helper in helpers.each]
-        assert await refolder.some()
+        assert await refolder.some(1)
         os.kill(first, signal.SIGKILL)
         while await until_it_works(refolder.some, problems.append):
             pass

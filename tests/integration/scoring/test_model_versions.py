@@ -128,7 +128,7 @@ async def test_a_lead_that_changes_after_it_was_read_ahead_loses_nothing(
     address, _ = await draft(api, worth(8))
     await publish(api, address)
     refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: desk.now, Helpers())
-    assert await refolder.some()
+    assert await refolder.some(1)
     await refolder.read_ahead()
     await desk.receive(*(download(f"late{number}", email) for number, email in enumerate(people)))
     while await refolder.some():
@@ -151,7 +151,7 @@ async def test_chunks_that_another_process_has_done_meanwhile_are_not_done_again
     await publish(api, address)
     refolder = Refolder(desk.pool, desk.settings, desk.models, lambda: desk.now, Helpers())
     try:
-        assert await refolder.some()
+        assert await refolder.some(1)
         await refolder.read_ahead()
         assert await refold_some(desk.pool, desk.settings, desk.models, lambda: desk.now)
         while await refolder.some():
