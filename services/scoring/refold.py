@@ -168,7 +168,7 @@ class Refolder:
         return _Turn(conn, RefoldRepository(conn), job, models, self._clock, self._partitions)
 
     async def _fold(self, conn: asyncpg.Connection, turn: "_Turn") -> RefoldJob | None:
-        """The next chunk. Returns the job as it stands then; None where there is none, or its models are out of force."""
+        """The next chunk. Returns the job as it stands then, None where it is done or its models are out of force."""
         ahead = await self._next(turn)
         try:
             chunk = await ahead.reading
