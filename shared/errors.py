@@ -4,6 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
+def reason(error: BaseException) -> str:
+    """What an error says, or its kind where it says nothing, as time-outs and many of the network do."""
+    return str(error) or type(error).__name__
+
+
 class KizashiError(Exception):
     """Base of every error this project raises on purpose."""
 

@@ -9,7 +9,7 @@ import asyncpg
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
-from shared.errors import KizashiError, TransientError
+from shared.errors import KizashiError, TransientError, reason
 from shared.events import unpack_headers
 from shared.kafka.admin import view_cluster
 from shared.kafka.reading import reading
@@ -45,7 +45,7 @@ async def connect(database: DatabaseSettings) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(database.url.get_secret_value(), timeout=10)
     except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as error:
-        raise TransientError(f"PostgreSQL does not answer: {str(error) or type(error).__name__}") from error
+        raise TransientError(f"PostgreSQL does not answer: {reason(error)}") from error
     except asyncpg.PostgresError as error:
         raise KizashiError(f"PostgreSQL refuses: {error}") from error
 

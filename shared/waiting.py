@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import structlog
 
+from shared.errors import reason
 from shared.postgres import is_transient
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 1.0
@@ -45,7 +46,7 @@ async def until_it_works(work: Callable[[], Awaitable[T]], note: Callable[[str |
         except Exception as error:
             if not is_transient(error):
                 raise
-            note(f"{str(error) or type(error).__name__}")
+            note(reason(error))
             log.warning("waiting_for_server", problem=type(error).__name__, retry_in_s=backoff.next_s)
             await backoff.pause()
         else:

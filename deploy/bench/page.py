@@ -53,8 +53,8 @@ PAGES: Mapping[str, tuple[Language, tuple[str, ...]]] = {
     "README.ja.md": ("ja", ("short",)),
     "docs/performance.md": ("en", ("machine", "table")),
     "docs/performance.ja.md": ("ja", ("machine", "table")),
-    "docs/scaling.md": ("en", ("sizes",)),
-    "docs/scaling.ja.md": ("ja", ("sizes",)),
+    "docs/scaling.md": ("en", ("sizes", "connections")),
+    "docs/scaling.ja.md": ("ja", ("sizes", "connections")),
 }
 HEADINGS = {
     "en": ("line", "what, and against which limit", "needed"),
@@ -88,6 +88,7 @@ def blocks(runs: Sequence[Run], language: Language) -> Mapping[str, str]:
         "table": _table(runs, [name for name in WHAT if any(name in run.lines for run in runs)], language),
         "short": _table(runs, [name for name in SHORT if name in runs[0].lines], language),
         "sizes": scaling.table(runs[-1].lines, language),
+        "connections": scaling.connections(runs[-1].lines, language),
     }
 
 

@@ -1,7 +1,7 @@
 """What a larger load needs, calculated from measured lines."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +17,11 @@ PEAK_HOURS = 3
 PARTITIONS_PER_PROCESS = 2
 FEWEST_PARTITIONS = 12
 KAFKA_COPIES = 3
+POOLS, BESIDE_POOLS = (8, 4), 2
+"""Sizes of the two pools of a process of scoring or handoff, and the connections that it may hold beside them."""
 GIB, TIB = 1 << 30, 1 << 40
+Row = tuple[str, str, Sequence[str]]
+"""Its name in English and in Japanese, and what stands in it."""
 NEEDED = (
     "end_to_end_rate",
     "ingest_single",
@@ -77,7 +81,7 @@ def _round_up(partitions: int) -> int:
 def table(lines: Mapping[str, Line], language: Literal["en", "ja"]) -> str:
     """All sizes as a Markdown table."""
     sizes = [size(factor, lines) for factor in FACTORS]
-    rows = [
+    rows: list[Row] = [
         ("activities/s at the peak", "ピーク時の活動/秒", [f"{one.rate:,.0f}" for one in sizes]),
         ("activities a day", "1 日の活動数", [f"{one.per_day / 1e6:,.0f} M" for one in sizes]),
         ("ingest processes", "ingest プロセス", [f"{one.ingest:,}" for one in sizes]),
@@ -92,6 +96,22 @@ def table(lines: Mapping[str, Line], language: Literal["en", "ja"]) -> str:
             [_bytes(one.kafka) for one in sizes],
         ),
     ]
+    return _markdown(rows, language)
+
+
+def connections(lines: Mapping[str, Line], language: Literal["en", "ja"]) -> str:
+    """The connections to PostgreSQL that every size needs at most, as a Markdown table."""
+    processes = [one.scoring + one.handoff for one in (size(factor, lines) for factor in FACTORS)]
+    rows: list[Row] = [
+        ("processes of scoring and handoff", "scoring と handoff のプロセス", [f"{count:,}" for count in processes])
+    ]
+    for pool in POOLS:
+        needed = [f"{count * (2 * pool + BESIDE_POOLS):,}" for count in processes]
+        rows.append((f"connections, pools of {pool}", f"接続数（プール {pool}）", needed))
+    return _markdown(rows, language)
+
+
+def _markdown(rows: Sequence[Row], language: Literal["en", "ja"]) -> str:
     head = f"| | {' | '.join(f'{factor:,} ×' for factor in FACTORS)} |\n|---|{'--:|' * len(FACTORS)}\n"
     place = 0 if language == "en" else 1
     return head + "".join(f"| {row[place]} | {' | '.join(row[2])} |\n" for row in rows)

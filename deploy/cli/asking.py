@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import httpx2
 
 from deploy.cli.common import StackAddresses, fail
+from shared.errors import reason
 
 TIMEOUT_S = 60.0
 
@@ -16,7 +17,7 @@ def ask(stack: StackAddresses, service: str, path: str, asked: Mapping[str, str 
     try:
         answer = httpx2.get(url, params=parameters, headers=stack.authorization, timeout=TIMEOUT_S, trust_env=False)
     except httpx2.HTTPError as error:
-        name = str(error) or type(error).__name__
+        name = reason(error)
         raise fail(f"the {service} service at {stack.url(service)} does not answer: {name}") from None
     if answer.is_success:
         return answer

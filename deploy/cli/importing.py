@@ -17,7 +17,7 @@ from services.ingest.cards.options import NAMES, CardOptions, OptionFaults
 from services.ingest.cards.report import NDJSON, preview_of, record_of, summary_of
 from services.ingest.settings import IngestLimits
 from shared.clock import system_clock
-from shared.errors import KizashiError
+from shared.errors import KizashiError, reason
 
 PATH = "/v1/imports/business-cards"
 POLL_S = 0.2
@@ -111,7 +111,7 @@ def _once(
                 client.build_request("POST", url + PATH, data=fields, files=files, headers=headers), stream=True
             )
         except httpx2.TransportError as error:
-            raise _Away(f"{url} cannot be reached: {str(error) or type(error).__name__}") from None
+            raise _Away(f"{url} cannot be reached: {reason(error)}") from None
     try:
         if response.status_code >= _REFUSED:
             raise _refusal(url, response)

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from shared.errors import KizashiError
+from shared.errors import KizashiError, reason
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
@@ -96,7 +96,7 @@ def main() -> None:
         # Whoever closed the pipe has seen enough.
         if not isinstance(error, BrokenPipeError):
             with suppress(OSError):
-                print(f"kizashi: {str(error) or type(error).__name__}", file=sys.stderr)
+                print(f"kizashi: {reason(error)}", file=sys.stderr)
         _give_up_output()
         sys.exit(1)
 

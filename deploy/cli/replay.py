@@ -28,7 +28,7 @@ from services.scoring.replay import replay as compare
 from services.scoring.replayed import Replay
 from services.scoring.settings import ScoringSettings
 from shared.clock import system_clock
-from shared.errors import KizashiError
+from shared.errors import KizashiError, reason
 from shared.postgres import create_pool, is_transient
 
 MOST_SHOWN = 20
@@ -88,7 +88,7 @@ async def _compare(stack: StackAddresses, progress: Callable[[int, int], None]) 
         return await compare(pool, models, system_clock(), progress)
     except Exception as error:
         if is_transient(error):
-            raise KizashiError(f"PostgreSQL does not answer: {str(error) or type(error).__name__}") from None
+            raise KizashiError(f"PostgreSQL does not answer: {reason(error)}") from None
         raise
     finally:
         await pool.close()

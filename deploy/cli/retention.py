@@ -17,7 +17,7 @@ from services.scoring.retention import Retention, cut_for
 from services.scoring.retention_repository import RetentionJob, RetentionRepository
 from services.scoring.settings import LEAST_DAYS
 from shared.clock import system_clock, to_rfc3339
-from shared.errors import KizashiError
+from shared.errors import KizashiError, reason
 from shared.identity import lead_id_for
 from shared.postgres import create_pool, is_transient
 
@@ -127,5 +127,5 @@ async def _pool(stack: StackAddresses) -> AsyncIterator[asyncpg.Pool]:
             await pool.close()
     except Exception as error:
         if is_transient(error):
-            raise KizashiError(f"PostgreSQL does not answer: {str(error) or type(error).__name__}") from None
+            raise KizashiError(f"PostgreSQL does not answer: {reason(error)}") from None
         raise

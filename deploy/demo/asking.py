@@ -8,7 +8,7 @@ import httpx2
 import orjson
 
 from deploy.demo.grouping import SHARED
-from shared.errors import KizashiError
+from shared.errors import KizashiError, reason
 
 _IN_FLIGHT = 8
 _PAGE = 1_000
@@ -61,7 +61,7 @@ class LeadsApi:
             try:
                 response = await self._client.get(url, params=query or None)
             except httpx2.TransportError as error:
-                raise KizashiError(f"scoring does not answer: {str(error) or type(error).__name__}") from None
+                raise KizashiError(f"scoring does not answer: {reason(error)}") from None
         if not response.is_success:
             raise KizashiError(f"scoring answered GET {response.url.path} with {response.status_code}")
         return response

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 import orjson
 
-from shared.errors import KizashiError
+from shared.errors import KizashiError, reason
 
 PATH = "/v1/activities"
 MAX_ITEMS, MAX_BYTES = 1_000, 1_048_576
@@ -147,7 +147,7 @@ class _Run:
                     url, content=chunk.body, headers={"Idempotency-Key": f"{self.name}-{chunk.number}"}
                 )
             except httpx2.TransportError as error:
-                problem = str(error) or type(error).__name__
+                problem = reason(error)
             else:
                 if response.is_success:
                     return _json(response)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.errors import KizashiError
+from shared.errors import KizashiError, reason
 
 TRIES = 4
 TIMEOUT_S = 30
@@ -81,7 +81,7 @@ def _fetch_checked(jar: Jar, libs: Path, scratch: Path, repositories: Mapping[st
         try:
             file = _download(jar, Path(tempfile.mkdtemp(dir=scratch)), repositories)
         except (RuntimeError, ValueError, OSError) as error:  # the HTTP client's errors are OSErrors
-            problem = str(error) or type(error).__name__
+            problem = reason(error)
             continue
         if file is not None and _digest(file) == jar.sha256:
             file.replace(libs / jar.file_name)

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from services.handoff.handlers import end_offsets
 from services.handoff.tables import SCHEMA
 from shared import offsets
-from shared.errors import TransientError
+from shared.errors import TransientError, reason
 from shared.kafka.admin import ClusterView
 from shared.kafka.client import answered
 from shared.settings import KafkaSettings
@@ -76,7 +76,7 @@ class Backlog:
         try:
             return await answered(end_offsets(self._kafka, self._partitions))
         except (TransientError, OSError) as error:
-            log.warning("runs_wait_for_kafka", problem=f"{str(error) or type(error).__name__}")
+            log.warning("runs_wait_for_kafka", problem=reason(error))
             return None
 
     async def _find_behind(self, ends: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:

@@ -46,7 +46,7 @@ CHUNK, MOST_ACTIVITIES = 200, 20_000
 Fewer where they have many activities.
 """
 CHUNKS = 5
-"""That are done under one claim of the job: to claim it takes as many statements as a chunk does."""
+"""That are done under one claim of the job, which takes about half as many statements as a chunk."""
 AHEAD = 2
 """Chunks that are read beyond the one in hand: helpers fold both while that is written."""
 PAUSE_S = 0.2

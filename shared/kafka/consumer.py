@@ -13,7 +13,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from shared.errors import KizashiError
+from shared.errors import KizashiError, reason
 from shared.kafka.client import answered, client_options
 from shared.kafka.records import Batch, Fetched, Record
 from shared.kafka.rivals import Rivals
@@ -143,7 +143,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
                     " kept too little. Nothing was skipped; follow docs/backup.md."
                 ) from error
             except (KafkaError, OSError) as error:  # OSError: connections, and answers that did not come in time
-                self._waits_for = f"kafka: {str(error) or type(error).__name__}"
+                self._waits_for = f"kafka: {reason(error)}"
                 log.warning("kafka_away", problem=self._waits_for, retry_in_s=backoff.next_s)
                 await backoff.pause()
             finally:
@@ -229,7 +229,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             except Exception as error:
                 if not is_transient(error):
                     raise
-                self._waits_for = f"postgres: {str(error) or type(error).__name__}"
+                self._waits_for = f"postgres: {reason(error)}"
                 log.warning("postgres_away", problem=type(error).__name__, retry_in_s=backoff.next_s)
                 await backoff.pause()
                 if await self._moved_since(batch):
@@ -310,7 +310,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             except Exception as error:
                 if not is_transient(error):
                     raise
-                self._waits_for = f"postgres: {str(error) or type(error).__name__}"
+                self._waits_for = f"postgres: {reason(error)}"
                 await backoff.pause()
 
     async def _commit_hint(self, consumer: AIOKafkaConsumer) -> None:

@@ -78,21 +78,6 @@ async def member(
         await asyncio.wait({task})
 
 
-async def test_who_could_not_read_its_positions_reads_them_again(kafka: KafkaSettings) -> None:
-    positions = Positions(ValueError("unforeseen"))
-    async with a_group_that_has_read(kafka) as topic, member(kafka, topic, "a", positions) as loop:
-        await until(lambda: loop.problem is None)
-        assert len(loop.positions) == 1
-
-
-async def test_what_stays_wrong_with_positions_ends_the_reading(kafka: KafkaSettings) -> None:
-    async with a_group_that_has_read(kafka) as topic:
-        faults = [KizashiError("of another Kafka") for _ in range(2)]
-        loop = ConsumerLoop(kafka, [topic], f"of-{topic}", cast("Any", Positions(*faults)), instance="a")
-        with pytest.raises(KizashiError, match="of another Kafka"):
-            await asyncio.wait_for(loop.run(), WITHIN_S)
-
-
 @asynccontextmanager
 async def a_group_that_has_read(kafka: KafkaSettings) -> AsyncIterator[str]:
     """Kafka then has a position of its own to go on from, so that nothing else asks for ours."""
@@ -122,6 +107,21 @@ async def until(true: Callable[[], bool]) -> None:
         await asyncio.sleep(0.05)
 
 
+async def test_who_could_not_read_its_positions_reads_them_again(kafka: KafkaSettings) -> None:
+    positions = Positions(ValueError("unforeseen"))
+    async with a_group_that_has_read(kafka) as topic, member(kafka, topic, "a", positions) as loop:
+        await until(lambda: loop.problem is None)
+        assert len(loop.positions) == 1
+
+
+async def test_what_stays_wrong_with_positions_ends_the_reading(kafka: KafkaSettings) -> None:
+    async with a_group_that_has_read(kafka) as topic:
+        faults = [KizashiError("of another Kafka") for _ in range(2)]
+        loop = ConsumerLoop(kafka, [topic], f"of-{topic}", cast("Any", Positions(*faults)), instance="a")
+        with pytest.raises(KizashiError, match="of another Kafka"):
+            await asyncio.wait_for(loop.run(), WITHIN_S)
+
+
 async def test_one_more_than_there_are_partitions_stands_by_and_takes_over(kafka: KafkaSettings) -> None:
     async with a_topic(kafka) as topic, member(kafka, topic, "a") as one:
         await until(lambda: one.problem is None)
@@ -136,11 +136,9 @@ async def test_who_is_given_nothing_says_so_and_goes_on_asking(
 ) -> None:
     monkeypatch.setattr(module, "STUCK_AFTER_S", 1.0)
     async with a_topic(kafka) as topic:
-        first, dawdler = (
-            AIOKafkaConsumer(
-                **client_options(kafka), group_id=f"of-{topic}", rebalance_timeout_ms=60_000, enable_auto_commit=False
-            ),
-            Dawdler(),
+        dawdler = Dawdler()
+        first = AIOKafkaConsumer(
+            **client_options(kafka), group_id=f"of-{topic}", rebalance_timeout_ms=60_000, enable_auto_commit=False
         )
         first.subscribe([topic], listener=dawdler)
         await first.start()

@@ -3,7 +3,7 @@
 import pytest
 
 from deploy.bench.measuring import Line
-from deploy.bench.scaling import size, table
+from deploy.bench.scaling import connections, size, table
 from shared.errors import KizashiError
 
 LINES = {
@@ -42,3 +42,10 @@ def test_both_languages_show_the_same_figures() -> None:
     english, japanese = table(LINES, "en").splitlines(), table(LINES, "ja").splitlines()
     assert [row.split("|")[2:] for row in english] == [row.split("|")[2:] for row in japanese]
     assert english[2].startswith("| activities/s at the peak | 1,000 | 10,000 | 100,000 | 1,000,000 |")
+
+
+def test_each_process_holds_two_pools_and_two_connections_more() -> None:
+    rows = [line.split(" | ") for line in connections(LINES, "en").splitlines()]
+    assert rows[2][1:] == ["2", "5", "45", "450 |"]
+    assert rows[3] == ["| connections, pools of 8", "36", "90", "810", "8,100 |"]
+    assert rows[4] == ["| connections, pools of 4", "20", "50", "450", "4,500 |"]
