@@ -25,6 +25,10 @@ from shared.waiting import Backoff
 MAX_RECORDS = 6_000
 POLL_MS = 200
 COMMIT_EVERY_S = 1.0
+METADATA_AGE_MS = 5_000
+"""A broker that has just started can answer before it knows its topics. The leader of a group then shares out nothing,
+and would ask again after five minutes by aiokafka's default.
+"""
 STUCK_AFTER_S, CONFIRMED_AFTER_S = 30.0, 5.0
 
 T = TypeVar("T")
@@ -88,6 +92,7 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             "max_poll_interval_ms": 300_000,
             "fetch_max_wait_ms": 100,
             "max_partition_fetch_bytes": 1_048_576,
+            "metadata_max_age_ms": METADATA_AGE_MS,
         }
         self._consumer: AIOKafkaConsumer | None = None
         self._held: set[TopicPartition] = set()
@@ -266,17 +271,24 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Go to the positions of the database before the first record is taken."""
         self._rivals.note_assignment()
-        self._without_since = None
         self._held = set(assigned)
+        unnamed = self._unnamed()
+        if assigned or not unnamed:
+            self._without_since = None
         if not assigned:
-            # More members than partitions: this one stands by.
-            self._waits_for = None
+            # Where there are fewer partitions than members, this one stands by.
+            self._waits_for = f"kafka: it names no partitions of {', '.join(unnamed)}" if unnamed else None
         try:
             await self._resume(assigned)
         except Exception as error:
             # The client would write it to its log and go on without positions; the reading task meets it again.
             log.warning("positions_not_read", problem=type(error).__name__)
             self._lost_positions = True
+
+    def _unnamed(self) -> list[str]:
+        """Topics of which Kafka named no partitions when it was last asked."""
+        consumer = self._consumer
+        return [topic for topic in self._topics if consumer is None or not consumer.partitions_for_topic(topic)]
 
     async def _resume(self, partitions: Collection[TopicPartition]) -> None:
         consumer = self._consumer

@@ -131,6 +131,16 @@ async def test_one_more_than_there_are_partitions_stands_by_and_takes_over(kafka
         await until(lambda: len(one.positions) == 1)
 
 
+async def test_a_topic_that_kafka_does_not_name_yet_is_read_soon_after_it_does(kafka: KafkaSettings) -> None:
+    """As after a restart, when a broker answers before it knows its topics: the leader shares out nothing."""
+    topic = f"groups-{time.monotonic_ns()}"
+    async with member(kafka, topic, "a") as one, member(kafka, topic, "b") as other:
+        await until(lambda: all(f"names no partitions of {topic}" in str(loop.problem) for loop in (one, other)))
+        await ensure_topics(kafka.model_copy(update={"partitions": 2}), [Topic(topic, ("test",), 1)])
+        await until(lambda: [len(loop.positions) for loop in (one, other)] == [1, 1])
+        assert [loop.problem for loop in (one, other)] == [None, None]
+
+
 async def test_who_is_given_nothing_says_so_and_goes_on_asking(
     kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
