@@ -47,8 +47,10 @@ Fewer where they have many activities.
 """
 CHUNKS = 5
 """That are done under one claim of the job, which takes about half as many statements as a chunk."""
-AHEAD = 2
-"""Chunks that are read beyond the one in hand: helpers fold both while that is written."""
+AHEAD = 3
+"""Chunks that are read beyond the one in hand: one for each helper to fold while that is written, and one for whichever
+is done first, as reading takes a while.
+"""
 PAUSE_S = 0.2
 ACTIVITIES_WORTH_A_HELPER = 1_000
 """Activities of a chunk: fewer are folded before a helper is up."""
