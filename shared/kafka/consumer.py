@@ -272,8 +272,8 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
         """Go to the positions of the database before the first record is taken."""
         self._rivals.note_assignment()
         self._held = set(assigned)
-        unnamed = self._unnamed()
-        if assigned or not unnamed:
+        unnamed = () if assigned else self._unnamed()
+        if not unnamed:
             self._without_since = None
         if not assigned:
             # Where there are fewer partitions than members, this one stands by.
@@ -285,10 +285,10 @@ class ConsumerLoop(ConsumerRebalanceListener):  # type: ignore[misc]
             log.warning("positions_not_read", problem=type(error).__name__)
             self._lost_positions = True
 
-    def _unnamed(self) -> list[str]:
+    def _unnamed(self) -> Sequence[str]:
         """Topics of which Kafka named no partitions when it was last asked."""
         consumer = self._consumer
-        return [topic for topic in self._topics if consumer is None or not consumer.partitions_for_topic(topic)]
+        return [topic for topic in self._topics if consumer is not None and not consumer.partitions_for_topic(topic)]
 
     async def _resume(self, partitions: Collection[TopicPartition]) -> None:
         consumer = self._consumer
