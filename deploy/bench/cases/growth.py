@@ -1,15 +1,19 @@
 """Scoring on a large store beside the same on a small one: the same traffic, a hundred times the leads."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from hashlib import md5
 from itertools import pairwise
+from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from deploy.bench.measuring import Line, line_of
 from deploy.bench.rig import stack_of
-from deploy.bench.sample import PEOPLE, activities, activity
+from deploy.bench.sample import PEOPLE, activities, activity, email_of
 from deploy.bench.scoring_rig import Desk, fill, fresh_desk, kafka_of
+from services.scoring.core.compression import compress, decompress
 from services.scoring.settings import ScoringSection
 from shared.clock import system_clock
 
@@ -50,7 +54,7 @@ async def measure() -> AsyncIterator[Line]:
 async def multiply(desk: Desk, leads: int) -> None:
     """Make so many leads out of those that are there, with their activities, keys and identifiers.
 
-    Set-wise, with the indexes made in the end: the states are those of the prototypes under other names.
+    With the indexes made in the end: the states are those of the prototypes under other names.
     """
     async with desk.pool.acquire() as conn:
         for statement in _BEGIN:
@@ -66,13 +70,25 @@ async def _fill_part(desk: Desk, first: int, end: int) -> None:
     conn = await asyncpg.connect(desk.settings.database.url.get_secret_value(), command_timeout=600)
     try:
         await conn.execute("SET synchronous_commit = off")
+        prototypes = await conn.fetch("SELECT * FROM public.prototype ORDER BY number")
+        copies = _leads(prototypes, range(first, end))
+        await conn.copy_records_to_table("lead", schema_name="scoring", columns=_LEAD, records=copies)
         for statement in _FILL:
             await conn.execute(statement, first, end - 1)
     finally:
         await conn.close()
 
 
+def _leads(prototypes: Sequence[asyncpg.Record], numbers: range) -> Iterator[tuple[Any, ...]]:
+    texts = [decompress(one["state"]) for one in prototypes]
+    for id_, number in sorted((md5(b"lead%d" % number, usedforsecurity=False).digest(), number) for number in numbers):
+        lead, email = prototypes[number % PROTOTYPES], email_of(number)
+        state = compress(texts[number % PROTOTYPES].replace(lead["email"].encode(), email.encode()))
+        yield UUID(bytes=id_), lead["epoch"], lead["version"], lead["has_email"], lead["score"], email, state
+
+
 # Which lead is a copy of which: by number. The ids are as random as keyed hashes are.
+_LEAD = ("id", "epoch", "version", "has_email", "score", "search", "state")
 _BEGIN = (
     f"ALTER SYSTEM SET max_wal_size = '{WAL_MB}MB'",
     "SELECT pg_reload_conf()",
@@ -97,12 +113,6 @@ _COPIES = f"""
     JOIN public.prototype p ON p.number = copy.n % {PROTOTYPES}
 """  # noqa: S608 - constants of this file
 _FILL = (
-    f"""
-    INSERT INTO scoring.lead (id, merged_into, epoch, version, has_email, score, search, state)
-    SELECT copy.id, NULL, p.epoch, p.version, p.has_email, p.score, copy.email,
-      convert_to(replace(convert_from(p.state, 'UTF8'), p.email, copy.email), 'UTF8')
-    {_COPIES}
-    """,
     f"""
     INSERT INTO scoring.identifier (kind, value, lead_id)
     SELECT 'email', copy.email, copy.id {_COPIES}
