@@ -1,15 +1,19 @@
 """How a figure comes about: subject and limit by turns, the median of three after a discarded warm-up.
 
 On a shared machine absolute figures wander, the ratio of two things measured within the same minute does not. Where the
-limit itself wandered by more than a fifth, no ratio means anything, and none is given.
+limit itself wandered by more than a fifth, no ratio means anything: more rounds follow until it keeps still, and where
+it does not, none is given. What the subject did has no say in that.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
 ROUNDS = 3
+AT_MOST = 4
+"""So many times these rounds are measured for a limit that does not keep still."""
 STEADY = 0.20
 """Two measurements of one limit may differ by this share of the smaller."""
 
@@ -101,26 +105,23 @@ async def compare(
     naive: Measure | None = None,
     rounds: int = ROUNDS,
 ) -> Line:
-    """Measure by turns and take medians. A limit that wanders is measured anew once; then its line says so."""
+    """Measure by turns and take medians of the first `rounds` in a row whose limit kept still; where there are none
+    among AT_MOST times as many, of the last, and the line says so.
+    """
     measures = {"value": subject, "limit": limit, "naive": naive}
     wanted = {role: measure for role, measure in measures.items() if measure is not None}
     for measure in wanted.values():
         await measure()
-    seen = await _by_turns(wanted, rounds)
-    if limit is not None and not steady(seen["limit"]):
-        seen = await _by_turns(wanted, rounds)
+    seen: dict[str, deque[float]] = {role: deque(maxlen=rounds) for role in wanted}
+    for number in range(1, AT_MOST * rounds + 1):
+        for role, measure in wanted.items():
+            seen[role].append(await measure())
+        if number >= rounds and (limit is None or steady(seen["limit"])):
+            break
     return line_of(name, unit, seen)
 
 
-async def _by_turns(wanted: Mapping[str, Measure], rounds: int) -> dict[str, list[float]]:
-    seen: dict[str, list[float]] = {role: [] for role in wanted}
-    for _ in range(rounds):
-        for role, measure in wanted.items():
-            seen[role].append(await measure())
-    return seen
-
-
-def line_of(name: str, unit: str, seen: Mapping[str, Sequence[float]]) -> Line:
+def line_of(name: str, unit: str, seen: Mapping[str, Collection[float]]) -> Line:
     """A line from its measurements: `value`, and where there are any `limit` and `naive`."""
     limits, naive = seen.get("limit"), seen.get("naive")
     unsteady = limits is not None and not steady(limits)
@@ -136,12 +137,12 @@ def line_of(name: str, unit: str, seen: Mapping[str, Sequence[float]]) -> Line:
     )
 
 
-def steady(figures: Sequence[float]) -> bool:
+def steady(figures: Collection[float]) -> bool:
     """Whether the figures lie within a fifth of each other."""
     return max(figures) - min(figures) <= STEADY * min(figures)
 
 
-def spread(figures: Sequence[float]) -> float:
+def spread(figures: Collection[float]) -> float:
     """(highest - lowest) / median."""
     middle = median(figures)
     return (max(figures) - min(figures)) / middle if middle else 0.0

@@ -32,6 +32,8 @@ from shared.waiting import until_it_works
 
 CHUNK = 2_000
 DUE_CHUNK = 500
+AT_ONCE = 250
+"""Accounts that are in memory together, with all their contacts and what is published of them."""
 PAUSE_S = 0.5
 SHARE, LONGEST_REST_S = 0.3, 2.0
 """The most of this process's time that goes into accounts: activities come first."""
@@ -81,8 +83,10 @@ async def keep_once(
         for lead_id, account_id in belongs.items():
             if (contact := contacts[lead_id][1]) is not None:
                 news[account_id].append(contact)
-        published = await _renew(repository, models.current, sorted(touched), news, now)
-        await outbox.append(conn, SCHEMA, published, settings.kafka.partitions)
+        ordered = sorted(touched)
+        for start in range(0, len(ordered), AT_ONCE):
+            published = await _renew(repository, models.current, ordered[start : start + AT_ONCE], news, now)
+            await outbox.append(conn, SCHEMA, published, settings.kafka.partitions)
     return len(told) + len(due)
 
 
@@ -118,8 +122,6 @@ async def _renew(
     now: datetime,
 ) -> list[OutboxRow]:
     """Work out the touched accounts anew; those that are not what was published are published."""
-    if not touched:
-        return []
     contacts, stored = await repository.contacts_of(touched), await repository.accounts(touched)
     rows = [stored.get(account_id) or AccountRow(account_id) for account_id in touched]
     published: list[OutboxRow] = []

@@ -11,6 +11,7 @@ from hashlib import sha256
 from zoneinfo import ZoneInfo
 
 from services.handoff.core.file import Schedule
+from services.handoff.core.national import national_holidays
 
 SATURDAY = 5
 DAY = timedelta(days=1)
@@ -103,11 +104,8 @@ def closed_days(country: str | None, holidays: Iterable[date]) -> Callable[[date
     own = frozenset(holidays)
     if country is None:
         return own.__contains__
-    # 19 MiB with a country's own, only where one is named.
-    from holidays import country_holidays  # noqa: PLC0415
-
-    national = country_holidays(country)
-    return lambda day: day in own or day in national
+    national = national_holidays(country)
+    return lambda day: day in own or national(day)
 
 
 def _moved(day: date, if_holiday: str, closed: Callable[[date], bool]) -> date | None:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from email_validator import EmailNotValidError, validate_email
 from pydantic import BeforeValidator
 
+from services.handoff.core.national import is_country
 from shared.durations import parse_duration
 
 MAX_POINTS = 1_000_000
@@ -144,10 +145,7 @@ def weekdays_of(days: str) -> frozenset[int]:
 
 
 def _country(value: Any) -> str:
-    # 11 MiB, only where a country is named.
-    from holidays import list_supported_countries  # noqa: PLC0415
-
-    if not isinstance(value, str) or value not in list_supported_countries():
+    if not isinstance(value, str) or not is_country(value):
         raise ValueError("expected a country by its two capital letters, such as JP")
     return value
 

@@ -11,7 +11,7 @@ import pytest
 from services.scoring.account_reading import AccountReader
 from services.scoring.account_repository import AccountRepository
 from services.scoring.account_views import AccountPage, AccountWithContacts
-from services.scoring.accounts import keep_once
+from services.scoring.accounts import AT_ONCE, keep_once
 from services.scoring.app import ROUTER
 from services.scoring.core.accounts import BY_DOMAIN, BY_ID, BY_NAME
 from services.scoring.reading import LeadReader
@@ -92,6 +92,15 @@ async def test_two_colleagues_make_one_account(desk: Desk, api: httpx2.AsyncClie
     ]
     other = id_for(Identifier(BY_NAME, "別会社"))
     assert sorted(await published(desk)) == sorted([(SAMPLE, (1, 25, "activity")), (other, (1, 5, "activity"))])
+
+
+async def test_more_accounts_than_are_worked_out_together(desk: Desk) -> None:
+    people = [f"taro@company-{number}.example.co.jp" for number in range(2 * AT_ONCE + 1)]
+    await desk.receive(*(one for who in people for one in download(who, "a", company="")))
+    assert await keep_once(desk.pool, desk.settings, desk.models, id_for, lambda: desk.now) == len(people)
+    wanted = {id_for(Identifier(BY_DOMAIN, who.partition("@")[2])): (1, 5, "activity") for who in people}
+    records = await published(desk)
+    assert (len(records), dict(records)) == (len(people), wanted)
 
 
 async def test_a_record_for_every_change_and_none_without_one(desk: Desk) -> None:

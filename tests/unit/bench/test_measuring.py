@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.bench.measuring import Goal, Line, Measure, compare, line_of, spread, steady
+from deploy.bench.measuring import AT_MOST, Goal, Line, Measure, compare, line_of, spread, steady
 from deploy.bench.registry import GOALS, GROUPS, groups_for
 from deploy.bench.report import markdown
 
@@ -23,15 +23,20 @@ async def test_the_warm_up_is_discarded_and_the_median_taken() -> None:
     assert line.problem == ""
 
 
-async def test_a_limit_that_wanders_is_measured_anew_once() -> None:
-    limit = giving(iter([1, 100, 150, 100, 100, 110, 105]))
-    line = await compare("x", "rows/s", giving(iter([1, 2, 2, 2, 5, 5, 5])), limit=limit)
-    assert (line.value, line.limit, line.problem) == (5, 105, "")
+async def test_rounds_follow_until_the_limit_keeps_still() -> None:
+    limit = giving(iter([1, 100, 150, 100, 101, 110]))
+    line = await compare("x", "rows/s", giving(iter([1, 2, 2, 5, 6, 4])), limit=limit)
+    assert (line.value, line.limit, line.problem) == (5, 101, "")
+
+
+async def test_a_subject_that_wanders_is_taken_as_it_is() -> None:
+    line = await compare("x", "rows/s", giving(iter([1, 20, 80, 10])), limit=giving(iter([1, 100, 100, 100])))
+    assert (line.value, line.spread) == (20, 3.5)
 
 
 async def test_a_limit_that_goes_on_wandering_gives_no_ratio() -> None:
-    limit = giving(iter([1, *[100, 150, 100] * 2]))
-    line = await compare("x", "rows/s", giving(iter([5.0] * 7)), limit=limit)
+    limit = giving(iter([1, *[100, 150, 100] * AT_MOST]))
+    line = await compare("x", "rows/s", giving(iter([5.0] * (1 + 3 * AT_MOST))), limit=limit)
     assert line.ratio is None
     assert "between 100 and 150" in line.problem
     assert line.to_json()["problem"] == line.problem
