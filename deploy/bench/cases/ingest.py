@@ -21,6 +21,8 @@ from shared.settings import KafkaSettings
 from shared.topics import Topic
 
 SECONDS = 4.0
+WARM_UP_ROUNDS = 6
+"""Kafka compiles what it does often: a request costs it half as much after half a minute under load as at first."""
 ROUNDS = 3
 BATCH = 500
 SENDERS = 8
@@ -63,6 +65,8 @@ async def measure() -> AsyncIterator[Line]:
             serving("deploy.bench.naive.ingest", *arguments) as naive,
         ):
             subject, limit, plain = (_single(url, stack) for url in (stack.addresses.services["ingest"], bare, naive))
+            for _ in range(WARM_UP_ROUNDS):
+                await subject.rate(256)
             yield await compare(
                 "ingest_single",
                 "requests/s",
