@@ -1,14 +1,16 @@
 """Ingest: one activity a request, batches, and what it takes in memory meanwhile."""
 
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import orjson
 
 from deploy.bench import java_perf
 from deploy.bench.cases import pages, webhook
 from deploy.bench.load import LoadResult, MakeRequest, post, run_load
-from deploy.bench.measuring import Line, compare, line_of
+from deploy.bench.measuring import ROUNDS, Line, compare
 from deploy.bench.rig import cli_key, resident_mib, serving, stack_of
 from deploy.bench.sample import activities
 from deploy.local.stack import Stack
@@ -23,7 +25,6 @@ from shared.topics import Topic
 SECONDS = 4.0
 WARM_UP_ROUNDS = 6
 """Kafka compiles what it does often: a request costs it half as much after half a minute under load as at first."""
-ROUNDS = 3
 BATCH = 500
 SENDERS = 8
 BODIES = 4_000
@@ -90,18 +91,22 @@ def _held(stack: Stack) -> float:
 
 
 async def _with_64(subject: Target, limit: Target, naive: Target) -> list[Line]:
-    rates: dict[str, list[float]] = {"value": [], "limit": [], "naive": []}
-    tails: dict[str, list[float]] = {"value": [], "limit": [], "naive": []}
-    for turn in range(ROUNDS + 1):
-        for role, target in (("value", subject), ("limit", limit), ("naive", naive)):
-            result = await target.load(64)
-            if turn:
-                rates[role].append(result.per_second)
-                tails[role].append(result.percentile(0.99))
-    return [
-        line_of("ingest_single_64", "requests/s", rates),
-        Line("ingest_single_64_p99", sorted(tails["value"])[1], "ms", naive=sorted(tails["naive"])[1]),
-    ]
+    tail: deque[float] = deque(maxlen=ROUNDS)
+    naive_tail: deque[float] = deque(maxlen=ROUNDS)
+
+    async def rate(target: Target, tail: deque[float]) -> float:
+        result = await target.load(64)
+        tail.append(result.percentile(0.99))
+        return result.per_second
+
+    rates = await compare(
+        "ingest_single_64",
+        "requests/s",
+        lambda: rate(subject, tail),
+        limit=lambda: limit.rate(64),
+        naive=lambda: rate(naive, naive_tail),
+    )
+    return [rates, Line("ingest_single_64_p99", median(tail), "ms", naive=median(naive_tail))]
 
 
 async def _of_pages(name: str, stack: Stack, single: Target) -> Line:
