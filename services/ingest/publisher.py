@@ -12,6 +12,7 @@ from services.ingest.durable import NotDurable, OutgoingRecord, Overloaded
 from services.ingest.lanes import Lanes, Ticket
 from services.ingest.settings import IngestLimits
 from shared.kafka.client import client_options
+from shared.kafka.compression import compression_type
 from shared.kafka.identity import abandon
 from shared.settings import KafkaSettings
 from shared.telemetry import INGEST_PENDING_BYTES, PRODUCER_RESTARTS
@@ -150,7 +151,7 @@ class KafkaPublisher:
             **client_options(self._kafka),
             acks="all",
             enable_idempotence=True,
-            compression_type=None if self._limits.compression == "none" else self._limits.compression,
+            compression_type=compression_type(self._limits.compression),
             max_batch_size=self._limits.record_batch_bytes,
             max_request_size=8 * self._limits.record_batch_bytes,
             request_timeout_ms=10_000,

@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from shared.kafka.client import client_options
+from shared.kafka.compression import compression_type
 from shared.settings import KafkaSettings
 from shared.topics import MAX_MESSAGE_BYTES
 
@@ -40,7 +41,7 @@ async def start_producer(kafka: KafkaSettings, identity: ProducerIdentity | None
         acks="all",
         enable_idempotence=True,
         # zstd would cost a fifth of it, but subscribers on Node.js before 22.15 cannot read that.
-        compression_type="lz4",
+        compression_type=compression_type("lz4"),
         max_batch_size=MAX_BATCH_BYTES,
         max_request_size=MAX_MESSAGE_BYTES,
         request_timeout_ms=10_000,
