@@ -1,5 +1,7 @@
 """`kizashi bench`: the performance table, measured here and now."""
 
+import asyncio
+import signal
 import sys
 from typing import Annotated
 
@@ -36,7 +38,10 @@ def bench(
         raise fail(f"no line is called {error.args[0]}; there are {', '.join(GOALS)}", 2) from None
     configure_logging("bench", "CRITICAL")
     # What is measured in this process runs on the loop that the services have.
-    lines = uvloop.run(_measure(groups))
+    try:
+        lines = uvloop.run(_measure(groups))
+    except asyncio.CancelledError:
+        raise typer.Exit(128 + signal.SIGTERM) from None
     if as_json:
         print_json({"machine": machine(), "lines": [line.to_json(GOALS.get(line.name, ())) for line in lines]})
     elif as_markdown:
@@ -50,6 +55,7 @@ def bench(
 
 
 async def _measure(groups: tuple[Group, ...]) -> list[Line]:
+    _end_by(signal.SIGTERM)
     report = progress()
     lines: list[Line] = []
     for group in groups:
@@ -59,3 +65,10 @@ async def _measure(groups: tuple[Group, ...]) -> list[Line]:
                 report.say(summary(line, GOALS.get(line.name, ())))
                 part.advance(len([one for one in lines if one.name in group.lines]), len(group.lines))
     return lines
+
+
+def _end_by(number: signal.Signals) -> None:
+    """Let the signal end this task as Ctrl-C does, so that it leaves no servers and no data behind."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
