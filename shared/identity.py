@@ -15,6 +15,8 @@ import email_validator
 import phonenumbers
 
 EMAIL, EXTERNAL, PHONE, ANONYMOUS, MAILBOX = "email", "external", "phone", "anonymous", "mailbox"
+REMEMBERED = 8_192
+"""Names of which it is kept what they mean: enough for the people who are about at one time, a few megabytes."""
 MAX_NAME = 200
 """Characters of the name behind a shared mailbox; an index holds no text of any length."""
 STRENGTH = {EMAIL: 0, EXTERNAL: 1, PHONE: 2, ANONYMOUS: 3, MAILBOX: 4}
@@ -64,7 +66,7 @@ def fold_name(name: str) -> str:
     return "".join(fold_text(name).split())
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(REMEMBERED)
 def normalise_email(text: str) -> str:
     """The comparison form of an e-mail address: NFKC, folded, syntax checked without DNS.
 
@@ -122,7 +124,7 @@ def plain_phone(text: str) -> Phone | None:
     return None
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(REMEMBERED)
 def normalise_phone(text: str, region: str = "JP") -> Phone:
     """Parse a phone number as written in `region`; 内線 is understood as an extension.
 
@@ -156,7 +158,7 @@ def _e164(number: phonenumbers.PhoneNumber) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(REMEMBERED)
 def lead_id_for(secret: bytes, identifier: Identifier) -> str:
     """The id of the lead that `identifier` names: a UUID (RFC 9562, version 8) made by HMAC-SHA256.
 

@@ -42,7 +42,7 @@ class Senders:
     def __init__(self, identity_key: bytes) -> None:
         key = hashlib.blake2b(identity_key, digest_size=32, person=b"kizashi network").digest()
 
-        @lru_cache(maxsize=65_536)
+        @lru_cache(maxsize=8_192)
         def network_of(address: str) -> str | None:
             try:
                 known = ipaddress.ip_address(address)

@@ -57,7 +57,7 @@ class Calendar:
         return guess
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def after_months(start: int, months: int, zone: ZoneInfo) -> int:
     """The instant `months` calendar months after `start` in microseconds, NEVER past the calendar's range."""
     try:
